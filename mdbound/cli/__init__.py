@@ -1,0 +1,45 @@
+"""The `mdbound` command: parses, calls, prints. One module per subcommand.
+
+Nothing heavy is imported before a subcommand runs, so that `mdbound --help` is instant.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from mdbound.cli import capture, demo, info, report, solve
+from mdbound.errors import MdboundError
+
+# Newer typer carries its own copy of click, older typer imports it: this is the base either way.
+ClickError = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="mdbound",
+    help="Exact limits of multi-draft speculative decoding on real text and models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _module in (capture, info, solve, report, demo):
+    _module.register(app)
+
+
+def main() -> None:
+    """Run the command line; every expected failure is one line on stderr and exit status 2."""
+    try:
+        status = app(standalone_mode=False)
+    except MdboundError as error:
+        _fail(str(error))
+    except ClickError as error:
+        _fail(error.format_message())
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("mdbound: interrupted; finished shards are kept, run again to resume\n")
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"mdbound: {' '.join(message.split())}\n")
+    sys.exit(2)
