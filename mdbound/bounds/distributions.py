@@ -1,0 +1,212 @@
+"""Distributions over a vocabulary: from logits, and checked before any kernel sees them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from mdbound.errors import InvalidDistributionError, InvalidSettingError
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+MASS_TOLERANCE = 1e-9
+"""A row of probabilities may sum to 1 within this; beyond it the row is refused, never rescaled."""
+
+
+def distribution_from_logits(
+    logits: npt.ArrayLike,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> FloatArray:
+    """Softmax of logits after the warpers of `transformers`, in their order, in float64.
+
+    Temperature divides the logits, then top-k keeps every token at or above the k-th largest
+    logit (ties stay), then top-p keeps the most likely tokens until their mass reaches `top_p`
+    (a token stays while the mass before it is below `top_p`; among equal logits the lower token
+    id comes first). Temperature 0 is the argmax, ties to the lower token id.
+
+    Args:
+        logits: shape (V,) or (B, V), any float type; `-inf` marks a token that cannot occur.
+        temperature: at least 0.
+        top_k: at least 1, or None; values above V keep everything.
+        top_p: in (0, 1], or None.
+
+    Returns:
+        Probabilities of the same shape, float64; each row sums to 1 within a few ulps.
+
+    Raises:
+        InvalidDistributionError: a logit is NaN or +inf, or a row is all `-inf`.
+        InvalidSettingError: a parameter is outside its range.
+
+    Example:
+        >>> distribution_from_logits([0.0, 0.0, -np.inf]).tolist()
+        [0.5, 0.5, 0.0]
+        >>> distribution_from_logits([3.0, 1.0, 3.0], temperature=0.0).tolist()
+        [1.0, 0.0, 0.0]
+        >>> distribution_from_logits([3.0, 1.0, 2.0], top_k=2).round(3).tolist()
+        [0.731, 0.0, 0.269]
+    """
+    check_warpers(temperature, top_k, top_p)
+    array = np.asarray(logits)
+    rows = check_logits(np.atleast_2d(array)).astype(np.float64)
+    if temperature == 0.0:
+        probabilities = np.zeros_like(rows)
+        probabilities[np.arange(len(rows)), rows.argmax(axis=1)] = 1.0
+        return probabilities.reshape(array.shape)
+    rows -= rows.max(axis=1, keepdims=True)
+    rows /= temperature
+    if top_k is not None and top_k < rows.shape[1]:
+        kth_largest = np.partition(rows, -top_k, axis=1)[:, -top_k, None]
+        rows[rows < kth_largest] = -np.inf
+    probabilities = np.exp(rows)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    if top_p is not None and top_p < 1.0:
+        probabilities = _nucleus(probabilities, top_p)
+    return probabilities.reshape(array.shape)
+
+
+def _nucleus(probabilities: FloatArray, top_p: float) -> FloatArray:
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    ranked = np.take_along_axis(probabilities, order, axis=1)
+    mass_before = np.cumsum(ranked, axis=1) - ranked
+    # The first token stays whatever rounding says of the mass before it.
+    removed = mass_before >= top_p
+    removed[:, 0] = False
+    ranked[removed] = 0.0
+    kept = np.zeros_like(probabilities)
+    np.put_along_axis(kept, order, ranked, axis=1)
+    kept /= kept.sum(axis=1, keepdims=True)
+    return kept
+
+
+def check_warpers(temperature: float, top_k: int | None, top_p: float | None) -> None:
+    """Refuse a temperature below 0, a top-k below 1, a top-p outside (0, 1].
+
+    Raises:
+        InvalidSettingError: with the value and the range.
+
+    Example:
+        >>> check_warpers(1.0, 50, 0.9)
+    """
+    if not (np.isfinite(temperature) and temperature >= 0.0):
+        raise InvalidSettingError(f"temperature is {temperature}: give a finite number, 0 or more")
+    if top_k is not None and top_k < 1:
+        raise InvalidSettingError(f"top_k is {top_k}: give 1 or more, or leave it out")
+    if top_p is not None and not 0.0 < top_p <= 1.0:
+        raise InvalidSettingError(f"top_p is {top_p}: give a number in (0, 1], or leave it out")
+
+
+def check_logits(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the rows as they are, after refusing those that are no logits.
+
+    Args:
+        logits: shape (B, V).
+
+    Raises:
+        InvalidDistributionError: no tokens, NaN, +inf, or an all-masked row, naming the row.
+    """
+    if logits.ndim != 2 or logits.shape[1] == 0:
+        raise InvalidDistributionError(
+            f"logits have shape {logits.shape}: give (V,) or (B, V) with at least one token"
+        )
+    if not np.issubdtype(logits.dtype, np.floating):
+        logits = logits.astype(np.float64)
+    largest = logits.max(axis=1)
+    if np.isfinite(largest).all():
+        return logits
+    row = int(np.flatnonzero(~np.isfinite(largest))[0])
+    if np.isneginf(largest[row]):
+        raise InvalidDistributionError(
+            f"row {row}: every logit is -inf, so no token can occur; unmask at least one"
+        )
+    token = int(np.flatnonzero(np.isnan(logits[row]) | np.isposinf(logits[row]))[0])
+    raise InvalidDistributionError(
+        f"row {row}: the logit of token {token} is {logits[row, token]}; "
+        "logits must be finite, or -inf for a masked token"
+    )
+
+
+def check_distribution(probabilities: npt.ArrayLike, name: str) -> FloatArray:
+    """Return probabilities as contiguous float64 rows (B, V), or refuse them.
+
+    Nothing is rescaled: a row whose mass is off by more than `MASS_TOLERANCE` is an error.
+
+    Args:
+        probabilities: shape (V,) or (B, V).
+        name: what to call the array in a message, such as "target".
+
+    Raises:
+        InvalidDistributionError: wrong shape, NaN, a negative entry, or mass other than 1.
+
+    Example:
+        >>> check_distribution([0.25, 0.75], "target").shape
+        (1, 2)
+    """
+    rows = np.ascontiguousarray(np.atleast_2d(np.asarray(probabilities, dtype=np.float64)))
+    if rows.ndim != 2 or rows.shape[1] == 0:
+        raise InvalidDistributionError(
+            f"{name} has shape {rows.shape}: give (V,) or (B, V) with at least one token"
+        )
+    bad = ~(rows >= 0.0)
+    if bad.any():
+        row, token = (int(index) for index in np.argwhere(bad)[0])
+        raise InvalidDistributionError(
+            f"{name} row {row}: the probability of token {token} is {rows[row, token]}; "
+            "probabilities must be 0 or more"
+        )
+    mass = rows.sum(axis=1)
+    off = ~(np.abs(mass - 1.0) <= MASS_TOLERANCE)
+    if off.any():
+        row = int(np.flatnonzero(off)[0])
+        raise InvalidDistributionError(
+            f"{name} row {row} sums to {float(mass[row])!r}, not to 1 within {MASS_TOLERANCE}; "
+            "normalise it in float64, or use distribution_from_logits"
+        )
+    return rows
+
+
+def check_pair(target: npt.ArrayLike, draft: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Check a target and a draft over one vocabulary; both come back as rows (B, V).
+
+    A single row on one side is repeated to match a batch on the other.
+
+    Raises:
+        InvalidDistributionError: as `check_distribution`, or the shapes do not match.
+
+    Example:
+        >>> p, q = check_pair([1.0, 0.0], [[0.5, 0.5], [0.0, 1.0]])
+        >>> p.shape, q.shape
+        ((2, 2), (2, 2))
+    """
+    p = check_distribution(target, "target")
+    q = check_distribution(draft, "draft")
+    if p.shape[1] != q.shape[1] or (p.shape[0] != q.shape[0] and 1 not in (len(p), len(q))):
+        raise InvalidDistributionError(
+            f"target has shape {np.shape(target)} and draft {np.shape(draft)}: "
+            "give the same vocabulary and the same number of rows"
+        )
+    batch = max(len(p), len(q))
+    return (
+        np.ascontiguousarray(np.broadcast_to(p, (batch, p.shape[1]))),
+        np.ascontiguousarray(np.broadcast_to(q, (batch, q.shape[1]))),
+    )
+
+
+def check_num_drafts(num_drafts: int, name: str = "num_drafts") -> int:
+    """Return the number of drafts as an int, or refuse anything below 1.
+
+    Raises:
+        InvalidSettingError: not a whole number, or below 1.
+
+    Example:
+        >>> check_num_drafts(3)
+        3
+    """
+    if isinstance(num_drafts, bool) or not isinstance(num_drafts, int | np.integer):
+        raise InvalidSettingError(f"{name} is {num_drafts!r}: give a whole number, 1 or more")
+    if num_drafts < 1:
+        raise InvalidSettingError(f"{name} is {num_drafts}: give 1 or more")
+    return int(num_drafts)
