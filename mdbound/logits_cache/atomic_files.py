@@ -1,0 +1,78 @@
+"""Files that are either whole or absent: a temporary name, fsync, rename."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+from mdbound.errors import OutputError
+
+TEMPORARY_SUFFIX = ".partial"
+
+
+def temporary_name(path: Path) -> Path:
+    """Where the content of `path` is collected before it is published."""
+    return path.with_name(path.name + TEMPORARY_SUFFIX)
+
+
+def publish(path: Path) -> None:
+    """Give the finished temporary file of `path` its real name, durably.
+
+    Raises:
+        OSError: the disk refused the data.
+    """
+    temporary = temporary_name(path)
+    with temporary.open("rb") as stream:
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Replace `path` by `text`; after a crash either the old or the new content is there.
+
+    Raises:
+        OutputError: the disk is full or the folder cannot be written; the old content stays.
+    """
+    temporary = temporary_name(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        publish(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise output_error(path, error) from error
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """The one-line error for a write that failed."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return OutputError(
+            f"disk full while writing {path}; free some space and run the same command again: "
+            "finished shards are kept"
+        )
+    return OutputError(f"cannot write {path}: {error.strerror or error}; check the folder")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 (hex) of a file, read in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def remove_leftovers(cache: Path) -> None:
+    """Delete temporary files that a killed run left in `cache`."""
+    for leftover in cache.glob(f"**/*{TEMPORARY_SUFFIX}"):
+        leftover.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    # Without this the rename itself may be lost on a power cut. Not possible on Windows.
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
