@@ -15,7 +15,7 @@ _HOMES = {
     "LogitsCache": "store",
     "Manifest": "manifest",
     "ShardInfo": "manifest",
-    "write_cache": "shard_writer",
+    "write_cache": "array_cache",
 }
 
 

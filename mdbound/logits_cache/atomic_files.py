@@ -55,6 +55,18 @@ def output_error(path: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write {path}: {error.strerror or error}; check the folder")
 
 
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents unless they exist.
+
+    Raises:
+        OutputError: the file system refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from error
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 (hex) of a file, read in blocks."""
     with path.open("rb") as stream:

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mdbound.errors import CacheError
+from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache.atomic_files import write_text_atomically
 
 FORMAT_VERSION = 1
@@ -208,6 +208,21 @@ class Manifest:
         except (OSError, ValueError) as error:
             raise CacheError(f"{path} cannot be read ({error}); capture again") from error
         return _manifest_from(raw, path)
+
+
+def checked_draft_name(name: str) -> str:
+    """Return `name` if it can name a draft (a folder, and a column value).
+
+    Raises:
+        InvalidSettingError: it is empty, reserved, or has characters other than A-Z a-z 0-9 . _ -
+    """
+    allowed = name.isascii() and name.replace("-", "").replace(".", "").replace("_", "").isalnum()
+    if not allowed or name == TARGET:
+        raise InvalidSettingError(
+            f"{name!r} cannot name a draft: use letters, digits, '.', '_' and '-', "
+            f"and not {TARGET!r}"
+        )
+    return name
 
 
 def package_versions() -> dict[str, str]:
