@@ -1,0 +1,307 @@
+"""What to solve for: one setting of laws, models and sampling parameters, and grids of them."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from mdbound.errors import InvalidSettingError
+
+Item = TypeVar("Item")
+
+#: More drafts than this per position is a typing error rather than a study.
+MAX_DRAFTS = 1024
+
+
+@dataclass(frozen=True)
+class SolveSetting:
+    """One way to draft and to sample; all values of `num_drafts` share one pass over the logits.
+
+    Attributes:
+        sampling: A draft law, one of `mdbound.bounds.SAMPLING_LAWS`.
+        drafts: Draft model names. For `"independent"` one per draft distribution, else one.
+        temperature: Target temperature; 0 is the argmax.
+        draft_temperatures: Same length as `drafts`.
+        top_k: Tokens kept of target and draft alike, or None for all.
+        top_p: Nucleus mass kept of target and draft alike, or None for all.
+        num_drafts: The n to report, increasing. For `"independent"`, n uses the first n drafts.
+
+    Example:
+        >>> SolveSetting("with_replacement", ("small",), 0.7, (1.2,)).draft_label
+        'small'
+    """
+
+    sampling: str
+    drafts: tuple[str, ...]
+    temperature: float
+    draft_temperatures: tuple[float, ...]
+    top_k: int | None = None
+    top_p: float | None = None
+    num_drafts: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
+
+    @property
+    def draft_label(self) -> str:
+        """Draft names as one string: `small`, or `small|smaller` for several models."""
+        return "|".join(dict.fromkeys(self.drafts))
+
+    @property
+    def draft_temperatures_label(self) -> str:
+        """Draft temperatures as one string: `1.0`, or `1.2|2.0` for several drafts that differ."""
+        values = self.draft_temperatures
+        shown = values[:1] if len(set(values)) == 1 and len(set(self.drafts)) > 1 else values
+        return "|".join(str(value) for value in shown)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the setting as JSON-ready values, for provenance and resuming."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()
+        }
+
+
+@dataclass(frozen=True)
+class SolveGrid:
+    """Every combination of the values given, as `mdbound solve` takes them.
+
+    Attributes:
+        sampling: Draft laws.
+        temperatures: Target temperatures.
+        draft_temperatures: Draft temperatures; empty means the same as the target's.
+        top_k: Values of top-k, None for no cut.
+        top_p: Values of top-p, None for no cut.
+        num_drafts: The n to report.
+        drafts: Draft model names; empty means every draft of the cache, in its order.
+    """
+
+    sampling: tuple[str, ...] = ("with_replacement", "without_replacement")
+    temperatures: tuple[float, ...] = (1.0,)
+    draft_temperatures: tuple[float, ...] = ()
+    top_k: tuple[int | None, ...] = (None,)
+    top_p: tuple[float | None, ...] = (None,)
+    num_drafts: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
+    drafts: tuple[str, ...] = ()
+
+    def settings(self, available_drafts: Sequence[str]) -> tuple[SolveSetting, ...]:
+        """Expand the grid for a cache with the given draft models.
+
+        Each draft model and draft temperature is a setting of its own, except under the
+        `"independent"` law: there the draft models (or, with one model, the draft
+        temperatures) are the drafts of one setting.
+
+        Args:
+            available_drafts: Draft names of the cache, in manifest order.
+
+        Returns:
+            The distinct settings, in a fixed order.
+
+        Raises:
+            InvalidSettingError: A value is out of range, a name is unknown, or the
+                `"independent"` law has only one draft distribution.
+
+        Example:
+            >>> grid = SolveGrid(sampling=("independent",), draft_temperatures=(1.2, 2.0))
+            >>> [setting.draft_temperatures for setting in grid.settings(["small"])]
+            [(1.2, 2.0)]
+        """
+        self._check_values()
+        drafts = self._known_drafts(available_drafts)
+        expanded: list[SolveSetting] = []
+        for law, temperature, top_k, top_p in itertools.product(
+            self.sampling, self.temperatures, self.top_k, self.top_p
+        ):
+            draft_temperatures = self.draft_temperatures or (temperature,)
+            for names, temperatures in _draft_groups(law, drafts, draft_temperatures):
+                limit = len(names) if law == "independent" else MAX_DRAFTS
+                num_drafts = tuple(n for n in self.num_drafts if n <= limit)
+                if not num_drafts:
+                    raise InvalidSettingError(
+                        f"--num-drafts {_listed(self.num_drafts)}: the independent law has "
+                        f"{limit} draft distributions here, so n is at most {limit}; "
+                        "give more draft models or more --draft-temperature values"
+                    )
+                expanded.append(
+                    SolveSetting(law, names, temperature, temperatures, top_k, top_p, num_drafts)
+                )
+        return tuple(dict.fromkeys(expanded))
+
+    def _check_values(self) -> None:
+        from mdbound.bounds import SAMPLING_LAWS
+
+        _require(self.sampling, "--sampling", SAMPLING_LAWS.__contains__, _one_of(SAMPLING_LAWS))
+        _require(self.temperatures, "--temperature", _is_temperature, _TEMPERATURE_REMEDY)
+        if self.draft_temperatures:
+            _require(
+                self.draft_temperatures, "--draft-temperature", _is_temperature, _TEMPERATURE_REMEDY
+            )
+        _require(
+            self.top_k, "--top-k", lambda k: k is None or k >= 1, "give integers >= 1, or 'none'"
+        )
+        _require(
+            self.top_p,
+            "--top-p",
+            lambda mass: mass is None or 0.0 < mass <= 1.0,
+            "give masses in (0, 1], or 'none'",
+        )
+        _require(
+            self.num_drafts,
+            "--num-drafts",
+            lambda n: 1 <= n <= MAX_DRAFTS,
+            f"give integers from 1 to {MAX_DRAFTS}, as in 1-8 or 1,2,4",
+        )
+
+    def _known_drafts(self, available: Sequence[str]) -> tuple[str, ...]:
+        if not available:
+            raise InvalidSettingError(
+                "the cache holds no draft model; add one with "
+                "`mdbound capture --into CACHE --draft MODEL`"
+            )
+        for name in self.drafts:
+            if name not in available:
+                near = difflib.get_close_matches(name, available, n=1)
+                hint = f" (did you mean {near[0]}?)" if near else ""
+                raise InvalidSettingError(
+                    f"--draft {name}: no such draft in the cache{hint}; it holds "
+                    f"{', '.join(available)}"
+                )
+        return tuple(dict.fromkeys(self.drafts)) or tuple(available)
+
+
+def parse_num_drafts(text: str) -> tuple[int, ...]:
+    """Read the n to solve for, as ranges and lists.
+
+    Args:
+        text: Such as `"1-8"`, `"1,2,4"` or `"1-4,8"`.
+
+    Returns:
+        Distinct values, increasing.
+
+    Raises:
+        InvalidSettingError: Not integers, a range that runs backwards, or n outside 1 to 1024.
+
+    Example:
+        >>> parse_num_drafts("1-3,8")
+        (1, 2, 3, 8)
+    """
+    remedy = f"give integers from 1 to {MAX_DRAFTS}, as in 1-8 or 1,2,4"
+    found: set[int] = set()
+    for piece in _pieces([text]):
+        low_text, dash, high_text = piece.partition("-")
+        try:
+            low, high = int(low_text), int(high_text if dash else low_text)
+        except ValueError:
+            raise InvalidSettingError(f"--num-drafts {piece}: not a number; {remedy}") from None
+        if not 1 <= low <= high <= MAX_DRAFTS:
+            raise InvalidSettingError(f"--num-drafts {piece}: out of range; {remedy}")
+        found.update(range(low, high + 1))
+    if not found:
+        raise InvalidSettingError(f"--num-drafts is empty; {remedy}")
+    return tuple(sorted(found))
+
+
+def parse_floats(texts: Iterable[str], option: str) -> tuple[float, ...]:
+    """Read a repeatable option of comma-separated numbers, in the order given.
+
+    Raises:
+        InvalidSettingError: A piece is not a number.
+
+    Example:
+        >>> parse_floats(["0.7,1.0", "2"], "--temperature")
+        (0.7, 1.0, 2.0)
+    """
+    return tuple(_number(piece, option, float, "") for piece in _pieces(texts))
+
+
+def parse_optional(
+    texts: Iterable[str], option: str, kind: Callable[[str], Item]
+) -> tuple[Item | None, ...]:
+    """Read a repeatable option of comma-separated numbers, where `none` stands for no cut.
+
+    Args:
+        texts: The values as typed, each possibly a comma-separated list.
+        option: The option's name, for the error message.
+        kind: `int` or `float`.
+
+    Returns:
+        The values in the order given.
+
+    Raises:
+        InvalidSettingError: A piece is neither a number nor `none`.
+
+    Example:
+        >>> parse_optional(["10,none", "50"], "--top-k", int)
+        (10, None, 50)
+    """
+    return tuple(
+        None if piece.lower() == "none" else _number(piece, option, kind, ", or 'none'")
+        for piece in _pieces(texts)
+    )
+
+
+def parse_names(texts: Iterable[str]) -> tuple[str, ...]:
+    """Read a repeatable option of comma-separated names.
+
+    Example:
+        >>> parse_names(["greedy,independent"])
+        ('greedy', 'independent')
+    """
+    return tuple(_pieces(texts))
+
+
+def _pieces(texts: Iterable[str]) -> list[str]:
+    return [piece.strip() for text in texts for piece in text.split(",") if piece.strip()]
+
+
+def _draft_groups(
+    law: str, drafts: tuple[str, ...], temperatures: tuple[float, ...]
+) -> list[tuple[tuple[str, ...], tuple[float, ...]]]:
+    """Split draft models and temperatures into the drafts of single settings."""
+    if law != "independent":
+        return [((name,), (value,)) for name in drafts for value in temperatures]
+    if len(drafts) > 1:
+        return [(drafts, (value,) * len(drafts)) for value in temperatures]
+    if len(temperatures) == 1:
+        raise InvalidSettingError(
+            f"--sampling independent: only one draft distribution ({drafts[0]} at temperature "
+            f"{temperatures[0]}); capture a second draft model, or give several "
+            "--draft-temperature values, as in --draft-temperature 1.2,2.0"
+        )
+    return [(drafts * len(temperatures), temperatures)]
+
+
+def _number(piece: str, option: str, kind: Callable[[str], Item], alternative: str) -> Item:
+    try:
+        return kind(piece)
+    except ValueError:
+        raise InvalidSettingError(
+            f"{option} {piece}: not a number of the right kind; give numbers separated by "
+            f"commas{alternative}"
+        ) from None
+
+
+_TEMPERATURE_REMEDY = "give finite numbers >= 0 (0 is the argmax)"
+
+
+def _is_temperature(value: float) -> bool:
+    return math.isfinite(value) and value >= 0.0
+
+
+def _one_of(names: Iterable[str]) -> str:
+    return f"choose from {', '.join(names)}"
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ",".join(str(value) for value in values)
+
+
+def _require(
+    values: Sequence[Item], option: str, is_valid: Callable[[Item], bool], remedy: str
+) -> None:
+    if not values:
+        raise InvalidSettingError(f"{option} is empty; {remedy}")
+    for value in values:
+        if not is_valid(value):
+            raise InvalidSettingError(f"{option} {value}: out of range; {remedy}")

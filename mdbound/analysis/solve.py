@@ -1,0 +1,256 @@
+"""Capture -> results: every position and setting solved, streaming and resumable.
+
+Results go to `OUT.parts/`, one file per shard of the capture, each written under a temporary
+name and renamed. When all are there they are joined into `OUT` and the folder is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+
+import mdbound
+from mdbound.analysis.results import Provenance, merge_parts, open_results, replacing
+from mdbound.analysis.settings import SolveSetting
+from mdbound.analysis.solve_batch import solve_batch
+from mdbound.errors import CacheError, InvalidDistributionError, InvalidSettingError
+from mdbound.logits_cache.store import LogitsBatch, LogitsCache
+
+#: Called with the number of positions that have just been finished.
+OnProgress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class SolveSummary:
+    """What a solve run left behind.
+
+    Attributes:
+        path: The results file.
+        positions: Positions of the capture.
+        rows: Rows of the results file.
+        unsolved: Rows whose acceptance is null because no error bound was met.
+        resumed: Positions that an earlier run had solved.
+    """
+
+    path: Path
+    positions: int
+    rows: int
+    unsolved: int
+    resumed: int
+
+
+def solve_cache(
+    cache: LogitsCache,
+    settings: Sequence[SolveSetting],
+    out: Path | str,
+    *,
+    batch_rows: int = 64,
+    command: str = "",
+    on_progress: OnProgress | None = None,
+) -> SolveSummary:
+    """Solve every position of a capture at every setting.
+
+    Memory is bounded by `batch_rows`, whatever the size of the capture. The positions of a
+    batch are solved on all cores while one thread reads the next batch. Run again after an
+    interruption, it goes on with the shards that are missing; run again when finished, it
+    changes nothing.
+
+    Args:
+        cache: The capture.
+        settings: What to solve for, at least one.
+        out: The Parquet file to write; columns as in `mdbound.analysis.results.RESULT_SCHEMA`.
+        batch_rows: Positions held in memory at a time.
+        command: Command line, kept in the file's metadata.
+        on_progress: Told how many positions have just been finished.
+
+    Returns:
+        Where the results are and how many there are.
+
+    Raises:
+        InvalidSettingError: `batch_rows` < 1, no setting, or `out` holds or resumes another run.
+        CacheError: The capture is empty or damaged.
+        InvalidDistributionError: Logits that no distribution can be made of, with the shard.
+        OutputError: The disk is full or cannot be written; finished parts are kept.
+    """
+    out = Path(out)
+    if batch_rows < 1:
+        raise InvalidSettingError(f"--batch-rows {batch_rows}: give at least 1")
+    if not settings:
+        raise InvalidSettingError("no setting to solve for; give at least one draft law")
+    if not cache.manifest.complete or cache.num_positions == 0:
+        raise CacheError(
+            f"{cache.path} is not a finished capture ({cache.num_positions} positions so far); "
+            "run its `mdbound capture` command again to finish it"
+        )
+    provenance = _provenance(cache, settings, command)
+    report = on_progress or _ignore
+    parts = _Parts.beside(out)
+    if out.exists():
+        _refuse_another_run(open_results(out).provenance, provenance, out)
+        parts.remove()
+        report(cache.num_positions)
+        return _summary(out, cache, resumed=cache.num_positions)
+    parts.start_or_resume(provenance)
+    resumed = _solve_missing(cache, settings, parts, batch_rows, report)
+    merge_parts([parts.path(shard.index) for shard in cache.shards], out, provenance)
+    parts.remove()
+    return _summary(out, cache, resumed)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The folder of finished parts of one run."""
+
+    folder: Path
+
+    @classmethod
+    def beside(cls, out: Path) -> _Parts:
+        return cls(out.with_name(f"{out.name}.parts"))
+
+    def path(self, shard: int) -> Path:
+        return self.folder / f"part-{shard:05d}.parquet"
+
+    def start_or_resume(self, provenance: Provenance) -> None:
+        """Write what this run solves, or check that the parts found are of the same run."""
+        run_file = self.folder / "run.json"
+        if run_file.exists():
+            try:
+                found = Provenance(**json.loads(run_file.read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise CacheError(
+                    f"{run_file} is damaged ({error}); delete {self.folder} and solve again"
+                ) from error
+            _refuse_another_run(found, provenance, self.folder)
+            return
+        with replacing(run_file) as temporary:
+            temporary.write_text(json.dumps(asdict(provenance), indent=1), encoding="utf-8")
+
+    def has(self, shard: int, rows: int) -> bool:
+        """Whether the part is there, readable and of the right length."""
+        if not self.path(shard).exists():
+            return False
+        try:
+            return int(pq.ParquetFile(self.path(shard)).metadata.num_rows) == rows
+        except (OSError, ValueError):  # pyarrow's ArrowInvalid is a ValueError
+            return False
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _solve_missing(
+    cache: LogitsCache,
+    settings: Sequence[SolveSetting],
+    parts: _Parts,
+    batch_rows: int,
+    report: OnProgress,
+) -> int:
+    """Solve the shards that have no part yet; return the positions that had one."""
+    rows_per_position = sum(len(setting.num_drafts) for setting in settings)
+    missing = [
+        shard
+        for shard in cache.shards
+        if not parts.has(shard.index, shard.rows * rows_per_position)
+    ]
+    resumed = cache.num_positions - sum(shard.rows for shard in missing)
+    if resumed:
+        report(resumed)
+    models = list(dict.fromkeys(name for setting in settings for name in setting.drafts))
+    for shard in missing:
+        batches = cache.iter_batches(
+            models=["target", *models], batch_rows=batch_rows, shards=[shard.index]
+        )
+        with replacing(parts.path(shard.index)) as temporary:
+            _write_part(temporary, _read_ahead(batches), settings, report)
+    return resumed
+
+
+def _write_part(
+    path: Path,
+    batches: Iterator[LogitsBatch],
+    settings: Sequence[SolveSetting],
+    report: OnProgress,
+) -> None:
+    """Solve one shard's batches into a Parquet file, a row group per batch."""
+    writer: pq.ParquetWriter | None = None
+    try:
+        for batch in batches:
+            table = _solve_or_name_shard(batch, settings).to_arrow()
+            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+            writer.write_table(table)
+            report(batch.positions.height)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _solve_or_name_shard(batch: LogitsBatch, settings: Sequence[SolveSetting]) -> pl.DataFrame:
+    try:
+        return solve_batch(batch.positions, batch.logits, settings)
+    except InvalidDistributionError as error:
+        raise InvalidDistributionError(
+            f"shard {batch.shard}, batch starting at its row {batch.row}: {error}; "
+            "capture that text again"
+        ) from error
+
+
+def _read_ahead(batches: Iterator[LogitsBatch]) -> Iterator[LogitsBatch]:
+    """Yield batches while one thread reads the next, so that reading hides behind solving."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="mdbound-read") as reader:
+        ahead = reader.submit(next, batches, None)
+        while (batch := ahead.result()) is not None:
+            ahead = reader.submit(next, batches, None)
+            yield batch
+
+
+def _provenance(cache: LogitsCache, settings: Sequence[SolveSetting], command: str) -> Provenance:
+    return Provenance(
+        version=mdbound.__version__,
+        capture_identity=cache.manifest.identity(),
+        capture=_capture_summary(cache),
+        settings=[setting.as_dict() for setting in settings],
+        command=command,
+    )
+
+
+def _capture_summary(cache: LogitsCache) -> dict[str, Any]:
+    """What a table says about the capture: enough to recognise it, the identity says the rest."""
+    manifest = cache.manifest
+    sources = {model.name: model.source for model in manifest.models()}
+    return {
+        "target": sources.pop("target"),
+        "drafts": [f"{name} = {source}" for name, source in sources.items()],
+        "text": manifest.text.source,
+        "vocabulary": manifest.vocab_size,
+        **asdict(manifest.generation),
+    }
+
+
+def _refuse_another_run(found: Provenance, wanted: Provenance, place: Path) -> None:
+    difference = found.first_difference(wanted)
+    if difference is not None:
+        raise InvalidSettingError(
+            f"{place} belongs to another run: {difference}; give another --out, "
+            "or delete it to solve anew"
+        )
+
+
+def _summary(out: Path, cache: LogitsCache, resumed: int) -> SolveSummary:
+    counts = (
+        open_results(out)
+        .frame.select(pl.len().alias("rows"), pl.col("acceptance").null_count().alias("unsolved"))
+        .collect()
+    )
+    return SolveSummary(out, cache.num_positions, counts["rows"][0], counts["unsolved"][0], resumed)
+
+
+def _ignore(_positions: int) -> None:
+    """Report progress to nobody."""
