@@ -85,10 +85,11 @@ def _other_means(results: Results) -> pl.DataFrame:
         pl.col("equals_one").mean().alias("equals_one_share"),
         pl.col("target_entropy").mean().alias("mean_target_entropy"),
     ]
-    per_task = results.frame.group_by("task", *SETTING_COLUMNS).agg(values)
+    # Ordered groups are summed in file order, so that the same results give the same bytes.
+    per_task = results.frame.group_by("task", *SETTING_COLUMNS, maintain_order=True).agg(values)
     pooled = (
         results.frame.with_columns(pl.lit(ALL_TASKS).alias("task"))
-        .group_by("task", *SETTING_COLUMNS)
+        .group_by("task", *SETTING_COLUMNS, maintain_order=True)
         .agg(values)
     )
     return pl.concat([per_task, pooled]).collect()

@@ -64,6 +64,9 @@ RESULT_SCHEMA: Mapping[str, type[pl.DataType]] = {
 }
 
 
+_ROW_GROUP_ROWS = 131_072
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where results come from, as stored in the file's metadata.
@@ -231,5 +234,17 @@ def merge_parts(parts: Sequence[Path], out: Path, provenance: Provenance) -> Non
     Raises:
         OutputError: The file cannot be written.
     """
-    with replacing(out) as temporary:
-        pl.scan_parquet(list(parts)).sink_parquet(temporary, metadata=provenance.to_metadata())
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pl.DataFrame(schema=RESULT_SCHEMA).to_arrow().schema
+    schema = schema.with_metadata(provenance.to_metadata())
+    with (
+        replacing(out) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+        for part in parts:
+            with pq.ParquetFile(part) as file:
+                for batch in file.iter_batches(_ROW_GROUP_ROWS):
+                    table = pa.Table.from_batches([batch])
+                    writer.write_table(table.replace_schema_metadata(schema.metadata))

@@ -17,6 +17,8 @@ from mdbound.analysis.settings import SolveSetting
 
 Floats = NDArray[np.float64]
 
+_ROW = "row of the batch"
+
 
 def solve_batch(
     positions: pl.DataFrame,
@@ -31,7 +33,7 @@ def solve_batch(
         settings: What to solve for.
 
     Returns:
-        Columns of `RESULT_SCHEMA`; one row per setting, position and n, in that order.
+        Columns of `RESULT_SCHEMA`; one row per position, setting and n, in that order.
 
     Raises:
         InvalidDistributionError: Logits that no distribution can be made of.
@@ -43,7 +45,8 @@ def solve_batch(
         target = _target_distribution(logits["target"], members[0])
         entropy = entr(target).sum(axis=-1)
         frames += [_solve_setting(positions, logits, each, target, entropy) for each in members]
-    return pl.concat(frames)
+    # By position first, so that the file does not depend on the size of the batches.
+    return pl.concat(frames).sort(_ROW, maintain_order=True).drop(_ROW)
 
 
 def _target_key(setting: SolveSetting) -> tuple[float, int, float]:
@@ -123,6 +126,7 @@ def _tidy(positions: pl.DataFrame, setting: SolveSetting, columns: dict[str, Any
     return (
         positions.select("doc_id", "task", "position")[rows]
         .with_columns(
+            pl.Series(_ROW, rows),
             pl.lit(BOUND).alias("scheme"),
             pl.lit(setting.sampling).alias("sampling"),
             pl.lit(setting.draft_label).alias("draft"),
@@ -135,5 +139,5 @@ def _tidy(positions: pl.DataFrame, setting: SolveSetting, columns: dict[str, Any
             *(pl.Series(name, values, nan_to_null=True) for name, values in columns.items()),
         )
         .with_columns((pl.col("equals_one_margin") >= 0).alias("equals_one"))
-        .select(pl.col(name).cast(dtype) for name, dtype in RESULT_SCHEMA.items())
+        .select(_ROW, *(pl.col(name).cast(dtype) for name, dtype in RESULT_SCHEMA.items()))
     )

@@ -134,6 +134,11 @@ def table_notes(
         f"Capture {provenance.capture_identity}: {capture}.",
         f"mdbound {provenance.version}.",
     ]
+    if (means["sampling"] == "independent").any():
+        notes.append(
+            "Under the independent law, n uses the first n of the drafts (models or temperatures) "
+            "in the order shown."
+        )
     notes += [f"Solved by: {provenance.command}"] if provenance.command else []
     notes += [f"Written by: {command}"] if command else []
     return notes

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from mdbound.analysis.results import open_results
+from mdbound.cli import main
+from mdbound.logits_cache.array_cache import write_cache
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `mdbound ...` in this process: exit status, stdout, stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["/somewhere/bin/mdbound", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        captured = capsys.readouterr()
+        return int(stopped.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=(6, 9)).astype(np.float32)
+    folder = tmp_path_factory.mktemp("captures") / "c"
+    write_cache(folder, target, {"small": target + 1e-1, "other": target[:, ::-1]}, shard_rows=4)
+    return folder
+
+
+def test_solve_writes_results_and_says_what(run: Run, cache: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.parquet"
+    status, stdout, _ = run(
+        *("solve", cache, "--out", out, "--temperature", "0.7,1.0", "--top-k", "none,5"),
+        *("--num-drafts", "1,3", "--sampling", "greedy", "--draft", "small"),
+    )
+    assert status == 0
+    assert "48 rows, 6 positions, 4 settings" in stdout
+    opened = open_results(out)
+    assert opened.frame.collect()["num_drafts"].unique().to_list() == [1, 3]
+    assert opened.provenance.command.startswith(f"mdbound solve {cache} --out ")
+
+
+def test_solving_again_reports_that_nothing_was_left_to_do(
+    run: Run, cache: Path, tmp_path: Path
+) -> None:
+    arguments = ("solve", cache, "--out", tmp_path / "r.parquet", "--num-drafts", "1")
+    run(*arguments)
+    assert "6 positions had been solved before" in run(*arguments)[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--num-drafts", "0"], "--num-drafts 0"),
+        (["--num-drafts", "few"], "--num-drafts few"),
+        (["--temperature", "-1"], "--temperature -1.0"),
+        (["--top-p", "2"], "--top-p 2.0"),
+        (["--sampling", "replaced"], "--sampling replaced"),
+        (["--draft", "smal"], "did you mean small"),
+        (["--batch-rows", "0"], "--batch-rows 0"),
+        (["--batch-rows", "many"], "--batch-rows"),
+    ],
+)
+def test_a_bad_option_is_one_line_and_status_2(
+    run: Run, cache: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    out = tmp_path / "r.parquet"
+    status, stdout, stderr = run("solve", cache, "--out", out, *options)
+    assert status == 2
+    assert message in stderr
+    assert (stdout, stderr.count("\n")) == ("", 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_cache_says_how_to_make_one(run: Run, tmp_path: Path) -> None:
+    status, _, stderr = run("solve", tmp_path / "none", "--out", tmp_path / "r.parquet")
+    assert (status, stderr.count("\n")) == (2, 1)
+    assert "mdbound capture" in stderr
+
+
+def test_another_run_in_the_file_is_refused_and_kept(run: Run, cache: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.parquet"
+    run("solve", cache, "--out", out, "--num-drafts", "1")
+    before = out.read_bytes()
+    status, _, stderr = run("solve", cache, "--out", out, "--num-drafts", "2")
+    assert status == 2
+    assert "num_drafts was [1], now [2]" in stderr
+    assert out.read_bytes() == before
+
+
+def test_the_defaults_of_the_help_are_what_happens(run: Run, cache: Path, tmp_path: Path) -> None:
+    run("solve", cache, "--out", tmp_path / "r.parquet")
+    rows = pl.read_parquet(tmp_path / "r.parquet")
+    assert rows["num_drafts"].unique().sort().to_list() == list(range(1, 9))
+    assert rows["sampling"].unique().sort().to_list() == ["with_replacement", "without_replacement"]
+    assert rows["temperature"].unique().to_list() == [1.0]
+    assert rows["draft"].unique().sort().to_list() == ["other", "small"]
