@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
+
+
+class Advance(Protocol):
+    """Told how many items have just been finished, and of how many if that is new."""
+
+    def __call__(self, count: int, total: int | None = None) -> None:
+        """Move the bar on."""
 
 
 @contextmanager
-def position_progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show positions done, positions per second and the time left, on stderr.
+def progress_bar(description: str, total: int | None, unit: str = "positions") -> Iterator[Advance]:
+    """Show items done, items per second and the time left, on stderr.
 
     Args:
         description: What is going on.
-        total: Positions in all.
+        total: Items in all, or None when it is not known yet.
+        unit: What is counted.
 
     Yields:
-        A function to be told how many positions have just been finished.
+        A function to be told how many items have just been finished.
 
     Example:
-        >>> with position_progress("solving", 10) as advance:
+        >>> with progress_bar("solving", 10) as advance:
         ...     advance(10)
     """
     from rich.console import Console
@@ -42,9 +51,11 @@ def position_progress(description: str, total: int) -> Iterator[Callable[[int], 
     ) as progress:
         bar = progress.add_task(description, total=total, rate="")
 
-        def advance(positions: int) -> None:
-            progress.advance(bar, positions)
+        def advance(count: int, total: int | None = None) -> None:
+            if total is not None:
+                progress.update(bar, total=total)
+            progress.advance(bar, count)
             speed = progress.tasks[bar].speed
-            progress.update(bar, rate=f"{speed:,.0f} positions/s" if speed else "")
+            progress.update(bar, rate=f"{speed:,.0f} {unit}/s" if speed else "")
 
         yield advance

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 
 from mdbound.analysis.results import SETTING_COLUMNS, Results, open_results, replacing
 from mdbound.analysis.statistics import ALL_TASKS, Bootstrap, task_means
@@ -53,11 +54,11 @@ def write_report(
     """
     how = bootstrap or Bootstrap()
     opened = open_results(results)
-    means = task_means(opened.frame, bootstrap=how)
+    means = _rounded(task_means(opened.frame, bootstrap=how))
     notes = table_notes(means, opened.provenance, how, command)
     table = acceptance_table(means, notes)
     long = means.join(
-        _other_means(opened), on=["task", *SETTING_COLUMNS], how="left", nulls_equal=True
+        _rounded(_other_means(opened)), on=["task", *SETTING_COLUMNS], how="left", nulls_equal=True
     )
     texts = {
         "acceptance.csv": to_csv(table),
@@ -73,6 +74,11 @@ def write_report(
     return Report(table, tuple(files))
 
 
+def _rounded(means: pl.DataFrame) -> pl.DataFrame:
+    """Keep 12 digits: parallel sums differ in the last ones, and a report must not."""
+    return means.with_columns(cs.float().round_sig_figs(12))
+
+
 def _other_means(results: Results) -> pl.DataFrame:
     """Means of the remaining columns per task and setting, and over all tasks."""
     values = [
@@ -85,11 +91,10 @@ def _other_means(results: Results) -> pl.DataFrame:
         pl.col("equals_one").mean().alias("equals_one_share"),
         pl.col("target_entropy").mean().alias("mean_target_entropy"),
     ]
-    # Ordered groups are summed in file order, so that the same results give the same bytes.
-    per_task = results.frame.group_by("task", *SETTING_COLUMNS, maintain_order=True).agg(values)
+    per_task = results.frame.group_by("task", *SETTING_COLUMNS).agg(values)
     pooled = (
         results.frame.with_columns(pl.lit(ALL_TASKS).alias("task"))
-        .group_by("task", *SETTING_COLUMNS, maintain_order=True)
+        .group_by("task", *SETTING_COLUMNS)
         .agg(values)
     )
     return pl.concat([per_task, pooled]).collect()

@@ -55,7 +55,7 @@ def solve(
     Run the same command again after an interruption: finished shards are not solved twice.
     """
     from mdbound.analysis import settings
-    from mdbound.analysis.progress import position_progress
+    from mdbound.analysis.progress import progress_bar
     from mdbound.analysis.solve import solve_cache
     from mdbound.logits_cache.store import LogitsCache
 
@@ -70,7 +70,7 @@ def solve(
     )
     opened = LogitsCache.open(cache)
     expanded = grid.settings(opened.draft_names)
-    with position_progress("solving", opened.num_positions) as advance:
+    with progress_bar("solving", opened.num_positions) as advance:
         summary = solve_cache(
             opened,
             expanded,
