@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +19,8 @@ from mdbound.logits_cache.manifest import FileRecord, ModelRecord
 
 ROW_GROUP_ROWS = 64
 SHARD_BYTES = 256 * 2**20  # raw float32 logits of one model in one shard, before compression
+
+Column = Sequence[Any] | npt.NDArray[Any]
 
 POSITIONS_SCHEMA = pa.schema(
     [
@@ -66,10 +67,30 @@ def shard_path(cache: Path, folder: str, index: int) -> Path:
     return cache / folder / f"part-{index:05d}.parquet"
 
 
-@dataclass
 class _OpenFile:
-    path: Path
-    writer: Any  # pyarrow ships no types
+    """A Parquet file in the making, which collects rows into whole row groups.
+
+    Documents come with a few rows each; a row group per document would bloat the file's footer.
+    """
+
+    def __init__(self, path: Path, schema: Any) -> None:  # pyarrow ships no types
+        self.path = path
+        self._writer = _parquet_writer(path, schema)
+        self._pending: list[Any] = []
+
+    def write(self, table: Any) -> None:
+        self._pending.append(table)
+        if sum(part.num_rows for part in self._pending) >= ROW_GROUP_ROWS:
+            rows = pa.concat_tables(self._pending)
+            whole = rows.num_rows - rows.num_rows % ROW_GROUP_ROWS
+            self._writer.write_table(rows[:whole], row_group_size=ROW_GROUP_ROWS)
+            self._pending = [rows[whole:]] if whole < rows.num_rows else []
+
+    def close(self) -> None:
+        if self._pending:
+            self._writer.write_table(pa.concat_tables(self._pending))
+            self._pending = []
+        self._writer.close()
 
 
 class ShardWriter:
@@ -104,13 +125,13 @@ class ShardWriter:
     ) -> None:
         self._discard()
 
-    def add_positions(self, rows: Mapping[str, Sequence[Any]]) -> None:
+    def add_positions(self, rows: Mapping[str, Column]) -> None:
         """Append rows of the `positions` file, given as columns of POSITIONS_SCHEMA."""
         table = pa.table(dict(rows), schema=POSITIONS_SCHEMA)
         self._write("positions", table)
         self.rows += table.num_rows
 
-    def add_documents(self, rows: Mapping[str, Sequence[Any]]) -> None:
+    def add_documents(self, rows: Mapping[str, Column]) -> None:
         """Append rows of the `documents` file, given as columns of DOCUMENTS_SCHEMA."""
         table = pa.table(dict(rows), schema=DOCUMENTS_SCHEMA)
         self._write("documents", table)
@@ -153,7 +174,7 @@ class ShardWriter:
         records = {}
         for folder, item in self._open.items():
             try:
-                item.writer.close()
+                item.close()
                 temporary = temporary_name(item.path)
                 records[folder] = FileRecord(temporary.stat().st_size, sha256_of(temporary))
             except OSError as error:
@@ -171,8 +192,8 @@ class ShardWriter:
         try:
             if folder not in self._open:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._open[folder] = _OpenFile(path, _parquet_writer(path, table.schema))
-            self._open[folder].writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+                self._open[folder] = _OpenFile(path, table.schema)
+            self._open[folder].write(table)
         except OSError as error:
             raise output_error(path, error) from error
 
@@ -180,7 +201,7 @@ class ShardWriter:
         for item in self._open.values():
             # The file is thrown away: what it could not flush does not matter.
             with contextlib.suppress(OSError, pa.ArrowException):
-                item.writer.close()
+                item.close()
             temporary_name(item.path).unlink(missing_ok=True)
         self._open.clear()
 

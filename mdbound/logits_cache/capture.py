@@ -1,0 +1,137 @@
+"""Running a capture: batch by batch, shard by shard, resumable after any interruption."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mdbound.errors import CacheError, InvalidSettingError
+from mdbound.logits_cache.atomic_files import make_folder, remove_leftovers
+from mdbound.logits_cache.capture_settings import CaptureSettings
+from mdbound.logits_cache.generate import Sampling, answer_prompts
+from mdbound.logits_cache.loading import load_drafts, load_target
+from mdbound.logits_cache.manifest import MANIFEST_NAME, Manifest, ShardInfo
+from mdbound.logits_cache.passages import Passage
+from mdbound.logits_cache.plan import CapturePlan, plan_capture
+from mdbound.logits_cache.progress import CaptureSummary, ProgressCallback, Run
+from mdbound.logits_cache.score import record_logits
+from mdbound.logits_cache.shard_writer import ShardWriter, default_shard_rows
+
+
+def capture(
+    settings: CaptureSettings, on_progress: ProgressCallback | None = None
+) -> CaptureSummary:
+    """Record the raw logits of a target and its drafts on a text.
+
+    Running it again with the same settings continues after the last finished shard, and does
+    nothing when all are there.
+
+    Args:
+        settings: what to capture, and where to.
+        on_progress: called after each batch.
+
+    Raises:
+        InvalidSettingError: a setting is out of range, or differs from the cache's.
+        ModelError: a model is missing, cannot be loaded, or has another tokenizer.
+        TextSourceError: the text is missing or empty.
+        InvalidDistributionError: a model puts out NaN or infinite logits.
+        OutputError: the disk is full; finished shards stay.
+    """
+    plan = plan_capture(settings)
+    manifest = _start_or_resume(plan.manifest, settings.out)
+    run = Run(settings.out, len(plan.passages), on_progress)
+    run.passages = sum(shard.documents for shard in manifest.shards)
+    if not manifest.complete:
+        manifest = _write_missing_shards(plan, manifest, settings, run)
+    return run.summary()
+
+
+def _start_or_resume(planned: Manifest, cache: Path) -> Manifest:
+    """The manifest to go on from; refuses a cache that was made with other settings."""
+    if not (cache / MANIFEST_NAME).exists():
+        if cache.is_dir() and any(cache.iterdir()):
+            raise InvalidSettingError(
+                f"{cache} is neither empty nor a logits cache; give another --out"
+            )
+        make_folder(cache)
+        planned.write(cache)
+        return planned
+    found = Manifest.read(cache)
+    _check_same_settings(planned, found, cache)
+    remove_leftovers(cache)
+    return found
+
+
+def _check_same_settings(planned: Manifest, found: Manifest, cache: Path) -> None:
+    asked = [draft.name for draft in planned.drafts]
+    known = [draft.name for draft in found.drafts]
+    # Drafts that were added later are no reason to refuse the command that made the cache.
+    if known[: len(asked)] != asked or (len(known) > len(asked) and not found.complete):
+        raise InvalidSettingError(
+            f"{cache} was captured with drafts {', '.join(known)}, not {', '.join(asked)}; "
+            f"give another --out, or add a draft with --into {cache}"
+        )
+    ours = planned.settings()
+    theirs = replace(found, drafts=found.drafts[: len(asked)]).settings()
+    for name in sorted(ours | theirs):
+        if ours.get(name) != theirs.get(name):
+            raise InvalidSettingError(
+                f"{cache} was captured with {name} = {theirs.get(name)!r}, not "
+                f"{ours.get(name)!r}; give another --out, or the same settings to resume"
+            )
+
+
+def _write_missing_shards(
+    plan: CapturePlan, manifest: Manifest, settings: CaptureSettings, run: Run
+) -> Manifest:
+    target = load_target(plan.models, manifest.vocab_size)
+    drafts = load_drafts(plan.models, manifest.vocab_size, target)
+    shard_rows = settings.shard_rows or default_shard_rows(manifest.vocab_size)
+    run.start()
+    done = run.passages
+    while done < len(plan.passages):
+        with ShardWriter(settings.out, len(manifest.shards), manifest.vocab_size) as writer:
+            while done < len(plan.passages) and writer.rows < shard_rows:
+                batch: Sequence[Passage] = plan.passages[done : done + settings.batch_size]
+                done += len(batch)
+                if manifest.generation.mode == "generate":
+                    batch = answer_prompts(target, batch, _sampling(manifest))
+                _record_texts(writer, batch)
+                for model in (target, *drafts):
+                    record_logits(writer, model, batch)
+                run.advance(len(batch), sum(item.rows for item in batch))
+            shard = ShardInfo(len(manifest.shards), writer.rows, writer.documents, writer.finish())
+        # The last shard completes the cache in the same write that makes it known.
+        manifest = replace(manifest.with_shard(shard), complete=done == len(plan.passages))
+        manifest.write(settings.out)
+    return manifest
+
+
+def _record_texts(writer: ShardWriter, batch: Sequence[Passage]) -> None:
+    writer.add_documents(
+        {
+            "doc_id": [item.doc_id for item in batch],
+            "task": [item.task for item in batch],
+            "offset": [item.offset for item in batch],
+            "first_row": [item.first_row for item in batch],
+            "token_ids": [list(item.token_ids) for item in batch],
+        }
+    )
+    for item in batch:
+        writer.add_positions(
+            {
+                "doc_id": item.doc_ids,
+                "task": [item.task] * item.rows,
+                "position": item.positions,
+                "token_id": item.token_ids[item.first_row : -1],
+                "next_token_id": item.token_ids[item.first_row + 1 :],
+            }
+        )
+
+
+def _sampling(manifest: Manifest) -> Sampling:
+    generation = manifest.generation
+    if generation.temperature is None or generation.max_new_tokens is None:
+        raise CacheError("the manifest has no temperature or max_new_tokens; capture again")
+    return Sampling(generation.temperature, generation.max_new_tokens, generation.seed)

@@ -1,0 +1,120 @@
+"""The target's own answers, sampled per document so that batching cannot change them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mdbound.logits_cache.manifest import TARGET
+from mdbound.logits_cache.passages import Passage, pad_batch
+from mdbound.logits_cache.score import LanguageModel
+from mdbound.logits_cache.shard_writer import check_logits
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How answers are sampled.
+
+    Attributes:
+        temperature: of the target's distribution; 0 takes the most likely token.
+        max_new_tokens: longest answer in tokens.
+        seed: with the document's number, it seeds that document's own generator.
+    """
+
+    temperature: float
+    max_new_tokens: int
+    seed: int
+
+
+def answer_prompts(
+    model: LanguageModel, prompts: Sequence[Passage], sampling: Sampling
+) -> list[Passage]:
+    """Let the model answer each prompt, until an end token or `max_new_tokens`.
+
+    Returns:
+        The prompts followed by their answers; an end token is part of its answer.
+
+    Raises:
+        InvalidDistributionError: the model's logits are NaN or infinite.
+    """
+    import torch
+
+    answers: list[list[int]] = [[] for _ in prompts]
+    generators = [np.random.default_rng([sampling.seed, item.doc_id]) for item in prompts]
+    doc_ids = np.array([item.doc_id for item in prompts], dtype=np.int64)
+    lengths = np.array([len(item.token_ids) for item in prompts], dtype=np.int64)
+    running = [True] * len(prompts)
+    with torch.inference_mode():
+        steps = _Steps(model, prompts)
+        for step in range(sampling.max_new_tokens):
+            logits = steps.logits()  # (B, V)
+            check_logits(TARGET, doc_ids, lengths - 1 + step, logits)
+            tokens = [
+                sample_token(row, sampling.temperature, generator)
+                for row, generator in zip(logits, generators, strict=True)
+            ]
+            for index, token in enumerate(tokens):
+                if running[index]:
+                    answers[index].append(token)
+                    running[index] = token not in model.end_tokens
+            if not any(running) or step + 1 == sampling.max_new_tokens:
+                break
+            steps.append(tokens)
+    return [item.answered(answer) for item, answer in zip(prompts, answers, strict=True)]
+
+
+def sample_token(
+    logits: npt.NDArray[np.float32], temperature: float, generator: np.random.Generator
+) -> int:
+    """Draw a token from softmax(logits / temperature), logits of shape (V,).
+
+    One uniform number is used whatever the temperature, so that generators stay in step.
+
+    >>> sample_token(np.array([0.0, 3.0, 1.0], dtype=np.float32), 0.0, np.random.default_rng(0))
+    1
+    """
+    uniform = generator.random()
+    if temperature == 0:
+        return int(logits.argmax())
+    scaled = logits.astype(np.float64) / temperature
+    cumulative = np.cumsum(np.exp(scaled - scaled.max()))
+    drawn = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+    # Rounding may put the draw past the last token that has any probability.
+    return int(min(drawn, np.flatnonzero(np.diff(cumulative, prepend=0.0))[-1]))
+
+
+class _Steps:
+    """Left-padded decoding with a key-value cache: one forward pass per token."""
+
+    def __init__(self, model: LanguageModel, prompts: Sequence[Passage]) -> None:
+        sequences = [item.token_ids for item in prompts]
+        ends = [len(tokens) - 1 for tokens in sequences]
+        batch = pad_batch(sequences, ends, model.pad_id, model.device)
+        self._model = model
+        self._mask = batch.attention_mask
+        self._next_positions = batch.position_ids[:, -1:] + 1
+        self._output = self._forward(batch.input_ids, batch.position_ids, None)
+
+    def logits(self) -> npt.NDArray[np.float32]:
+        """Logits after the last token, shape (B, V)."""
+        last = self._output.logits[:, -1, : self._model.vocab_size]
+        values: npt.NDArray[np.float32] = last.float().cpu().numpy()
+        return values
+
+    def append(self, tokens: Sequence[int]) -> None:
+        """Extend every sequence by one token."""
+        import torch
+
+        column = torch.tensor(tokens, device=self._mask.device)[:, None]  # (B, 1)
+        self._mask = torch.cat([self._mask, torch.ones_like(column)], dim=1)
+        self._output = self._forward(column, self._next_positions, self._output.past_key_values)
+        self._next_positions = self._next_positions + 1
+
+    def _forward(self, input_ids: Any, position_ids: Any, past: Any) -> Any:
+        return self._model.forward(
+            input_ids, self._mask, position_ids, keep=1, past_key_values=past, use_cache=True
+        )

@@ -1,0 +1,144 @@
+"""Where a model's files are: hub id, local folder, `.gguf` file, or the pair that ships here."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mdbound.errors import ModelError
+
+TINY_PREFIX = "tiny:"
+HUB_TIMEOUT = 15.0  # seconds to find out whether the hub knows a model
+# Weights are sampled: hashing 100 GB to notice a changed file would cost minutes per capture.
+SAMPLED_BYTES = 2**20
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model that was found, not yet loaded.
+
+    Attributes:
+        source: what was asked for.
+        kind: `hub`, `folder`, `gguf` or `tiny`.
+        location: what transformers' `from_pretrained` takes.
+        options: further arguments of `from_pretrained`.
+        revision: hub commit, or a fingerprint of the files.
+    """
+
+    source: str
+    kind: str
+    location: str
+    revision: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def short_name(self) -> str:
+        """A name for tables and folders: the last part of the source, cleaned."""
+        stem = self.source.split("@")[0] if self.kind == "hub" else self.source
+        stem = stem.removesuffix(".gguf").rstrip("/")
+        if self.kind in {"folder", "gguf"}:
+            stem = Path(self.location).name if self.kind == "folder" else Path(stem).name
+        elif self.kind == "hub":
+            stem = stem.rsplit("/", 1)[-1]
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "draft"
+
+
+def find_model(source: str) -> ModelFiles:
+    """Find a model's files, without reading its weights.
+
+    Args:
+        source: `tiny:target`, `tiny:draft`, a local folder, a `.gguf` file, or a hub id
+            (`owner/name`, optionally `@revision`).
+
+    Raises:
+        ModelError: nothing of the sort is there, or the hub cannot be reached.
+    """
+    path = Path(source).expanduser()
+    if source.startswith(TINY_PREFIX):
+        return _tiny(source)
+    if path.is_dir():
+        return _folder(source, path)
+    if source.endswith(".gguf"):
+        return _gguf(source, path)
+    if not _HUB_ID.fullmatch(source) or source.startswith("."):
+        raise ModelError(
+            f"no model folder {source!r}; give a folder, a .gguf file, a hub id such as "
+            "owner/name, or tiny:target"
+        )
+    return _hub(source)
+
+
+def _tiny(source: str) -> ModelFiles:
+    role = source.removeprefix(TINY_PREFIX)
+    if role not in {"target", "draft"}:
+        raise ModelError(f"unknown model {source!r}; there are tiny:target and tiny:draft")
+    from mdbound.logits_cache.tiny import tiny_model_path
+
+    path = tiny_model_path("target" if role == "target" else "draft")
+    return ModelFiles(source, "tiny", str(path), _fingerprint(path))
+
+
+def _folder(source: str, path: Path) -> ModelFiles:
+    if not (path / "config.json").is_file():
+        raise ModelError(
+            f"{path} holds no config.json, so it is no model folder; "
+            "give the folder that save_pretrained wrote, or a .gguf file itself"
+        )
+    return ModelFiles(source, "folder", str(path.resolve()), _fingerprint(path))
+
+
+def _gguf(source: str, path: Path) -> ModelFiles:
+    if not path.is_file():
+        raise ModelError(f"no model file {path}; check the path")
+    path = path.resolve()
+    digest = _fingerprint(path)
+    return ModelFiles(source, "gguf", str(path.parent), digest, {"gguf_file": path.name})
+
+
+def _hub(source: str) -> ModelFiles:
+    name, _, revision = source.partition("@")
+    commit = _local_commit(name, revision) or _hub_commit(name, revision)
+    return ModelFiles(source, "hub", name, commit, {"revision": commit})
+
+
+def _local_commit(name: str, revision: str) -> str | None:
+    """Commit of a model that was downloaded before; None if it was not."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, "config.json", revision=revision or None)
+    # The cache lays files out as snapshots/COMMIT/config.json.
+    return Path(found).parent.name if isinstance(found, str) else None
+
+
+def _hub_commit(name: str, revision: str) -> str:
+    from huggingface_hub import HfApi
+
+    # One request with a time limit: transformers itself would retry for half a minute.
+    try:
+        commit = HfApi().model_info(name, revision=revision or None, timeout=HUB_TIMEOUT).sha
+    except Exception as error:  # the client raises its own, its transport's and OS errors
+        reason = " ".join(str(error).split())[:160]
+        raise ModelError(
+            f"model {name!r} is no local folder or file, and the hub did not give it ({reason}); "
+            "check the name, or download it and give its folder"
+        ) from error
+    return str(commit)
+
+
+def _fingerprint(path: Path) -> str:
+    """SHA-256 over names, sizes and both ends of a model's files."""
+    names = (".json", ".safetensors", ".bin", ".model", ".txt", ".jinja", ".gguf")
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in names)
+    digest = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        digest.update(f"{file.name}\0{size}\0".encode())
+        with file.open("rb") as stream:
+            digest.update(stream.read(SAMPLED_BYTES))
+            stream.seek(max(0, size - SAMPLED_BYTES))
+            digest.update(stream.read(SAMPLED_BYTES))
+    return digest.hexdigest()
