@@ -1,0 +1,45 @@
+"""The mathematics of multi-draft acceptance: arrays in, exact values with error bounds out.
+
+Acceptance here is *membership*: the probability that the output token is one of the drafted
+tokens. `target` is p, `draft` is q, `num_drafts` is n, and `sampling` names the law of the
+drafts, one of `SAMPLING_LAWS`.
+"""
+
+from mdbound.bounds.acceptance import (
+    Solution,
+    acceptance_curve,
+    containment,
+    optimal_acceptance,
+    solve,
+    solve_curve,
+)
+from mdbound.bounds.distributions import MASS_TOLERANCE, distribution_from_logits
+from mdbound.bounds.draft_laws import SAMPLING_LAWS, draft_law
+from mdbound.bounds.from_logits import acceptance_curve_from_logits, solve_curve_from_logits
+from mdbound.bounds.solution import AcceptanceCurve
+from mdbound.bounds.two_drafts import (
+    EqualsOneCondition,
+    equals_one_condition,
+    equals_one_margin,
+    two_draft_acceptance,
+)
+
+__all__ = [
+    "MASS_TOLERANCE",
+    "SAMPLING_LAWS",
+    "AcceptanceCurve",
+    "EqualsOneCondition",
+    "Solution",
+    "acceptance_curve",
+    "acceptance_curve_from_logits",
+    "containment",
+    "distribution_from_logits",
+    "draft_law",
+    "equals_one_condition",
+    "equals_one_margin",
+    "optimal_acceptance",
+    "solve",
+    "solve_curve",
+    "solve_curve_from_logits",
+    "two_draft_acceptance",
+]

@@ -294,17 +294,7 @@ def _ring_law(
         else:
             light = b
             break
-    power_sums = np.zeros(NUM_MOMENTS + 1)
-    for b in range(light, num_bins):
-        x = table.scale[b] * t
-        if x * counts[b] < 1e-20:
-            continue
-        power = 1.0
-        for r in range(1, NUM_MOMENTS + 1):
-            power *= x
-            power_sums[r] += power * moments[b, r]
-            if power * counts[b] < 1e-20:
-                break
+    power_sums = _light_power_sums(table.scale[light:] * t, counts[light:], moments[light:])
     expected += 0.9 * power_sums[1]
     # Chernoff: P(N < n) <= e^-mu (e mu / n)^n for mu > n.
     if expected > max_drafts:
@@ -320,7 +310,24 @@ def _ring_law(
             for m in range(max_drafts - 1, 0, -1):
                 law[m] = law[m] * silent + law[m - 1] * rung
             law[0] *= silent
-    return law.sum()
+    below = 0.0
+    for m in range(max_drafts):
+        below += law[m]
+    return below
+
+
+@njit(cache=True, nogil=True)
+def _light_power_sums(scale: FloatArray, counts: IntArray, moments: FloatArray) -> FloatArray:
+    """Sum of (rate * t)^r over the light clocks, r = 1..NUM_MOMENTS; `scale` is in units of 1/t."""
+    power_sums = np.zeros(NUM_MOMENTS + 1)
+    for b in range(len(scale)):
+        power = 1.0
+        for r in range(1, NUM_MOMENTS + 1):
+            power *= scale[b]
+            if power * counts[b] < 1e-20:
+                break
+            power_sums[r] += power * moments[b, r]
+    return power_sums
 
 
 @njit(cache=True, nogil=True)

@@ -11,9 +11,32 @@ import numpy.typing as npt
 from numba import njit, prange
 
 from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.draft_law import BoolArray, DraftLaw, optimal_prefix
 from mdbound.bounds.ratio_order import ratio_order
 from mdbound.bounds.solution import AcceptanceCurve
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
+
+
+class WithReplacement(DraftLaw):
+    """n i.i.d. draws from q."""
+
+    name = "with_replacement"
+
+    def curve(
+        self, target: FloatArray, draft: FloatArray, max_drafts: int, strict: bool = True
+    ) -> AcceptanceCurve:
+        """See `with_replacement_curve`."""
+        del strict  # every checked row is solved
+        return with_replacement_curve(target, draft, max_drafts)
+
+    def optimal_subset(self, target: FloatArray, draft: FloatArray, num_drafts: int) -> BoolArray:
+        """The smallest optimal prefix of the order q/p descending."""
+        curve = with_replacement_curve(target[None], draft[None], num_drafts)
+        return optimal_prefix(target, draft, int(curve.subset_size[0, -1]))
+
+    def containment(self, draft: FloatArray, subset: BoolArray, num_drafts: int) -> float:
+        """q(H)^n."""
+        return float(prefix_sums(draft[subset])[-1] ** num_drafts)
 
 
 def with_replacement_curve(
@@ -29,7 +52,7 @@ def with_replacement_curve(
     Example:
         >>> p, q = np.array([[0.5, 0.3, 0.2]]), np.array([[0.2, 0.5, 0.3]])
         >>> with_replacement_curve(p, q, 3).acceptance.round(6).tolist()
-        [[0.7, 0.86, 0.958]]
+        [[0.7, 0.86, 0.988]]
     """
     curve = AcceptanceCurve.empty(len(target), max_drafts)
     _solve_rows(
@@ -56,7 +79,8 @@ def error_bounds(max_drafts: int) -> FloatArray:
         >>> bool(error_bounds(8).max() < 1e-14)
         True
     """
-    return (4.0 * np.arange(1, max_drafts + 1) + 10.0) * UNIT_ROUNDOFF
+    num_drafts = np.arange(1, max_drafts + 1, dtype=np.float64)
+    return (4.0 * num_drafts + 10.0) * UNIT_ROUNDOFF
 
 
 @njit(cache=True, parallel=True, nogil=True)

@@ -1,0 +1,184 @@
+"""Optimal acceptance of target and draft distributions: one number, a curve, or a solution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.draft_laws import draft_law
+from mdbound.bounds.solution import AcceptanceCurve
+from mdbound.errors import InvalidDistributionError
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The optimum of one position.
+
+    Attributes:
+        acceptance: alpha* = 1 + p(H*) - F(H*).
+        subset: ids of the tokens of H*, ascending.
+        target_mass: p(H*).
+        containment: F(H*).
+        error_bound: absolute error of `acceptance`.
+    """
+
+    acceptance: float
+    subset: npt.NDArray[np.int64]
+    target_mass: float
+    containment: float
+    error_bound: float
+
+
+def optimal_acceptance(
+    target: npt.ArrayLike, draft: Any, num_drafts: int, sampling: str = "with_replacement"
+) -> float | FloatArray:
+    """Largest probability that the output is one of n drafts, over all lossless verifiers.
+
+    Membership acceptance alpha* = 1 + min over H of [p(H) - F(H)], for the law `sampling` of
+    the drafts (Hu et al. 2025).
+
+    Args:
+        target: p, shape (V,) or (B, V).
+        draft: q, the same shape; for `"independent"` a sequence of n such arrays.
+        num_drafts: n, at least 1.
+        sampling: one of `SAMPLING_LAWS`.
+
+    Returns:
+        A float for one row, an array of shape (B,) for a batch.
+
+    Raises:
+        InvalidDistributionError: negative, NaN or unnormalised probabilities, shapes that differ.
+        InvalidSettingError: n < 1, an unknown law, too few independent drafts.
+
+    Example:
+        >>> round(optimal_acceptance([0.5, 0.3, 0.2], [0.2, 0.5, 0.3], 2), 12)
+        0.86
+    """
+    acceptance = acceptance_curve(target, draft, num_drafts, sampling)[..., -1]
+    return float(acceptance) if acceptance.ndim == 0 else acceptance
+
+
+def acceptance_curve(
+    target: npt.ArrayLike, draft: Any, max_drafts: int, sampling: str = "with_replacement"
+) -> FloatArray:
+    """Optimal acceptance for every n = 1..max_drafts; arguments as `optimal_acceptance`.
+
+    Returns:
+        Shape (max_drafts,) for one row, (B, max_drafts) for a batch.
+
+    Example:
+        >>> acceptance_curve([0.5, 0.3, 0.2], [0.2, 0.5, 0.3], 3).round(3).tolist()
+        [0.7, 0.86, 0.988]
+    """
+    curve = solve_curve(target, draft, max_drafts, sampling).acceptance
+    return curve[0] if _is_single(target, draft, sampling) else curve
+
+
+def solve_curve(
+    target: npt.ArrayLike,
+    draft: Any,
+    max_drafts: int,
+    sampling: str = "with_replacement",
+    *,
+    strict: bool = True,
+) -> AcceptanceCurve:
+    """Acceptance, optimal sets' sizes and masses, and error bounds for every n = 1..max_drafts.
+
+    Args:
+        target: p, shape (V,) or (B, V).
+        draft: q, the same shape; for `"independent"` a sequence of at least max_drafts arrays.
+        max_drafts: N, at least 1.
+        sampling: one of `SAMPLING_LAWS`.
+        strict: raise if a row cannot be solved within its error bound; otherwise it is NaN.
+
+    Raises:
+        InvalidDistributionError, InvalidSettingError: as `optimal_acceptance`.
+        UnsolvedError: naming the row, with `strict`.
+
+    Example:
+        >>> curve = solve_curve([0.5, 0.3, 0.2], [0.2, 0.5, 0.3], 2)
+        >>> curve.subset_size.tolist(), curve.draft_mass.round(3).tolist()
+        ([[2, 2]], [[0.8, 0.8]])
+    """
+    law = draft_law(sampling)
+    rows, drafts = law.check(target, draft, max_drafts)
+    return law.curve(rows, drafts, max_drafts, strict)
+
+
+def solve(
+    target: npt.ArrayLike, draft: Any, num_drafts: int, sampling: str = "with_replacement"
+) -> Solution:
+    """The optimum of one position, with the set that proves it an upper bound.
+
+    Args:
+        target: p, shape (V,).
+        draft: q, shape (V,); for `"independent"` a sequence of n such arrays.
+        num_drafts: n, at least 1.
+        sampling: one of `SAMPLING_LAWS`.
+
+    Raises:
+        InvalidDistributionError: as `optimal_acceptance`, or more than one row is given.
+        InvalidSettingError: as `optimal_acceptance`.
+
+    Example:
+        >>> solution = solve([0.5, 0.3, 0.2], [0.2, 0.5, 0.3], 2)
+        >>> solution.subset.tolist(), round(solution.containment, 12)
+        ([1, 2], 0.64)
+    """
+    law = draft_law(sampling)
+    rows, drafts = law.check(target, draft, num_drafts)
+    if len(rows) != 1:
+        raise InvalidDistributionError(
+            f"solve takes one position, not {len(rows)} rows: use solve_curve for a batch"
+        )
+    curve = law.curve(rows, drafts, num_drafts)
+    single = tuple(one[0] for one in drafts) if isinstance(drafts, tuple) else drafts[0]
+    mask = law.optimal_subset(rows[0], single, num_drafts)
+    return Solution(
+        acceptance=float(curve.acceptance[0, -1]),
+        subset=np.flatnonzero(mask),
+        target_mass=float(curve.target_mass[0, -1]),
+        containment=float(curve.containment[0, -1]),
+        error_bound=float(curve.error_bound[0, -1]),
+    )
+
+
+def containment(
+    draft: Any, subset: npt.ArrayLike, num_drafts: int, sampling: str = "with_replacement"
+) -> float:
+    """F(H): probability that all n drafts lie in the token set H.
+
+    Args:
+        draft: q, shape (V,); for `"independent"` a sequence of n such arrays.
+        subset: mask of H, shape (V,), or token ids.
+        num_drafts: n, at least 1.
+        sampling: one of `SAMPLING_LAWS`.
+
+    Raises:
+        InvalidDistributionError, InvalidSettingError: as `optimal_acceptance`.
+
+    Example:
+        >>> containment([0.5, 0.25, 0.25], [0, 1], 2)
+        0.5625
+        >>> round(containment([0.5, 0.25, 0.25], [0, 1], 2, "without_replacement"), 12)
+        0.416666666667
+    """
+    law = draft_law(sampling)
+    first = draft[0] if law.num_distributions is None else draft
+    _, drafts = law.check(first, draft, num_drafts)
+    single = tuple(one[0] for one in drafts) if isinstance(drafts, tuple) else drafts[0]
+    members = np.asarray(subset)
+    if members.dtype != np.bool_:
+        mask = np.zeros(np.shape(first)[-1], dtype=np.bool_)
+        mask[members.astype(np.int64)] = True
+        members = mask
+    return law.containment(single, members, num_drafts)
+
+
+def _is_single(target: npt.ArrayLike, draft: Any, sampling: str) -> bool:
+    first = draft[0] if draft_law(sampling).num_distributions is None else draft
+    return np.ndim(target) < 2 and np.ndim(first) < 2

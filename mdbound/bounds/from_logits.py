@@ -1,0 +1,151 @@
+"""Optimal acceptance straight from rows of raw logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mdbound.bounds.distributions import FloatArray, check_logits, distribution_from_logits
+from mdbound.bounds.draft_laws import draft_law
+from mdbound.bounds.solution import AcceptanceCurve
+from mdbound.errors import InvalidDistributionError, InvalidSettingError
+
+
+def acceptance_curve_from_logits(
+    target_logits: npt.ArrayLike,
+    draft_logits: Any,
+    max_drafts: int,
+    sampling: str = "with_replacement",
+    temperature: float = 1.0,
+    draft_temperature: float | Sequence[float] | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> FloatArray:
+    """Optimal acceptance for n = 1..max_drafts from raw logits; see `solve_curve_from_logits`.
+
+    Returns:
+        Shape (max_drafts,) for one row of logits, (B, max_drafts) for a batch.
+
+    Example:
+        >>> acceptance_curve_from_logits([0.0, 1.0], [1.0, 0.0], 2).round(4).tolist()
+        [0.5379, 0.7345]
+    """
+    curve = solve_curve_from_logits(
+        target_logits,
+        draft_logits,
+        max_drafts,
+        sampling,
+        temperature=temperature,
+        draft_temperature=draft_temperature,
+        top_k=top_k,
+        top_p=top_p,
+    )
+    return curve.acceptance[0] if np.ndim(target_logits) < 2 else curve.acceptance
+
+
+def solve_curve_from_logits(
+    target_logits: npt.ArrayLike,
+    draft_logits: Any,
+    max_drafts: int,
+    sampling: str = "with_replacement",
+    *,
+    temperature: float = 1.0,
+    draft_temperature: float | Sequence[float] | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    strict: bool = True,
+) -> AcceptanceCurve:
+    """Acceptance, optimal sets and error bounds for n = 1..max_drafts from raw logits.
+
+    Both models are warped alike (temperature, then top-k, then top-p), but for their
+    temperatures.
+
+    Args:
+        target_logits: shape (V,) or (B, V).
+        draft_logits: the same shape; for `"independent"` a sequence of K such arrays, or one
+            array that a sequence of K draft temperatures turns into K distributions.
+        max_drafts: N, at least 1.
+        sampling: one of `SAMPLING_LAWS`.
+        temperature: of the target.
+        draft_temperature: of the drafts, one number or for `"independent"` one per draft;
+            None takes the target's.
+        top_k: as `distribution_from_logits`, for target and drafts.
+        top_p: likewise.
+        strict: raise for a row that holds no logits or cannot be solved; otherwise it is NaN.
+
+    Raises:
+        InvalidDistributionError: naming the row, with `strict`; shapes that differ, always.
+        InvalidSettingError: a setting is out of range.
+        UnsolvedError: naming the row, with `strict`.
+
+    Example:
+        >>> curve = solve_curve_from_logits([[0.0, 1.0]], [[1.0, 0.0]], 1)
+        >>> curve.subset_size.tolist()
+        [[1]]
+    """
+    law = draft_law(sampling)
+    target = np.atleast_2d(np.asarray(target_logits))
+    several = law.num_distributions is None
+    drafts, temperatures = _drafts_with_temperatures(
+        draft_logits, temperature, draft_temperature, several
+    )
+    for draft in drafts:
+        if draft.shape != target.shape:
+            raise InvalidDistributionError(
+                f"target logits have shape {target.shape} and draft logits {draft.shape}: "
+                "give the same vocabulary and the same number of rows"
+            )
+    rows = np.arange(len(target)) if strict else _usable_rows(target, drafts)
+    curve = AcceptanceCurve.empty(len(target), max_drafts)
+    if len(rows) == 0:
+        return curve
+    p = distribution_from_logits(target[rows], temperature, top_k, top_p)
+    q = tuple(
+        distribution_from_logits(draft[rows], one, top_k, top_p)
+        for draft, one in zip(drafts, temperatures, strict=True)
+    )
+    checked = law.check(p, q if several else q[0], max_drafts)
+    curve.put_rows(rows, law.curve(*checked, max_drafts, strict))
+    return curve
+
+
+def _drafts_with_temperatures(
+    draft_logits: Any,
+    temperature: float,
+    draft_temperature: float | Sequence[float] | None,
+    several: bool,
+) -> tuple[list[npt.NDArray[Any]], list[float]]:
+    if draft_temperature is None:
+        draft_temperature = temperature
+    if not several:
+        if not np.isscalar(draft_temperature):
+            raise InvalidSettingError(
+                f"draft_temperature is {draft_temperature}: this draft law takes one number"
+            )
+        return [np.atleast_2d(np.asarray(draft_logits))], [float(np.asarray(draft_temperature))]
+    one_array = isinstance(draft_logits, np.ndarray) and draft_logits.ndim < 3
+    if np.isscalar(draft_temperature):
+        arrays = [draft_logits] if one_array else list(draft_logits)
+        temperatures = [float(np.asarray(draft_temperature))] * len(arrays)
+    else:
+        temperatures = [float(one) for one in np.asarray(draft_temperature)]
+        arrays = [draft_logits] * len(temperatures) if one_array else list(draft_logits)
+    if len(arrays) != len(temperatures):
+        raise InvalidSettingError(
+            f"{len(temperatures)} draft temperatures for {len(arrays)} drafts: give one each"
+        )
+    return [np.atleast_2d(np.asarray(array)) for array in arrays], temperatures
+
+
+def _usable_rows(target: npt.NDArray[Any], drafts: list[npt.NDArray[Any]]) -> npt.NDArray[np.intp]:
+    usable = np.ones(len(target), dtype=np.bool_)
+    for array in (target, *drafts):
+        for row in range(len(array)):
+            try:
+                check_logits(array[row : row + 1])
+            except InvalidDistributionError:
+                usable[row] = False
+    return np.flatnonzero(usable)
