@@ -1,0 +1,137 @@
+"""K-SEQ (SpecTr): independent tests of all drafts against a scaled-down target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+
+from mdbound.bounds.distributions import FloatArray
+from mdbound.schemes.draws import draw_independent, draw_tokens
+from mdbound.schemes.registry import register
+from mdbound.schemes.residual_mass import BLOCK, residual_mass, two_sum
+from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
+
+_ROUNDING = 4.0 * 2.0**-53
+_MAX_STEPS = 100
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+def _block(
+    p: FloatArray, q: FloatArray, rho: float, start: int, stop: int
+) -> tuple[float, float, float, float]:
+    unused = missed = q_unused = p_missed = 0.0
+    for i in range(start, stop):
+        gap = p[i] - rho * q[i]
+        unused += gap if gap > 0.0 else 0.0
+        q_unused += q[i] if gap > 0.0 else 0.0
+        missed += -gap if gap < 0.0 else 0.0
+        p_missed += p[i] if gap < 0.0 else 0.0
+    return unused, missed, q_unused, p_missed
+
+
+@njit(cache=True, nogil=True)
+def _excess(p: FloatArray, q: FloatArray, rho: float, n: int) -> tuple[float, float, float]:
+    # 1 - (1-beta)^n - rho beta written as Z(rho) - m^n, m the sum of max(q - p / rho, 0), so that
+    # nothing cancels where almost all is accepted; with its slope, and m^n as the scale of error.
+    unused = missed = q_unused = p_missed = unused_lost = missed_lost = 0.0
+    for start in range(0, len(p), BLOCK):
+        z, m, dz, dm = _block(p, q, rho, start, min(start + BLOCK, len(p)))
+        unused, unused_lost = two_sum(unused, unused_lost, z)
+        missed, missed_lost = two_sum(missed, missed_lost, m)
+        q_unused += dz
+        p_missed += dm
+    miss = (missed + missed_lost) / rho
+    all_missed = miss**n
+    slope = -q_unused - n * miss ** (n - 1) * p_missed / (rho * rho)
+    return unused + unused_lost - all_missed, slope, all_missed
+
+
+@njit(cache=True, nogil=True)
+def optimal_rho(p: FloatArray, q: FloatArray, n: int) -> float:
+    """The smallest valid rho in [1, n]: root of 1 - (1 - beta)^n = rho beta.
+
+    beta(rho) is the sum of min(p / rho, q). Newton's method kept inside a shrinking bracket, one
+    pass over V tokens for each step. 1 - Z(rho) increases and 1 - (1 - beta)^n decreases with rho,
+    so their difference at the value returned bounds the error of the rate.
+
+    Example:
+        >>> round(optimal_rho(np.array([1.0, 0.0]), np.array([0.5, 0.5]), 2), 12)
+        1.5
+    """
+    low = 1.0
+    high = float(n)
+    rho = low
+    for _ in range(_MAX_STEPS):
+        f, slope, scale = _excess(p, q, rho, n)
+        if abs(f) <= _ROUNDING * scale or (f <= 0.0 and rho == low):
+            return rho
+        if f > 0.0:
+            low = rho
+        else:
+            high = rho
+        step = rho - f / slope if slope < 0.0 else high
+        if not low < step < high:
+            step = 0.5 * (low + high)
+        if abs(step - rho) <= _ROUNDING * rho or high - low <= _ROUNDING * low:
+            return step
+        rho = step
+    return rho
+
+
+@register
+class KSeq(Scheme):
+    """Accept the first draft that passes an independent test with probability p / (rho q).
+
+    If all fail, sample p - min(p / rho, q) (1 - (1 - beta)^n) / beta, normalised. rho is the
+    smallest valid value, which maximises the accept rate 1 - Z(rho); there the residual is
+    max(p - rho q, 0) and membership equals accept. A larger rho can have a larger membership rate
+    (its residual then meets rejected drafts), which the published scheme does not use.
+
+    Lossless for independent draws only. Source: Sun et al. 2023 (SpecTr), Algorithm 3 and its
+    optimal rho.
+
+    Example:
+        >>> round(KSeq().acceptance([1.0, 0.0], [0.5, 0.5], 2).membership, 12)
+        0.75
+    """
+
+    name = "k_seq"
+    table_order = 50
+    sampling = "with_replacement"
+
+    def _row_rates(self, p: FloatArray, q: FloatArray, counts: Sequence[int]) -> RowRates:
+        rejected = [residual_mass(p, q, optimal_rho(p, q, n)) for n in counts]
+        return exact_rates(1.0 - np.array(rejected))
+
+    def _draw(
+        self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int
+    ) -> Samples:
+        q, n = drafts[0], len(drafts)
+        rho = optimal_rho(p, q, n)
+        drafted = draw_independent(drafts, rng, size)
+        passed = rng.random(drafted.shape) * rho * q[drafted] < p[drafted]
+        fired = np.asarray(passed.any(axis=1))
+        output = drafted[np.arange(size), passed.argmax(axis=1)]
+        failed = int((~fired).sum())
+        if failed:
+            output[~fired] = draw_tokens(np.maximum(p - rho * q, 0.0), rng, failed)
+        return Samples(drafted, output, fired)
+
+    def _branches(
+        self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
+    ) -> dict[int, float]:
+        q, n = drafts[0], len(drafts)
+        rho = optimal_rho(p, q, n)
+        inside = dict.fromkeys(drafted, 0.0)
+        reached = 1.0
+        for x in drafted:
+            accept = min(1.0, p[x] / (rho * q[x]))
+            inside[x] += reached * accept
+            reached *= 1.0 - accept
+        residual = np.maximum(p - rho * q, 0.0)
+        total = residual.sum()
+        if total > 0.0:
+            inside = {x: mass + reached * residual[x] / total for x, mass in inside.items()}
+        return inside

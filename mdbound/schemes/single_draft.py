@@ -1,0 +1,74 @@
+"""Single-draft speculative sampling: the baseline with one drafted token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from mdbound.bounds.distributions import FloatArray
+from mdbound.schemes.draws import draw_tokens
+from mdbound.schemes.registry import register
+from mdbound.schemes.residual_mass import overlap_mass
+from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
+
+
+def speculative_sampling(
+    p: FloatArray,
+    proposal: FloatArray,
+    tokens: np.typing.NDArray[np.int64],
+    rng: np.random.Generator,
+) -> tuple[np.typing.NDArray[np.int64], np.typing.NDArray[np.bool_]]:
+    """Speculative sampling of `tokens` drawn from `proposal`: outputs, and which were accepted.
+
+    A token x is accepted with probability min(1, p(x) / proposal(x)); a rejected one is replaced
+    by a draw from max(p - proposal, 0), normalised. Outputs then follow p.
+
+    Example:
+        >>> p, q = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+        >>> speculative_sampling(p, q, np.array([1]), np.random.default_rng(0))
+        (array([0]), array([False]))
+    """
+    accepted = rng.random(len(tokens)) * proposal[tokens] < p[tokens]
+    output = tokens.copy()
+    rejected = int((~accepted).sum())
+    if rejected:
+        output[~accepted] = draw_tokens(np.maximum(p - proposal, 0.0), rng, rejected)
+    return output, accepted
+
+
+@register
+class SingleDraft(Scheme):
+    """Accept x ~ q with probability min(1, p(x)/q(x)); otherwise sample the residual.
+
+    Both rates are the sum of min(p, q) (a rejected token has no residual mass), which is optimal
+    for one draft. O(V).
+
+    Source: Leviathan et al. 2023, Algorithm 1; Chen et al. 2023, Algorithm 2.
+
+    Example:
+        >>> SingleDraft().acceptance([0.5, 0.5], [0.75, 0.25], 1).membership
+        0.75
+    """
+
+    name = "single_draft"
+    table_order = 10
+    max_drafts: ClassVar[int | None] = 1
+    sampling = "with_replacement"
+
+    def _row_rates(self, p: FloatArray, q: FloatArray, counts: Sequence[int]) -> RowRates:
+        return exact_rates(np.full(len(counts), overlap_mass(p, q, 1.0)))
+
+    def _draw(
+        self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int
+    ) -> Samples:
+        tokens = draw_tokens(drafts[0], rng, size)
+        output, accepted = speculative_sampling(p, drafts[0], tokens, rng)
+        return Samples(tokens[:, None], output, accepted)
+
+    def _branches(
+        self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
+    ) -> dict[int, float]:
+        x = drafted[0]
+        return {x: min(1.0, p[x] / drafts[0][x])}

@@ -1,0 +1,355 @@
+"""Every draft tuple and every branch of every scheme, spelled out for a few tokens.
+
+Nothing here shares a formula with the package: each function walks the algorithm as it would run,
+with probabilities (`fractions.Fraction` wherever the scheme has rational branch probabilities).
+A scheme is a pair: the law of its drafted tuple, and `verify(tuple)`, the list of
+(probability, output token, accept step fired) that follows once the tuple is known.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+Number = Any  # Fraction, or float where a scheme has an irrational parameter
+Outcome = tuple[Number, int, bool]
+DraftLaw = dict[tuple[int, ...], Number]
+
+
+@dataclass
+class Enumeration:
+    """What a scheme does, summed over all of its branches."""
+
+    accept: Number = 0
+    membership: Number = 0
+    output: dict[int, Number] = field(default_factory=dict)
+    branches: dict[tuple[int, ...], dict[int, Number]] = field(default_factory=dict)
+
+    def output_error(self, target: Sequence[Number]) -> float:
+        return max(abs(float(self.output.get(y, 0) - p)) for y, p in enumerate(target))
+
+
+def enumerate_scheme(
+    law: DraftLaw, verify: Callable[[tuple[int, ...]], Iterable[Outcome]]
+) -> Enumeration:
+    result = Enumeration()
+    for drafted, weight in law.items():
+        inside = dict.fromkeys(drafted, Fraction(0))
+        for probability, token, accepted in verify(drafted):
+            mass = weight * probability
+            result.output[token] = result.output.get(token, 0) + mass
+            if accepted:
+                result.accept += mass
+            if token in inside:
+                result.membership += mass
+                inside[token] = inside[token] + probability
+        result.branches[drafted] = inside
+    return result
+
+
+def optimum(target: Sequence[Number], law: DraftLaw) -> Number:
+    """1 + min over all subsets H of p(H) - P(every draft in H)."""
+    vocabulary = range(len(target))
+    best = Fraction(0)
+    for size in range(1, len(target) + 1):
+        for chosen in itertools.combinations(vocabulary, size):
+            held = set(chosen)
+            inside = sum((w for d, w in law.items() if held.issuperset(d)), Fraction(0))
+            best = min(best, sum(target[y] for y in chosen) - inside)
+    return 1 + best
+
+
+# Draft laws -------------------------------------------------------------------------------------
+
+
+def independent_law(drafts: Sequence[Sequence[Number]]) -> DraftLaw:
+    law: DraftLaw = {}
+    supports = [[x for x, mass in enumerate(q) if mass > 0] for q in drafts]
+    for drafted in itertools.product(*supports):
+        weight = Fraction(1)
+        for q, x in zip(drafts, drafted, strict=True):
+            weight = weight * q[x]
+        law[drafted] = weight
+    return law
+
+
+def with_replacement_law(draft: Sequence[Number], n: int) -> DraftLaw:
+    return independent_law([draft] * n)
+
+
+def without_replacement_law(draft: Sequence[Number], n: int) -> DraftLaw:
+    support = [x for x, mass in enumerate(draft) if mass > 0]
+    law: DraftLaw = {}
+    for drafted in itertools.permutations(support, min(n, len(support))):
+        weight = Fraction(1)
+        left = sum(draft)
+        for x in drafted:
+            weight = weight * draft[x] / left
+            left = sum(m for y, m in enumerate(draft) if y not in drafted[: drafted.index(x) + 1])
+        law[drafted] = weight
+    return law
+
+
+def greedy_law(draft: Sequence[Number], n: int) -> DraftLaw:
+    ranked = sorted((x for x, m in enumerate(draft) if m > 0), key=lambda x: (-draft[x], x))
+    top, rest = tuple(ranked[: n - 1]), ranked[n - 1 :]
+    if not rest:
+        return {top: Fraction(1)}
+    mass = sum(draft[x] for x in rest)
+    return {(*top, x): draft[x] / mass for x in rest}
+
+
+def spechub_law(draft: Sequence[Number]) -> DraftLaw:
+    hub = max(range(len(draft)), key=lambda x: (draft[x], -x))
+    others = [x for x, m in enumerate(draft) if m > 0 and x != hub]
+    if not others:
+        return {(hub,): Fraction(1)}
+    rest = sum(draft[x] for x in others)
+    law: DraftLaw = {(x, hub): draft[x] for x in others}
+    law.update({(hub, x): draft[hub] * draft[x] / rest for x in others})
+    return law
+
+
+# Verification -----------------------------------------------------------------------------------
+
+
+def _positive(values: Iterable[Number]) -> list[Number]:
+    return [max(v, Fraction(0)) for v in values]
+
+
+def _sample_from(weights: Sequence[Number], reached: Number) -> Iterable[Outcome]:
+    """The last step of most schemes: draw the output from unnormalised weights."""
+    total = sum(weights)
+    if reached > 0 and total > 0:
+        for y, w in enumerate(weights):
+            if w > 0:
+                yield reached * w / total, y, False
+
+
+def naive(target: Sequence[Number]) -> Callable[[tuple[int, ...]], Iterable[Outcome]]:
+    def verify(drafted: tuple[int, ...]) -> Iterable[Outcome]:
+        for y, mass in enumerate(target):
+            yield mass, y, y in drafted
+
+    return verify
+
+
+def recursive_rejection(
+    target: Sequence[Number], draft: Sequence[Number], *, with_replacement: bool
+) -> Callable[[tuple[int, ...]], Iterable[Outcome]]:
+    def verify(drafted: tuple[int, ...]) -> Iterable[Outcome]:
+        residual, proposal, reached = list(target), list(draft), Fraction(1)
+        for x in drafted:
+            accept = min(Fraction(1), residual[x] / proposal[x])
+            yield reached * accept, x, True
+            reached = reached * (1 - accept)
+            if reached == 0:
+                return
+            left = _positive(r - c for r, c in zip(residual, proposal, strict=True))
+            total = sum(left)
+            residual = [v / total for v in left]
+            if not with_replacement:
+                kept = [m if y != x else Fraction(0) for y, m in enumerate(proposal)]
+                total = sum(kept)
+                proposal = [m / total if total else m for m in kept]
+        yield from _sample_from(residual, reached)
+
+    return verify
+
+
+def k_seq(
+    target: Sequence[Number], draft: Sequence[Number], n: int, rho: Number
+) -> Callable[[tuple[int, ...]], Iterable[Outcome]]:
+    kept = [min(p / rho, q) for p, q in zip(target, draft, strict=True)]
+    beta = sum(kept)
+    scale = (1 - (1 - beta) ** n) / beta if beta > 0 else Fraction(0)
+    residual = _positive(p - k * scale for p, k in zip(target, kept, strict=True))
+
+    def verify(drafted: tuple[int, ...]) -> Iterable[Outcome]:
+        reached = Fraction(1)
+        for x in drafted:
+            accept = min(Fraction(1), target[x] / (rho * draft[x]))
+            yield reached * accept, x, True
+            reached = reached * (1 - accept)
+        yield from _sample_from(residual, reached)
+
+    return verify
+
+
+def optimal_rho(target: Sequence[Fraction], draft: Sequence[Fraction], n: int) -> Fraction:
+    """The smallest rho in [1, n] whose accepted mass fits under the target, by bisection.
+
+    Rational arithmetic: at p = q the root is n-fold, and float64 would find it to u^(1/n) only.
+    """
+
+    def fits(rho: Fraction) -> bool:
+        beta = sum(min(p / rho, q) for p, q in zip(target, draft, strict=True))
+        return 1 - (1 - beta) ** n <= rho * beta
+
+    low, high = Fraction(1), Fraction(n)
+    if fits(low):
+        return low
+    for _ in range(130):
+        middle = (low + high) / 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return high
+
+
+def spechub(
+    target: Sequence[Number], draft: Sequence[Number]
+) -> Callable[[tuple[int, ...]], Iterable[Outcome]]:
+    law = spechub_law(draft)
+    hub = max(range(len(draft)), key=lambda x: (draft[x], -x))
+    left = list(target)
+    first, second = {}, {}
+    for (x1, x2), weight in law.items() if len(next(iter(law))) == 2 else ():
+        if x2 == hub and x1 != hub:
+            first[x1] = min(left[x1], weight)
+            left[x1] -= first[x1]
+    for (x1, x2), weight in law.items() if first else ():
+        if x1 == hub:
+            second[x2] = min(left[x2], weight)
+            left[x2] -= second[x2]
+    stuck = {
+        slot: sum((w - taken[d[1 - slot]] for d, w in law.items() if d[slot] == hub), Fraction(0))
+        if taken
+        else (Fraction(1) if slot == 0 else Fraction(0))
+        for slot, taken in ((0, second), (1, first))
+    }
+    hub_share = {}
+    for slot in (0, 1):  # the hub drafted first is served before the hub drafted second
+        taken_mass = min(left[hub], stuck[slot])
+        left[hub] -= taken_mass
+        hub_share[slot] = taken_mass / stuck[slot] if stuck[slot] else Fraction(0)
+
+    def verify(drafted: tuple[int, ...]) -> Iterable[Outcome]:
+        reached = Fraction(1)
+        slot = drafted.index(hub)
+        if len(drafted) == 2:
+            other = drafted[1 - slot]
+            accept = (second if slot == 0 else first)[other] / law[drafted]
+            yield accept, other, True
+            reached -= accept
+        yield reached * hub_share[slot], hub, True
+        yield from _sample_from(left, reached * (1 - hub_share[slot]))
+
+    return verify
+
+
+def greedy(
+    target: Sequence[Number], draft: Sequence[Number], n: int
+) -> Callable[[tuple[int, ...]], Iterable[Outcome]]:
+    law = greedy_law(draft, n)
+    ranked = sorted((x for x, m in enumerate(draft) if m > 0), key=lambda x: (-draft[x], x))
+    has_random = len(ranked) > n - 1
+    proposal = [Fraction(0)] * len(target)
+    for drafted, weight in law.items() if has_random else ():
+        proposal[drafted[-1]] = weight
+    residual = _positive(p - h for p, h in zip(target, proposal, strict=True))
+
+    def verify(drafted: tuple[int, ...]) -> Iterable[Outcome]:
+        reached = Fraction(1)
+        if has_random:
+            z = drafted[-1]
+            accept = min(Fraction(1), target[z] / proposal[z])
+            yield accept, z, True
+            reached -= accept
+        yield from _sample_from(residual, reached)
+
+    return verify
+
+
+def tournament(
+    target: Sequence[Number],
+    winner_given: Callable[[tuple[int, ...]], dict[int, Number]],
+    law: DraftLaw,
+) -> Callable[[tuple[int, ...]], Iterable[Outcome]]:
+    """Pick one token of the tuple by `winner_given`, then test it against the winner's law."""
+    winner_law = [0.0] * len(target)
+    for drafted, weight in law.items():
+        for z, share in winner_given(drafted).items():
+            winner_law[z] += float(weight) * float(share)
+    residual = [max(float(p) - w, 0.0) for p, w in zip(target, winner_law, strict=True)]
+
+    def verify(drafted: tuple[int, ...]) -> Iterable[Outcome]:
+        for z, share in winner_given(drafted).items():
+            accept = min(1.0, float(target[z]) / winner_law[z])
+            yield share * accept, z, True
+            yield from _sample_from(residual, share * (1 - accept))
+
+    return verify
+
+
+# Gumbel list sampling: exact integrals of sums of exponentials ------------------------------------
+
+Exponentials = dict[Fraction, Fraction]  # {g: c} stands for sum of c * exp(-g * level)
+
+
+def _times(a: Exponentials, b: Exponentials) -> Exponentials:
+    product: Exponentials = {}
+    for (g, c), (h, d) in itertools.product(a.items(), b.items()):
+        product[g + h] = product.get(g + h, Fraction(0)) + c * d
+    return product
+
+
+def gumbel_list(target: Sequence[Fraction], draft: Sequence[Fraction], n: int) -> Enumeration:
+    """Joint law of (drafted tuple, output) by integrating over the level of the winning clock.
+
+    In stream k every token i has an Exp(1) clock S_i; the draft is argmin S_i / q_i and the output
+    argmin over tokens and streams of S_i / p_i. Fix a level: all clocks must exceed p_i * level.
+    """
+    vocabulary = [i for i in range(len(target)) if target[i] > 0 or draft[i] > 0]
+    support = [x for x in vocabulary if draft[x] > 0]
+    ratio = {x: Fraction(target[x]) / draft[x] for x in support}
+
+    def above(u: Fraction) -> Fraction:
+        return sum((max(target[i], u * draft[i]) for i in vocabulary), Fraction(0))
+
+    def time_integral(low: Fraction, high: Fraction | None) -> Exponentials:
+        """Level times the integral over u in (low, high) of exp(-level * above(u))."""
+        cuts = sorted({r for r in ratio.values() if r > low and (high is None or r < high)})
+        edges = [low, *cuts, *([] if high is None else [high])]
+        out: Exponentials = {}
+        for i, start in enumerate(edges):
+            end = edges[i + 1] if i + 1 < len(edges) else None
+            if end is None and high is not None:
+                break
+            slope = sum((draft[x] for x in support if ratio[x] <= start), Fraction(0))
+            out[above(start)] = out.get(above(start), Fraction(0)) + 1 / slope
+            if end is not None:
+                out[above(end)] = out.get(above(end), Fraction(0)) - 1 / slope
+        return out
+
+    quiet = {x: time_integral(ratio[x], None) for x in support}
+    result = Enumeration()
+    for drafted in itertools.combinations_with_replacement(support, n):
+        orders = len(set(itertools.permutations(drafted)))
+        weight = Fraction(orders)
+        for x in drafted:
+            weight *= draft[x]
+        inside = {}
+        for j in (i for i in vocabulary if target[i] > 0):
+            given = Fraction(0)
+            for k, x in enumerate(drafted):
+                if x == j:
+                    ring: Exponentials = {above(ratio[j]): ratio[j]}
+                elif draft[j] == 0 or ratio[j] > ratio[x]:
+                    last = None if draft[j] == 0 else ratio[j]
+                    span = time_integral(ratio[x], last)
+                    ring = {g: target[j] * c for g, c in span.items()}
+                else:
+                    continue
+                for other, y in enumerate(drafted):
+                    if other != k:
+                        ring = _times(ring, quiet[y])
+                given += sum((c / g for g, c in ring.items()), Fraction(0))
+            result.output[j] = result.output.get(j, Fraction(0)) + weight * given
+            if j in drafted:
+                inside[j] = given
+                result.membership += weight * given
+        result.branches[drafted] = inside
+    result.accept = result.membership
+    return result
