@@ -2,13 +2,229 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+if TYPE_CHECKING:
+    from mdbound.logits_cache.capture_settings import CaptureSettings
+    from mdbound.logits_cache.progress import CaptureSummary
+
+_EXAMPLE = (
+    "Example: mdbound capture --target tiny:target --draft tiny:draft "
+    "--text python-docs:held-out --max-positions 64 --out caches/tiny"
+)
+_MODELS = "Models"
+_TEXT = "Text"
+_ANSWERS = "Answers (generate mode)"
+_RUNNING = "Running"
 
 
 def register(app: typer.Typer) -> None:
     """Add `mdbound capture` to the command line."""
-    app.command("capture", epilog="Example: mdbound capture")(capture)
+    app.command("capture", epilog=_EXAMPLE)(capture)
 
 
-def capture() -> None:
-    """To be written."""
+def capture(
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Target model: hub id, folder, .gguf file or tiny:target.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
+    draft: Annotated[
+        list[str] | None,
+        typer.Option(help="Draft model, likewise; may be repeated.", rich_help_panel=_MODELS),
+    ] = None,
+    draft_skip_layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Draft made of the target without these decoder layers (14,20, counted from 0); "
+            "may be repeated.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Text file, .jsonl file, hub:NAME[:CONFIG[:SPLIT]], or python-docs[:held-out]; "
+            "may be repeated.",
+            rich_help_panel=_TEXT,
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Cache folder to write, or to resume.")] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="Existing cache to add drafts to, instead of --out.")
+    ] = None,
+    mode: Annotated[
+        str,
+        typer.Option(
+            help="score: every position of the text. generate: the target's answers to prompts.",
+            rich_help_panel=_TEXT,
+        ),
+    ] = "score",
+    field: Annotated[
+        str | None,
+        typer.Option(
+            help="JSONL field with the text. Default: turns, prompt, text or question.",
+            rich_help_panel=_TEXT,
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Only these tasks (comma-separated).", rich_help_panel=_TEXT),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Most documents.", rich_help_panel=_TEXT)
+    ] = None,
+    limit_per_task: Annotated[
+        int | None, typer.Option(help="Most documents of each task.", rich_help_panel=_TEXT)
+    ] = None,
+    max_positions: Annotated[
+        int | None, typer.Option(help="Most positions per document.", rich_help_panel=_TEXT)
+    ] = None,
+    max_context: Annotated[
+        int | None,
+        typer.Option(
+            help="Longest context in tokens; longer texts are scored in windows of it. "
+            "Default: 1024 for score, the models' own for generate.",
+            rich_help_panel=_TEXT,
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            help="Sampling temperature, 0 for the most likely token. Default: 1.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(help="Longest answer in tokens. Default: 128.", rich_help_panel=_ANSWERS),
+    ] = None,
+    chat_template: Annotated[
+        bool | None,
+        typer.Option(
+            help="Put prompts into the tokenizer's chat template. Default: if it has one.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the answers' sampling.", rich_help_panel=_ANSWERS)
+    ] = 0,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, ...", rich_help_panel=_RUNNING)
+    ] = "auto",
+    dtype: Annotated[
+        str,
+        typer.Option(help="auto, float32, bfloat16 or float16.", rich_help_panel=_RUNNING),
+    ] = "auto",
+    batch_size: Annotated[
+        int, typer.Option(help="Documents per forward pass.", rich_help_panel=_RUNNING)
+    ] = 8,
+    shard_rows: Annotated[
+        int | None,
+        typer.Option(
+            help="Positions per shard, the most that an interruption costs. "
+            "Default: about 256 MiB of logits.",
+            rich_help_panel=_RUNNING,
+        ),
+    ] = None,
+) -> None:
+    """Record the raw logits of a target and its drafts on real text, into a cache.
+
+    The same command again resumes an interrupted capture. With --into, drafts are added to a
+    finished one, and only models and running options apply.
+    """
+    from mdbound.errors import InvalidSettingError
+    from mdbound.logits_cache.capture_settings import CaptureSettings, parse_layers
+
+    skip_layers = tuple(parse_layers(layers) for layers in draft_skip_layers or ())
+    if into is not None:
+        if out is not None or target is not None or text:
+            raise InvalidSettingError(
+                "--into adds drafts to what the cache holds; leave out --out, --target and --text"
+            )
+        _add_drafts(
+            into, tuple(draft or ()), skip_layers, device=device, dtype=dtype, batch_size=batch_size
+        )
+        return
+    if target is None or out is None:
+        missing = "--target" if target is None else "--out"
+        raise InvalidSettingError(f"{missing} is missing; give --target, --draft, --text and --out")
+    settings = CaptureSettings(
+        target=target,
+        text=tuple(text or ()),
+        out=out,
+        drafts=tuple(draft or ()),
+        skip_layers=skip_layers,
+        mode=mode,
+        field=field,
+        tasks=tuple(part.strip() for part in task.split(",")) if task else (),
+        limit=limit,
+        limit_per_task=limit_per_task,
+        max_positions=max_positions,
+        max_context=max_context,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        chat_template=chat_template,
+        seed=seed,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        shard_rows=shard_rows,
+    )
+    _capture(settings)
+
+
+def _capture(settings: CaptureSettings) -> None:
+    from mdbound.cli.progress_bar import progress_bar
+    from mdbound.logits_cache.capture import capture as run_capture
+
+    with progress_bar("capture", "positions") as bar:
+        summary = run_capture(
+            settings,
+            lambda step: bar.update(step.passages, step.total_passages, step.new_positions),
+        )
+    _print_summary(summary)
+
+
+def _add_drafts(
+    cache: Path,
+    drafts: tuple[str, ...],
+    skip_layers: tuple[tuple[int, ...], ...],
+    *,
+    device: str,
+    dtype: str,
+    batch_size: int,
+) -> None:
+    from mdbound.cli.progress_bar import progress_bar
+    from mdbound.logits_cache.add_drafts import add_drafts
+
+    with progress_bar("capture", "positions") as bar:
+        summary = add_drafts(
+            cache,
+            drafts,
+            skip_layers,
+            device=device,
+            dtype=dtype,
+            batch_size=batch_size,
+            on_progress=lambda step: bar.update(
+                step.passages, step.total_passages, step.new_positions
+            ),
+        )
+    _print_summary(summary)
+
+
+def _print_summary(summary: CaptureSummary) -> None:
+    from mdbound.cli.progress_bar import human_size
+
+    speed = "nothing left to do"
+    if summary.new_positions:
+        speed = f"{summary.new_positions / summary.seconds:,.1f} positions/s"
+    typer.echo(
+        f"{summary.cache}: {summary.positions:,} positions, "
+        f"{human_size(summary.bytes_on_disk)} on disk, {speed}"
+    )

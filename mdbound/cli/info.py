@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from mdbound.logits_cache.manifest import ModelRecord
+    from mdbound.logits_cache.store import LogitsCache
+    from mdbound.logits_cache.summary import CacheSummary
 
 
 def register(app: typer.Typer) -> None:
@@ -13,5 +21,114 @@ def register(app: typer.Typer) -> None:
     app.command("info", epilog="Example: mdbound info caches/smollm2")(info)
 
 
-def info(cache: Annotated[Path, typer.Argument(help="Cache folder written by `capture`.")]) -> None:
+def info(
+    cache: Annotated[Path, typer.Argument(help="Cache folder written by `capture`.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
     """Summarise a capture: models, text, vocabulary, positions, entropies, acceptance."""
+    import json
+
+    from rich.console import Console
+
+    from mdbound.cli.progress_bar import progress_bar
+    from mdbound.logits_cache.store import LogitsCache
+    from mdbound.logits_cache.summary import summarise
+
+    opened = LogitsCache.open(cache)
+    with progress_bar("reading", "positions") as bar:
+        summary = summarise(opened, lambda rows: bar.update(rows, opened.num_positions, rows))
+    if as_json:
+        typer.echo(json.dumps(_as_json(opened, summary), indent=2))
+    else:
+        _print_tables(opened, summary, Console())
+
+
+def _as_json(cache: LogitsCache, summary: CacheSummary) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    manifest = cache.manifest
+    averages = {model.name: asdict(model) for model in summary.models}
+    return {
+        "path": str(cache.path),
+        "identity": manifest.identity(),
+        "complete": manifest.complete,
+        "vocab_size": manifest.vocab_size,
+        "positions": cache.num_positions,
+        "bytes_on_disk": cache.bytes_on_disk,
+        "text": asdict(manifest.text),
+        "generation": asdict(manifest.generation),
+        "tasks": [asdict(task) for task in summary.tasks],
+        "models": [{**asdict(model), **averages[model.name]} for model in manifest.models()],
+        "versions": manifest.versions,
+    }
+
+
+def _print_tables(cache: LogitsCache, summary: CacheSummary, console: Console) -> None:
+    for name, value in _facts(cache):
+        # No markup, and no wrapping of paths: the lines are for reading and for grep.
+        console.print(f"{name:<12}{value}", markup=False, highlight=False, soft_wrap=True)
+    console.print(_task_table(summary))
+    console.print(_model_table(cache, summary))
+    if not cache.manifest.complete:
+        console.print("Not complete: run the same capture again to finish it.", markup=False)
+
+
+def _facts(cache: LogitsCache) -> list[tuple[str, str]]:
+    from mdbound.cli.progress_bar import human_size
+
+    manifest, generation = cache.manifest, cache.manifest.generation
+    raw = 4 * cache.vocab_size * cache.num_positions * (1 + len(cache.draft_names))
+    ratio = f" ({raw / cache.bytes_on_disk:.1f} times smaller than raw)" if raw else ""
+    mode = generation.mode
+    if mode == "generate":
+        template = "chat template" if generation.chat_template else "no chat template"
+        mode += (
+            f" at temperature {generation.temperature:g}, up to {generation.max_new_tokens} "
+            f"tokens, {template}, seed {generation.seed}"
+        )
+    return [
+        ("cache", str(cache.path)),
+        ("identity", manifest.identity()[:16]),
+        ("text", f"{manifest.text.source} ({manifest.text.documents} documents)"),
+        ("mode", mode),
+        ("vocabulary", f"{cache.vocab_size:,} tokens"),
+        ("positions", f"{cache.num_positions:,} in {len(cache.shards)} shards"),
+        ("size", human_size(cache.bytes_on_disk) + ratio),
+    ]
+
+
+def _task_table(summary: CacheSummary) -> Table:
+    from rich.table import Table
+
+    table = Table("task", title="Positions", title_justify="left")
+    table.add_column("documents", justify="right")
+    table.add_column("positions", justify="right")
+    for task in summary.tasks:
+        table.add_row(task.task, f"{task.documents:,}", f"{task.positions:,}")
+    return table
+
+
+def _model_table(cache: LogitsCache, summary: CacheSummary) -> Table:
+    from rich.table import Table
+
+    table = Table(title="Models (temperature 1, entropy in nats)", title_justify="left")
+    table.add_column("model", no_wrap=True)
+    for name in ("source", "dtype"):
+        table.add_column(name, overflow="fold")
+    for name in ("logits", "entropy", "acceptance"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for record, model in zip(cache.manifest.models(), summary.models, strict=True):
+        accepted = "" if model.acceptance is None else f"{model.acceptance:.4f}"
+        if model.standard_error is not None:
+            accepted += f" ± {model.standard_error:.4f}"
+        table.add_row(
+            record.name, _source(record), record.dtype,
+            f"{record.logits_width:,}", f"{model.entropy:.4f}", accepted,
+        )  # fmt: skip
+    return table
+
+
+def _source(record: ModelRecord) -> str:
+    if record.skipped_layers:
+        return f"target without layers {', '.join(str(layer) for layer in record.skipped_layers)}"
+    return Path(record.source).name if record.kind in {"gguf", "folder"} else record.source
