@@ -1,0 +1,92 @@
+"""Gumbel-coupled list sampling: drafts and output read the same exponential clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mdbound.bounds.distributions import FloatArray
+from mdbound.schemes.gumbel_quadrature import (
+    STEP,
+    level_nodes,
+    list_acceptance,
+    quiet_probabilities,
+    total_rates,
+)
+from mdbound.schemes.registry import register
+from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
+from mdbound.schemes.sorted_residual import SortedResidual, sort_residual
+
+_CLOCKS_AT_ONCE = 1 << 22
+
+
+@register
+class GumbelList(Scheme):
+    """Draft k is argmin S_i^k / q_i, the output argmin of (min over k of S_i^k) / p_i.
+
+    All S_i^k are independent Exp(1), so drafts are independent draws of q and the output follows
+    p, whatever the other distribution is: the drafter needs no knowledge of p. Acceptance is the
+    one event that the output is among the drafts. One draft is Gumbel-coupled speculative sampling.
+
+    Exact by a one-dimensional integral, O(V log V) plus O(V) for each of about 160 nodes, with an
+    error of about 1e-13; all numbers of drafts share the nodes. Sampling costs V clocks per draft.
+
+    Source: as described by Daliri et al. 2025 (one draft) and the list-level coupling that extends
+    it to several; the integral is derived in `mdbound.schemes.gumbel_quadrature`.
+
+    Example:
+        >>> round(GumbelList().acceptance([0.5, 0.5], [0.75, 0.25], 1).membership, 9)
+        0.75
+    """
+
+    name = "gumbel_list"
+    table_order = 90
+    sampling = "with_replacement"
+
+    def _row_rates(self, p: FloatArray, q: FloatArray, counts: Sequence[int]) -> RowRates:
+        row = sort_residual(p, q)
+        numbers = np.array(counts, dtype=np.int64)
+        return exact_rates(list_acceptance(row, numbers, level_nodes(min(counts))))
+
+    def _draw(
+        self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int
+    ) -> Samples:
+        q, n = drafts[0], len(drafts)
+        drafted = np.empty((size, n), dtype=np.int64)
+        output = np.empty(size, dtype=np.int64)
+        chunk = max(1, _CLOCKS_AT_ONCE // (n * len(p)))
+        for start in range(0, size, chunk):
+            part = slice(start, min(start + chunk, size))
+            clocks = rng.standard_exponential((part.stop - start, n, len(p)))
+            with np.errstate(divide="ignore", over="ignore"):
+                drafted[part] = (clocks / q).argmin(axis=2)
+                output[part] = (clocks.min(axis=1) / p).argmin(axis=1)
+        return Samples(drafted, output, np.asarray((drafted == output[:, None]).any(axis=1)))
+
+    def _branches(
+        self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
+    ) -> dict[int, float]:
+        row = sort_residual(p, drafts[0])
+        ranks = _rank_of(row, drafted)
+        rates = total_rates(row)[ranks]
+        levels = level_nodes(len(drafted), float(rates.max()))
+        quiet = quiet_probabilities(row, ranks, levels)  # (levels, n)
+        inside = {}
+        for slot, token in enumerate(drafted):
+            # Each stream in turn rings the output, while the others stay quiet.
+            density = np.zeros(len(levels))
+            for k, other in enumerate(drafted):
+                if other == token:
+                    ring = row.ratio[ranks[k]] * np.exp(-levels * rates[k])
+                else:
+                    ring = p[token] * np.maximum(quiet[:, k] - quiet[:, slot], 0.0)
+                density += ring * np.delete(quiet, k, axis=1).prod(axis=1)
+            inside[token] = float(STEP * np.sum(levels * density))
+        return inside
+
+
+def _rank_of(row: SortedResidual, drafted: Sequence[int]) -> np.typing.NDArray[np.int64]:
+    order = np.argsort(row.token)
+    found = np.searchsorted(row.token, np.array(drafted, dtype=np.int64), sorter=order)
+    return np.asarray(order[found])

@@ -1,0 +1,58 @@
+"""Gumbel list sampling against rational integrals of every drafted tuple."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from mdbound import schemes
+from mdbound.schemes.gumbel_quadrature import level_nodes, list_acceptance
+from mdbound.schemes.sorted_residual import sort_residual
+from tests.schemes import oracles
+from tests.schemes.cases import small_cases
+
+CASES = small_cases(per_kind=6, sizes=(2, 3))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_rate_output_law_and_branches(n: int) -> None:
+    scheme = schemes.get("gumbel_list")
+    for case in CASES:
+        truth = oracles.gumbel_list(case.target, case.draft, n)
+        assert truth.output_error(case.target) == 0.0, case
+        rate = scheme.acceptance(case.p, case.q, n)
+        assert rate.membership == pytest.approx(float(truth.membership), abs=1e-12), case
+        assert rate.accept == rate.membership
+        assert rate.standard_error == 0.0
+        bound = oracles.optimum(case.target, oracles.with_replacement_law(case.draft, n))
+        assert rate.membership <= float(bound) + 1e-12, case
+        for drafted, branches in truth.branches.items():
+            for order in set(itertools.permutations(drafted)):
+                got = scheme.branch_probabilities(case.p, case.q, order)
+                for token, probability in branches.items():
+                    assert got[token] == pytest.approx(float(probability), abs=1e-11), case
+
+
+def test_one_draft_closed_form_at_full_vocabulary() -> None:
+    """One draft accepts sum over j of 1 / sum over i of max(p_i / p_j, q_i / q_j)."""
+    rng = np.random.default_rng(5)
+    logits = rng.normal(size=(2, 3000)) * 4.0
+    p, q = (np.exp(x) / np.exp(x).sum() for x in logits)
+    closed = sum(1.0 / np.maximum(p / p[j], q / q[j]).sum() for j in range(len(p)))
+    assert schemes.get("gumbel_list").acceptance(p, q, 1).membership == pytest.approx(
+        closed, abs=1e-12
+    )
+
+
+def test_quadrature_has_converged() -> None:
+    """Half of the nodes must give the same value: the step is far below what the error needs."""
+    rng = np.random.default_rng(6)
+    logits = rng.normal(size=(2, 2000)) * 5.0
+    p, q = (np.exp(x) / np.exp(x).sum() for x in logits)
+    row = sort_residual(p, q)
+    counts = np.arange(1, 9)
+    fine = list_acceptance(row, counts, level_nodes(1))
+    shifted = list_acceptance(row, counts, level_nodes(1) * np.exp(0.125))
+    assert np.abs(fine - shifted).max() <= 1e-12
