@@ -60,7 +60,7 @@ class Independent(DraftLaw):
         pairs = [check_pair(target, one) for one in draft]
         rows = max(len(pair[0]) for pair in pairs)
         repeated = [
-            tuple(np.broadcast_to(array, (rows, array.shape[1])) for array in pair)
+            tuple(np.repeat(array, rows // len(array), axis=0) for array in pair)
             for pair in pairs
             if len(pair[0]) in (1, rows)
         ]

@@ -243,19 +243,18 @@ def _small_containments(rates: FloatArray) -> FloatArray:
 @njit(cache=True, nogil=True)
 def _new_search(
     table: ClockTable, p: FloatArray, p_prefix: FloatArray, max_drafts: int
-) -> tuple[ClockTable, FloatArray, FloatArray, FloatArray, IntArray, FloatArray, int]:
+) -> tuple[ClockTable, FloatArray, FloatArray, IntArray, FloatArray, int]:
     """State of the search: prefix facts, and the steps evaluated so far (shared by all n)."""
     ratio = p / table.rates
-    rate_prefix = prefix_sums(table.rates)
     slot = np.full(len(p), -1, dtype=np.int64)
     steps = np.zeros((32, 3, max_drafts + 1))
-    return table, ratio, p_prefix, rate_prefix, slot, steps, 0
+    return table, ratio, p_prefix, slot, steps, 0
 
 
 @njit(cache=True, nogil=True)
 def _evaluate(search, size, step, series):  # type: ignore[no-untyped-def]
     """Make sure the step from `size` to `size + 1` tokens has been evaluated."""
-    table, ratio, p_prefix, rate_prefix, slot, steps, used = search
+    table, ratio, p_prefix, slot, steps, used = search
     if slot[size] >= 0:
         return search
     if used == len(steps):
@@ -265,7 +264,7 @@ def _evaluate(search, size, step, series):  # type: ignore[no-untyped-def]
     slot[size] = used
     entry = steps[used]
     containment_step(table, size, steps.shape[2] - 1, step, series, entry[0], entry[1], entry[2])
-    return table, ratio, p_prefix, rate_prefix, slot, steps, used + 1
+    return table, ratio, p_prefix, slot, steps, used + 1
 
 
 @njit(cache=True, nogil=True)
@@ -276,7 +275,7 @@ def _branch_and_bound(search, n, step, series):  # type: ignore[no-untyped-def]
     remain; the objective moves by (p_i / q_i - slope_i) q_i per step, both terms rise along the
     order, so the values at a + 1 and at b bound the ones between.
     """
-    last = len(search[4]) - 1
+    last = len(search[3]) - 1
     best, best_size, best_contained = 0.0, 0, 0.0
     stack = np.empty((128, 2), dtype=np.int64)
     stack[0, 0], stack[0, 1] = 0, last
@@ -287,7 +286,7 @@ def _branch_and_bound(search, n, step, series):  # type: ignore[no-untyped-def]
         a, b = stack[depth, 0], stack[depth, 1]
         search = _evaluate(search, a, step, series)
         search = _evaluate(search, b, step, series)
-        _, ratio, p_prefix, rate_prefix, slot, steps, _ = search
+        table, ratio, p_prefix, slot, steps, _ = search
         for k in (a, b):
             for side in range(2):
                 contained = steps[slot[k], side, n]
@@ -300,7 +299,9 @@ def _branch_and_bound(search, n, step, series):  # type: ignore[no-untyped-def]
             continue
         left = p_prefix[a + 1] - steps[slot[a], 1, n]
         right = p_prefix[b] - steps[slot[b], 0, n]
-        span = rate_prefix[b] - rate_prefix[a + 1]
+        # Ratios and slopes here are at most 1 / outside, so this difference is precise enough;
+        # one of prefix sums would lose tokens below an ulp that carry target mass.
+        span = table.outside[a + 1] - table.outside[b]
         fall = max(0.0, steps[slot[b], 2, n] - ratio[a + 1])
         rise = max(0.0, ratio[b - 1] - steps[slot[a], 2, n])
         if _lowest_between(left, right, span, fall, rise) >= best - SEARCH_TOLERANCE:
@@ -309,8 +310,8 @@ def _branch_and_bound(search, n, step, series):  # type: ignore[no-untyped-def]
         gap_left = steps[slot[a], 2, n] - ratio[a]
         gap_right = ratio[b] - steps[slot[b], 2, n]
         if not halve and gap_left > 0.0 and gap_right > 0.0:
-            aim = rate_prefix[a] + span * (gap_left / (gap_left + gap_right))
-            middle = np.searchsorted(rate_prefix, aim)
+            aim = table.outside[a + 1] - span * (gap_left / (gap_left + gap_right))
+            middle = a + 1 + np.searchsorted(-table.outside[a + 1 : b], -aim)
         halve = not halve
         middle = min(max(middle, a + 1), b - 1)
         stack[depth, 0], stack[depth, 1] = a, middle
