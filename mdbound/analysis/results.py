@@ -59,7 +59,7 @@ RESULT_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "error_bound": pl.Float64,  # absolute, on acceptance
     "two_draft_acceptance": pl.Float64,  # closed form, with replacement and n = 2 only
     "equals_one_margin": pl.Float64,  # min over H of p(H) - q(H)^2, same rows
-    "equals_one": pl.Boolean,  # margin >= 0: acceptance is exactly 1
+    "equals_one": pl.Boolean,  # margin 0 up to rounding: acceptance is exactly 1
     "target_entropy": pl.Float64,  # nats, of the target at these settings
 }
 

@@ -14,6 +14,7 @@ from scipy.special import entr
 from mdbound import bounds
 from mdbound.analysis.results import BOUND, RESULT_SCHEMA
 from mdbound.analysis.settings import SolveSetting
+from mdbound.bounds.two_drafts import MARGIN_TOLERANCE
 
 Floats = NDArray[np.float64]
 
@@ -138,6 +139,6 @@ def _tidy(positions: pl.DataFrame, setting: SolveSetting, columns: dict[str, Any
             pl.Series("num_drafts", np.tile(setting.num_drafts, positions.height)),
             *(pl.Series(name, values, nan_to_null=True) for name, values in columns.items()),
         )
-        .with_columns((pl.col("equals_one_margin") >= 0).alias("equals_one"))
+        .with_columns((pl.col("equals_one_margin") >= -MARGIN_TOLERANCE).alias("equals_one"))
         .select(_ROW, *(pl.col(name).cast(dtype) for name, dtype in RESULT_SCHEMA.items()))
     )
