@@ -8,19 +8,19 @@ import numpy as np
 from numba import njit
 
 from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.greedy import most_likely_tokens
 from mdbound.schemes.draws import draw_tokens
 from mdbound.schemes.registry import register
 from mdbound.schemes.residual_mass import overlap_mass, total_mass
 from mdbound.schemes.scheme import NO_TOKEN, IntArray, RowRates, Samples, Scheme
 from mdbound.schemes.single_draft import speculative_sampling
-from mdbound.schemes.top_tokens import top_tokens
 
 
 @njit(cache=True, nogil=True)
 def _greedy_rates(p: FloatArray, q: FloatArray, counts: IntArray) -> tuple[FloatArray, FloatArray]:
     accept = np.zeros(len(counts))
     membership = np.zeros(len(counts))
-    ranked = top_tokens(q, counts.max() - 1)
+    ranked = most_likely_tokens(q, counts.max() - 1)
     rest = q.copy()
     removed = 0
     target_on_top = 0.0
@@ -65,14 +65,14 @@ class Greedy(Scheme):
 
     def possible(self, drafts: list[FloatArray], drafted: Sequence[int]) -> bool:
         """The most likely tokens in their order, then any other token of positive probability."""
-        top = tuple(int(x) for x in top_tokens(drafts[0], len(drafted) - 1))
+        top = tuple(int(x) for x in most_likely_tokens(drafts[0], len(drafted) - 1))
         last = drafted[-1]
         return tuple(drafted[:-1]) == top and drafts[0][last] > 0.0 and last not in top
 
     def _draw(
         self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int
     ) -> Samples:
-        top = top_tokens(drafts[0], len(drafts) - 1)
+        top = most_likely_tokens(drafts[0], len(drafts) - 1)
         h = random_token_law(drafts[0], top)
         drafted = np.full((size, len(drafts)), NO_TOKEN, dtype=np.int64)
         drafted[:, : len(top)] = top

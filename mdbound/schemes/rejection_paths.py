@@ -15,9 +15,9 @@ import numpy.typing as npt
 from numba import njit
 
 from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.greedy import most_likely_tokens
 from mdbound.bounds.summation import prefix_sums
 from mdbound.schemes.sorted_residual import SortedResidual, residual_at
-from mdbound.schemes.top_tokens import top_tokens
 
 Ranks = npt.NDArray[np.int64]
 
@@ -30,7 +30,7 @@ def heavy_first(q: FloatArray, count: int) -> tuple[Ranks, float]:
         >>> heavy_first(np.array([0.25, 0.5, 0.25]), 1)
         (array([1]), 0.5)
     """
-    heavy = top_tokens(q, count)
+    heavy = most_likely_tokens(q, count)
     rest = q.copy()
     rest[heavy] = 0.0
     return heavy, prefix_sums(rest)[-1]

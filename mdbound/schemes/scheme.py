@@ -78,7 +78,8 @@ class Scheme(ABC):
     """A lossless rule that turns drafted tokens into one token of the target distribution.
 
     A subclass sets the class attributes, decorates itself with `register` and implements
-    `_row_rates`, `_draw` and `_branches`, which only ever see checked float64 rows.
+    `_row_rates` (or `_batch`, for all rows at once), `_draw` and `_branches`, which only ever see
+    checked float64 rows.
 
     Attributes:
         name: what `schemes.get` knows it by.
@@ -176,6 +177,8 @@ class Scheme(ABC):
         return SchemeRate(curves[0], curves[1], curves[2], self.seed)
 
     def _batch(self, problem: inputs.Problem, counts: Sequence[int]) -> RowRates:
+        """Rates of shape (B, number of counts)."""
+
         def one_row(row: int) -> RowRates:
             rows = [q[row] for q in problem.drafts]
             if problem.identical:
@@ -255,13 +258,13 @@ class Scheme(ABC):
         """Whether the draft law gives this tuple a positive probability (tokens are checked)."""
         return all(q[x] > 0.0 for q, x in zip(drafts, drafted, strict=True))
 
-    @abstractmethod
     def _row_rates(self, p: FloatArray, q: FloatArray, counts: Sequence[int]) -> RowRates:
         """Rates of one row for each number of drafts in `counts` (ascending, supported)."""
+        raise NotImplementedError(f"{type(self).__name__} needs _row_rates or _batch")
 
     def _row_rates_independent(self, p: FloatArray, drafts: list[FloatArray]) -> RowRates:
         """Rates of one row for drafts of different laws, as arrays of shape (1,)."""
-        raise NotImplementedError  # unreachable while identical_only is True
+        raise NotImplementedError(f"{type(self).__name__} takes identical drafts only")
 
     @abstractmethod
     def _draw(

@@ -9,12 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.greedy import most_likely_tokens
 from mdbound.schemes.draws import draw_tokens
 from mdbound.schemes.greedy import random_token_law
 from mdbound.schemes.registry import register
 from mdbound.schemes.residual_mass import overlap_mass, total_mass
 from mdbound.schemes.scheme import NO_TOKEN, RowRates, Samples, Scheme, exact_rates
-from mdbound.schemes.top_tokens import top_tokens
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class _AcceptTable:
 
 
 def _accept_table(p: FloatArray, q: FloatArray) -> _AcceptTable:
-    hub = int(top_tokens(q, 1)[0])
+    hub = int(most_likely_tokens(q, 1)[0])
     others = random_token_law(q, np.array([hub]))
     before = q.copy()
     before[hub] = 0.0
@@ -85,7 +85,7 @@ class SpecHub(Scheme):
     sampling = "greedy"
 
     def _row_rates(self, p: FloatArray, q: FloatArray, counts: Sequence[int]) -> RowRates:
-        hub = top_tokens(q, 1)[0]
+        hub = most_likely_tokens(q, 1)[0]
         rest = q.copy()
         rest[hub] = 0.0
         mass = total_mass(rest)
@@ -94,7 +94,7 @@ class SpecHub(Scheme):
 
     def possible(self, drafts: list[FloatArray], drafted: Sequence[int]) -> bool:
         """The hub once, and another token of positive probability."""
-        hub = int(top_tokens(drafts[0], 1)[0])
+        hub = int(most_likely_tokens(drafts[0], 1)[0])
         others = [x for x in drafted if x != hub]
         return len(others) == 1 and bool(drafts[0][others[0]] > 0.0)
 
