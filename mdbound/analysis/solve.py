@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,23 @@ from mdbound.analysis.solve_batch import solve_batch
 from mdbound.errors import CacheError, InvalidDistributionError, InvalidSettingError
 from mdbound.logits_cache.store import LogitsBatch, LogitsCache
 
-#: Called with the number of positions that have just been finished.
-OnProgress = Callable[[int], None]
+
+@dataclass(frozen=True)
+class SolveProgress:
+    """How far a run is, in positions.
+
+    Attributes:
+        done: Solved, by earlier runs too.
+        total: To be solved.
+        new: Solved by this run.
+    """
+
+    done: int
+    total: int
+    new: int
+
+
+ProgressCallback = Callable[[SolveProgress], None]
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,7 @@ def solve_cache(
     *,
     batch_rows: int = 64,
     command: str = "",
-    on_progress: OnProgress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> SolveSummary:
     """Solve every position of a capture at every setting.
 
@@ -69,7 +84,7 @@ def solve_cache(
         out: The Parquet file to write; columns as in `mdbound.analysis.results.RESULT_SCHEMA`.
         batch_rows: Positions held in memory at a time.
         command: Command line, kept in the file's metadata.
-        on_progress: Told how many positions have just been finished.
+        on_progress: Called after each batch.
 
     Returns:
         Where the results are and how many there are.
@@ -91,18 +106,40 @@ def solve_cache(
             "run its `mdbound capture` command again to finish it"
         )
     provenance = _provenance(cache, settings, command)
-    report = on_progress or _ignore
+    counter = _Counter(cache.num_positions, on_progress)
     parts = _Parts.beside(out)
     if out.exists():
         _refuse_another_run(open_results(out).provenance, provenance, out)
         parts.remove()
-        report(cache.num_positions)
+        counter.skip(cache.num_positions)
         return _summary(out, cache, resumed=cache.num_positions)
     parts.start_or_resume(provenance)
-    resumed = _solve_missing(cache, settings, parts, batch_rows, report)
+    resumed = _solve_missing(cache, settings, parts, batch_rows, counter)
     merge_parts([parts.path(shard.index) for shard in cache.shards], out, provenance)
     parts.remove()
     return _summary(out, cache, resumed)
+
+
+class _Counter:
+    """Counts positions and reports them."""
+
+    def __init__(self, total: int, on_progress: ProgressCallback | None) -> None:
+        self._now = SolveProgress(0, total, 0)
+        self._on_progress = on_progress
+
+    def skip(self, positions: int) -> None:
+        """Count positions that an earlier run solved."""
+        self._report(replace(self._now, done=self._now.done + positions))
+
+    def add(self, positions: int) -> None:
+        """Count positions that this run solved."""
+        now = self._now
+        self._report(replace(now, done=now.done + positions, new=now.new + positions))
+
+    def _report(self, now: SolveProgress) -> None:
+        self._now = now
+        if self._on_progress is not None:
+            self._on_progress(now)
 
 
 @dataclass(frozen=True)
@@ -151,7 +188,7 @@ def _solve_missing(
     settings: Sequence[SolveSetting],
     parts: _Parts,
     batch_rows: int,
-    report: OnProgress,
+    counter: _Counter,
 ) -> int:
     """Solve the shards that have no part yet; return the positions that had one."""
     rows_per_position = sum(len(setting.num_drafts) for setting in settings)
@@ -161,15 +198,14 @@ def _solve_missing(
         if not parts.has(shard.index, shard.rows * rows_per_position)
     ]
     resumed = cache.num_positions - sum(shard.rows for shard in missing)
-    if resumed:
-        report(resumed)
+    counter.skip(resumed)
     models = list(dict.fromkeys(name for setting in settings for name in setting.drafts))
     for shard in missing:
         batches = cache.iter_batches(
             models=["target", *models], batch_rows=batch_rows, shards=[shard.index]
         )
         with replacing(parts.path(shard.index)) as temporary:
-            _write_part(temporary, _read_ahead(batches), settings, report)
+            _write_part(temporary, _read_ahead(batches), settings, counter)
     return resumed
 
 
@@ -177,7 +213,7 @@ def _write_part(
     path: Path,
     batches: Iterator[LogitsBatch],
     settings: Sequence[SolveSetting],
-    report: OnProgress,
+    counter: _Counter,
 ) -> None:
     """Solve one shard's batches into a Parquet file, a row group per batch."""
     writer: pq.ParquetWriter | None = None
@@ -186,7 +222,7 @@ def _write_part(
             table = _solve_or_name_shard(batch, settings).to_arrow()
             writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
             writer.write_table(table)
-            report(batch.positions.height)
+            counter.add(batch.positions.height)
     finally:
         if writer is not None:
             writer.close()
@@ -250,7 +286,3 @@ def _summary(out: Path, cache: LogitsCache, resumed: int) -> SolveSummary:
         .collect()
     )
     return SolveSummary(out, cache.num_positions, counts["rows"][0], counts["unsolved"][0], resumed)
-
-
-def _ignore(_positions: int) -> None:
-    """Report progress to nobody."""

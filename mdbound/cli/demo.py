@@ -29,11 +29,22 @@ def demo(
     optimal acceptance is solved for one to eight drafted tokens under every draft law. Nothing is
     downloaded; run again, nothing is done twice.
     """
-    from mdbound.analysis.demo import run_demo
+    from mdbound.analysis.demo import DemoFolder, capture_tiny_pair, solve_tiny_pair
+    from mdbound.analysis.report import write_report
+    from mdbound.cli.progress_bar import progress_bar
 
-    made = run_demo(out, command_line())
-    show_report(made.report)
+    folder = DemoFolder(out)
+    with progress_bar("capture", "positions") as bar:
+        captured = capture_tiny_pair(
+            folder,
+            lambda step: bar.update(step.passages, step.total_passages, step.new_positions),
+        )
+    with progress_bar("solve", "positions") as bar:
+        solved = solve_tiny_pair(
+            folder, command_line(), lambda step: bar.update(step.done, step.total, step.new)
+        )
+    show_report(write_report(solved.path, folder.report, command=command_line()))
     typer.echo(
-        f"{made.captured.positions:,} positions captured in {out / 'capture'}, "
-        f"{made.solved.rows:,} rows in {made.solved.path}"
+        f"{captured.positions:,} positions captured in {folder.capture}, "
+        f"{solved.rows:,} rows in {solved.path}"
     )

@@ -55,8 +55,8 @@ def solve(
     Run the same command again after an interruption: finished shards are not solved twice.
     """
     from mdbound.analysis import settings
-    from mdbound.analysis.progress import progress_bar
     from mdbound.analysis.solve import solve_cache
+    from mdbound.cli.progress_bar import progress_bar
     from mdbound.logits_cache.store import LogitsCache
 
     grid = settings.SolveGrid(
@@ -70,14 +70,14 @@ def solve(
     )
     opened = LogitsCache.open(cache)
     expanded = grid.settings(opened.draft_names)
-    with progress_bar("solving", opened.num_positions) as advance:
+    with progress_bar("solve", "positions") as bar:
         summary = solve_cache(
             opened,
             expanded,
             out,
             batch_rows=batch_rows,
             command=command_line(),
-            on_progress=advance,
+            on_progress=lambda step: bar.update(step.done, step.total, step.new),
         )
     typer.echo(
         f"{summary.path}: {summary.rows:,} rows, {summary.positions:,} positions, "

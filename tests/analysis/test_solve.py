@@ -13,7 +13,7 @@ import pytest
 from mdbound import bounds
 from mdbound.analysis.results import RESULT_SCHEMA, open_results
 from mdbound.analysis.settings import SolveGrid, SolveSetting
-from mdbound.analysis.solve import solve_cache
+from mdbound.analysis.solve import SolveProgress, solve_cache
 from mdbound.errors import CacheError, InvalidDistributionError, InvalidSettingError, OutputError
 from mdbound.logits_cache.manifest import Manifest
 from mdbound.logits_cache.store import LogitsCache
@@ -116,13 +116,9 @@ def test_metadata_says_where_results_come_from(cache: LogitsCache, tmp_path: Pat
     assert pl.read_parquet_metadata(tmp_path / "r.parquet")["capture_identity"]
 
 
-def interrupt_after(positions: int) -> Callable[[int], None]:
-    done = 0
-
-    def on_progress(count: int) -> None:
-        nonlocal done
-        done += count
-        if done >= positions:
+def interrupt_after(positions: int) -> Callable[[SolveProgress], None]:
+    def on_progress(step: SolveProgress) -> None:
+        if step.done >= positions:
             raise KeyboardInterrupt
 
     return on_progress
@@ -138,9 +134,11 @@ def test_an_interrupted_run_goes_on_where_it_stopped(cache: LogitsCache, tmp_pat
         "part-00000.parquet"
     ]
     assert not leftovers(tmp_path)
-    advanced: list[int] = []
-    summary = solve_cache(cache, settings, out, batch_rows=4, on_progress=advanced.append)
-    assert (summary.resumed, sum(advanced)) == (10, cache.num_positions)
+    steps: list[SolveProgress] = []
+    summary = solve_cache(cache, settings, out, batch_rows=4, on_progress=steps.append)
+    assert summary.resumed == 10
+    assert steps[0] == SolveProgress(done=10, total=24, new=0)
+    assert steps[-1] == SolveProgress(done=24, total=24, new=14)
     assert [file.name for file in tmp_path.iterdir()] == ["r.parquet"]
     straight = solved(cache, PLAIN, tmp_path / "straight.parquet", batch_rows=7)
     assert open_results(out).frame.collect().equals(straight)
