@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mdbound.logits_cache.capture_settings import CaptureSettings
-    from mdbound.logits_cache.progress import CaptureSummary
+    from collections.abc import Callable
+
+    from mdbound.logits_cache.progress import CaptureSummary, ProgressCallback
 
 _EXAMPLE = (
     "Example: mdbound capture --target tiny:target --draft tiny:draft "
@@ -139,16 +140,30 @@ def capture(
     finished one, and only models and running options apply.
     """
     from mdbound.errors import InvalidSettingError
+    from mdbound.logits_cache.add_drafts import add_drafts
+    from mdbound.logits_cache.capture import capture as run_capture
     from mdbound.logits_cache.capture_settings import CaptureSettings, parse_layers
 
     skip_layers = tuple(parse_layers(layers) for layers in draft_skip_layers or ())
     if into is not None:
-        if out is not None or target is not None or text:
+        fixed = (target, out, text, field, task, limit, limit_per_task, max_positions)
+        answers = (max_context, temperature, max_new_tokens, chat_template, shard_rows)
+        if any(option is not None for option in (*fixed, *answers)):
             raise InvalidSettingError(
-                "--into adds drafts to what the cache holds; leave out --out, --target and --text"
+                "--into adds drafts to what the cache holds; give it with --draft, "
+                "--draft-skip-layers, --device, --dtype and --batch-size alone"
             )
-        _add_drafts(
-            into, tuple(draft or ()), skip_layers, device=device, dtype=dtype, batch_size=batch_size
+        cache, drafts = into, tuple(draft or ())
+        _run(
+            lambda on_progress: add_drafts(
+                cache,
+                drafts,
+                skip_layers,
+                device=device,
+                dtype=dtype,
+                batch_size=batch_size,
+                on_progress=on_progress,
+            )
         )
         return
     if target is None or out is None:
@@ -176,45 +191,21 @@ def capture(
         batch_size=batch_size,
         shard_rows=shard_rows,
     )
-    _capture(settings)
+    _run(lambda on_progress: run_capture(settings, on_progress))
 
 
-def _capture(settings: CaptureSettings) -> None:
+def _run(action: Callable[[ProgressCallback], CaptureSummary]) -> None:
+    """Show a bar while `action` runs, and a line when it is done."""
     from mdbound.cli.progress_bar import progress_bar
-    from mdbound.logits_cache.capture import capture as run_capture
 
-    with progress_bar("capture", "positions") as bar:
-        summary = run_capture(
-            settings,
-            lambda step: bar.update(step.passages, step.total_passages, step.new_positions),
-        )
-    _print_summary(summary)
-
-
-def _add_drafts(
-    cache: Path,
-    drafts: tuple[str, ...],
-    skip_layers: tuple[tuple[int, ...], ...],
-    *,
-    device: str,
-    dtype: str,
-    batch_size: int,
-) -> None:
-    from mdbound.cli.progress_bar import progress_bar
-    from mdbound.logits_cache.add_drafts import add_drafts
-
-    with progress_bar("capture", "positions") as bar:
-        summary = add_drafts(
-            cache,
-            drafts,
-            skip_layers,
-            device=device,
-            dtype=dtype,
-            batch_size=batch_size,
-            on_progress=lambda step: bar.update(
-                step.passages, step.total_passages, step.new_positions
-            ),
-        )
+    try:
+        with progress_bar("capture", "positions") as bar:
+            summary = action(
+                lambda step: bar.update(step.passages, step.total_passages, step.new_positions)
+            )
+    except KeyboardInterrupt as error:
+        # Typer would turn it into a bare exit status, without a word about resuming.
+        raise typer.Abort from error
     _print_summary(summary)
 
 

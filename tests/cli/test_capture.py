@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mdbound.cli import main
+from mdbound.logits_cache import LogitsCache
+from tests.logits_cache.small_models import make_pair
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("capture")
+    make_pair(folder)
+    lines = [{"text": f"Prompt {i}", "task": "ab"[i % 2]} for i in range(4)]
+    content = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "prompts.jsonl").write_text(content, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command inside the folder; returns exit status, stdout and stderr."""
+
+    def run_command(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["mdbound", *arguments])
+        with pytest.raises(SystemExit) as exit_info:
+            main()
+        status = exit_info.value.code
+        assert isinstance(status, int)
+        return (status, *capsys.readouterr())
+
+    return run_command
+
+
+def options(out: Path, **changes: str) -> list[str]:
+    defaults = {"target": "big", "draft": "small", "text": "prompts.jsonl", "device": "cpu"}
+    settings = {**defaults, "out": str(out), **changes}
+    return [part for name, value in settings.items() for part in (f"--{name}", value)]
+
+
+def test_generate_then_add_a_draft(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "cache"
+    generate = ["--mode", "generate", "--max-new-tokens", "3", "--no-chat-template"]
+    status, line, _ = run("capture", *options(out, task="a, b"), *generate)
+    assert status == 0
+    opened = LogitsCache.open(out)
+    assert opened.manifest.text.tasks == ("a", "b")
+    assert opened.manifest.generation.chat_template is False
+    size = f"{opened.num_positions} positions"
+    assert line.startswith(f"{out}: {size}, ")
+    assert line.endswith(" positions/s\n")
+    assert " KiB on disk, " in line
+    status, line, _ = run(
+        "capture", "--into", str(out), "--draft-skip-layers", "1,2", "--device", "cpu"
+    )
+    assert status == 0
+    assert LogitsCache.open(out).draft_names == ("small", "skip-1-2")
+
+
+def test_score_is_the_default_and_resumes(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "cache"
+    assert run("capture", *options(out, limit="2"))[0] == 0
+    status, line, _ = run("capture", *options(out, limit="2"))
+    assert (status, "nothing left to do" in line) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"text": "absent.txt"}, "no text file absent.txt"),
+        ({"target": "./absent"}, "no model folder './absent'"),
+        ({"draft": "absent.gguf"}, "no model file absent.gguf"),
+        ({"task": "c"}, "unknown task 'c'; the text has a, b"),
+        ({"mode": "dream"}, "unknown mode 'dream'"),
+        ({"temperature": "1"}, "add --mode generate"),
+        ({"draft-skip-layers": "x"}, "give layer numbers"),
+        ({"into": "cache"}, "adds drafts to what the cache holds"),
+        ({"limit": "many"}, "--limit"),
+    ],
+)
+def test_bad_input_is_one_line(
+    run: Run, tmp_path: Path, changes: dict[str, str], message: str
+) -> None:
+    status, _, error = run("capture", *options(tmp_path / "cache", **changes))
+    assert status == 2
+    assert message in error
+    assert error.startswith("mdbound: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "cache").exists()
+
+
+def test_missing_options(run: Run) -> None:
+    assert "--target is missing" in run("capture")[2]
+    assert "--out is missing" in run("capture", "--target", "big")[2]
+
+
+def test_help_shows_an_example_that_runs(run: Run) -> None:
+    status, text, _ = run("capture", "--help")
+    assert status == 0
+    assert "Example: mdbound capture --target tiny:target" in " ".join(text.split())
