@@ -208,10 +208,10 @@ Python Software Foundation. The weights and the tokenizer derive from them.
 This took {minutes:.0f} minutes on {threads} busy processor cores. Each step sees {batch_size} rows
 of {window_tokens} tokens. Muon (momentum 0.95, weight decay 0.1) trains the matrices of the layers
 and AdamW (betas 0.9 and 0.98, no decay) the rest, with 50 steps of warm-up, a cosine decay to 5 %
-of the peak learning rate, gradient norms of at most 1 and forward passes in bfloat16. The shares of the
-three kinds of text move linearly from the first to the last column above. The draft was distilled:
-it minimises KL(target || draft) on the same kind of rows and never sees the next token itself, so
-its acceptance is higher than that of an independently trained model of its size.
+of the peak learning rate, gradient norms of at most 1 and forward passes in bfloat16. The shares
+of the three kinds of text move linearly from the first to the last column above. The draft was
+distilled: it minimises KL(target || draft) on the same kind of rows and never sees the next token
+itself, because a draft is there to resemble its target.
 
 Python {python}, torch {torch}, transformers {transformers}, tokenizers {tokenizers},
 {architecture_name}. The command repeats the run to the last bit only with these versions, on the

@@ -9,6 +9,9 @@ the acceptance measured on the held-out topics, from the saved files.
 The same seed, step counts, versions of Python and torch, thread count and kind of processor give
 the same weights. `--minutes` turns into step counts by timing a few steps, so only explicit step
 counts (the model card states them) repeat a run. Needs torch 2.9 or later, for the Muon optimizer.
+
+Where other programs compete for the cores, set OMP_WAIT_POLICY=PASSIVE: threads that spin while
+they wait for one another were several times slower there. The result is the same.
 """
 
 from __future__ import annotations
@@ -255,8 +258,8 @@ def next_token_loss(model: Any, batch: torch.Tensor) -> torch.Tensor:
 def distillation_loss(teacher: Any) -> Loss:
     """The mean divergence KL(teacher || model) of the next-token distributions.
 
-    A draft is there to resemble its target, not to predict the text: matching the target's
-    whole distribution raises the acceptance above what the same model gets from the text alone.
+    A draft is there to resemble its target, not to predict the text, and the target's whole
+    distribution says more about the target than the one token that followed.
 
     Args:
         teacher: The trained target.
