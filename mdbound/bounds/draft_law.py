@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mdbound.bounds.distributions import FloatArray, check_num_drafts, check_pair
+from mdbound.bounds.fused_softmax import softmax_into
 from mdbound.bounds.ratio_order import ratio_order
 from mdbound.bounds.solution import AcceptanceCurve
 
 BoolArray = npt.NDArray[np.bool_]
+LogitsRows = npt.NDArray[np.float32]
 
 
 class DraftLaw(ABC):
@@ -44,6 +47,35 @@ class DraftLaw(ABC):
         self, target: FloatArray, draft: Any, max_drafts: int, strict: bool = True
     ) -> AcceptanceCurve:
         """Optimal acceptance of each row for n = 1..max_drafts, from checked rows."""
+
+    def curve_from_logits(
+        self,
+        target: LogitsRows,
+        drafts: Sequence[LogitsRows],
+        temperature: float,
+        draft_temperatures: Sequence[float],
+        max_drafts: int,
+    ) -> AcceptanceCurve:
+        """The curve straight from float32 logits (B, V) and temperatures above 0.
+
+        Laws with a kernel of their own override this; here the probabilities are made first.
+        Rows that hold no logits, or that could not be solved, stay NaN.
+        """
+        rows = np.zeros(len(target), dtype=np.bool_)
+        p = np.zeros(target.shape)
+        q = [np.zeros(target.shape) for _ in drafts]
+        for row in range(len(target)):
+            rows[row] = softmax_into(target[row], temperature, p[row]) and all(
+                softmax_into(draft[row], one, out[row])
+                for draft, one, out in zip(drafts, draft_temperatures, q, strict=True)
+            )
+        curve = AcceptanceCurve.empty(len(target), max_drafts)
+        solved = np.flatnonzero(rows)
+        if len(solved):
+            kept = tuple(one[solved] for one in q)
+            draft = kept if self.num_distributions is None else kept[0]
+            curve.put_rows(solved, self.curve(p[solved], draft, max_drafts, strict=False))
+        return curve
 
     @abstractmethod
     def optimal_subset(self, target: FloatArray, draft: Any, num_drafts: int) -> BoolArray:

@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.distributions import FloatArray, check_logits, distribution_from_logits
+from mdbound.bounds.distributions import (
+    FloatArray,
+    check_logits,
+    check_num_drafts,
+    check_warpers,
+    distribution_from_logits,
+)
 from mdbound.bounds.draft_laws import draft_law
 from mdbound.bounds.solution import AcceptanceCurve
-from mdbound.errors import InvalidDistributionError, InvalidSettingError
+from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
 
 
 def acceptance_curve_from_logits(
@@ -98,6 +104,16 @@ def solve_curve_from_logits(
                 f"target logits have shape {target.shape} and draft logits {draft.shape}: "
                 "give the same vocabulary and the same number of rows"
             )
+    check_num_drafts(max_drafts)
+    for one in (temperature, *temperatures):
+        check_warpers(one, top_k, top_p)
+    if _takes_fast_path(target, drafts, temperature, temperatures, top_k, top_p):
+        if several and len(drafts) < max_drafts:
+            law.check(np.ones(1), [np.ones(1)] * len(drafts), max_drafts)
+        curve = law.curve_from_logits(target, drafts, temperature, temperatures, max_drafts)
+        if strict:
+            _raise_for_unsolved(curve, target, drafts)
+        return curve
     rows = np.arange(len(target)) if strict else _usable_rows(target, drafts)
     curve = AcceptanceCurve.empty(len(target), max_drafts)
     if len(rows) == 0:
@@ -110,6 +126,34 @@ def solve_curve_from_logits(
     checked = law.check(p, q if several else q[0], max_drafts)
     curve.put_rows(rows, law.curve(*checked, max_drafts, strict))
     return curve
+
+
+def _takes_fast_path(
+    target: npt.NDArray[Any],
+    drafts: list[npt.NDArray[Any]],
+    temperature: float,
+    temperatures: list[float],
+    top_k: int | None,
+    top_p: float | None,
+) -> bool:
+    """Float32 rows without truncation go to the law's own kernel, others through probabilities."""
+    untruncated = (top_k is None or top_k >= target.shape[1]) and (top_p is None or top_p == 1.0)
+    float32 = all(array.dtype == np.float32 for array in (target, *drafts))
+    return untruncated and float32 and min(temperature, *temperatures) > 0.0
+
+
+def _raise_for_unsolved(
+    curve: AcceptanceCurve, target: npt.NDArray[Any], drafts: list[npt.NDArray[Any]]
+) -> None:
+    unsolved = np.flatnonzero(np.isnan(curve.acceptance).any(axis=1))
+    if len(unsolved) == 0:
+        return
+    for array in (target, *drafts):
+        check_logits(array)
+    raise UnsolvedError(
+        f"row {unsolved[0]}: no optimum within the stated error was found; "
+        "solve with strict=False to skip such rows"
+    )
 
 
 def _drafts_with_temperatures(

@@ -1,0 +1,115 @@
+"""Softmax of raw float32 logits, one row per thread, at the speed of memory and exp.
+
+The kernels of this package start from here: largest logit and a check of the row in one pass over
+the bits, then float64 probabilities in a second.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.vector_exp import vector_exp
+
+LogitsRow = npt.NDArray[np.float32]
+
+BLOCK = 512
+"""Tokens handled at a time: their float64 values stay in the first cache."""
+
+_PLUS_INFINITY = np.int32(0x7F800000)
+_MINUS_INFINITY = np.int32(-0x7F800001)  # as ordered by `largest_logit`
+
+
+@njit(cache=True, nogil=True)
+def largest_logit(logits: LogitsRow) -> float:
+    """Largest logit of a row; NaN if the row holds NaN or +inf, or only `-inf`.
+
+    The bits of float32, with all but the sign flipped for negative numbers, order like the
+    numbers as integers, and NaN of either sign lies beyond the infinities. Integer minima and
+    maxima run on whole vectors where those of floats do not.
+
+    Example:
+        >>> largest_logit(np.array([0.5, 2.0, -np.inf], dtype=np.float32))
+        2.0
+        >>> largest_logit(np.array([0.5, np.nan], dtype=np.float32))
+        nan
+    """
+    bits = logits.view(np.int32)
+    largest = np.int32(-0x80000000)
+    smallest = np.int32(0x7FFFFFFF)
+    for i in range(len(bits)):
+        ordered = np.int32(bits[i] ^ ((bits[i] >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+        largest = max(largest, ordered)
+        smallest = min(smallest, ordered)
+    if smallest < _MINUS_INFINITY or largest >= _PLUS_INFINITY or largest == _MINUS_INFINITY:
+        return np.nan
+    at_largest = np.empty(1, dtype=np.int32)
+    at_largest[0] = largest ^ ((largest >> np.int32(31)) & np.int32(0x7FFFFFFF))
+    return float(at_largest.view(np.float32)[0])
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def softmax_into(logits: LogitsRow, temperature: float, probabilities: FloatArray) -> bool:
+    """Write the softmax of one row at a temperature above 0; False if the row holds no logits.
+
+    Each probability is right to about (10 + |ln p|) unit roundoffs.
+
+    Args:
+        logits: float32, shape (V,), `-inf` for masked tokens.
+        temperature: above 0.
+        probabilities: float64, shape (V,), written.
+
+    Example:
+        >>> row = np.empty(2)
+        >>> softmax_into(np.zeros(2, dtype=np.float32), 1.0, row), row.tolist()
+        (True, [0.5, 0.5])
+    """
+    largest = largest_logit(logits)
+    if np.isnan(largest):
+        return False
+    inverse = 1.0 / temperature
+    total = 0.0
+    size = len(logits)
+    for start in range(0, size, BLOCK):
+        stop = min(start + BLOCK, size)
+        exp_block(logits[start:stop], largest, inverse, probabilities[start:stop])
+        total += block_sum(probabilities[start:stop])
+    scale = 1.0 / total
+    for i in range(size):
+        probabilities[i] *= scale
+    return True
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def exp_block(logits: LogitsRow, largest: float, inverse: float, values: FloatArray) -> None:
+    """Write exp((logits - largest) * inverse) of a short block.
+
+    Sums are taken elsewhere: letting the compiler reorder additions here would let it undo the
+    rounding trick of `vector_exp`.
+
+    Example:
+        >>> values = np.empty(2)
+        >>> exp_block(np.zeros(2, dtype=np.float32), 0.0, 1.0, values)
+        >>> values.tolist()
+        [1.0, 1.0]
+    """
+    for i in range(len(logits)):
+        values[i] = vector_exp((logits[i] - largest) * inverse)
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def block_sum(values: FloatArray) -> float:
+    """Sum of a short block in any order, so at most its length of roundings deep.
+
+    Example:
+        >>> block_sum(np.ones(3))
+        3.0
+    """
+    total = 0.0
+    for i in range(len(values)):
+        total += values[i]
+    return total
