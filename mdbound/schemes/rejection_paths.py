@@ -17,7 +17,7 @@ from numba import njit
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.greedy import most_likely_tokens
 from mdbound.bounds.summation import prefix_sums
-from mdbound.schemes.sorted_residual import SortedResidual, residual_at
+from mdbound.schemes.sorted_residual import SortedResidual, residual_at, search_ratio
 
 Ranks = npt.NDArray[np.int64]
 
@@ -37,6 +37,14 @@ def heavy_first(q: FloatArray, count: int) -> tuple[Ranks, float]:
 
 
 @njit(cache=True, nogil=True)
+def _contains(ranks: Ranks, depth: int, x: int) -> bool:
+    found = False
+    for k in range(depth):
+        found = found or ranks[k] == x
+    return found
+
+
+@njit(cache=True, nogil=True)
 def mass_outside(
     q: FloatArray, rejected: Ranks, depth: int, heavy: Ranks, light_mass: float
 ) -> float:
@@ -52,16 +60,10 @@ def mass_outside(
     """
     left = light_mass
     for x in heavy:
-        gone = False
-        for k in range(depth):
-            gone = gone or rejected[k] == x
-        if not gone:
+        if not _contains(rejected, depth, x):
             left += q[x]
     for k in range(depth):
-        is_heavy = False
-        for x in heavy:
-            is_heavy = is_heavy or rejected[k] == x
-        if not is_heavy:
+        if not _contains(heavy, len(heavy), rejected[k]):
             left -= q[rejected[k]]
     return max(left, 0.0)
 
@@ -76,7 +78,8 @@ def _enter(
     stage: FloatArray,
     totals: FloatArray,
 ) -> bool:
-    # stage[depth] holds (a, z, weight of the path), and receives (a after, z after, 1 - q(path)).
+    # stage[depth] holds (a, z, weight of the path), and receives (a after, z after, 1 - q(path)),
+    # and in its last column the rank at which z was found, a hint for the next search.
     # Adds P(this path is rejected, then one more draft) to totals; True where paths go on.
     a, z, weight = stage[depth, 0], stage[depth, 1], stage[depth, 2]
     left = mass_outside(row.q, rejected, depth, heavy, light_mass)
@@ -85,9 +88,9 @@ def _enter(
         totals[depth:] += weight
         return False
     a_next = a + z / left
-    z_next = residual_at(row, a_next)
+    z_next, rank = residual_at(row, a_next, int(stage[depth, 6]))
     totals[depth] += weight * z_next / z
-    stage[depth, 3], stage[depth, 4], stage[depth, 5] = a_next, z_next, left
+    stage[depth, 3], stage[depth, 4], stage[depth, 5], stage[depth, 6] = a_next, z_next, left, rank
     return depth + 1 < len(totals) and z_next > 0.0
 
 
@@ -100,14 +103,50 @@ def _next_rejected(
     for x in range(start, len(row.q)):
         if row.ratio[x] >= a_next:
             break
-        seen = False
-        for k in range(depth):
-            seen = seen or rejected[k] == x
-        if not seen:
+        if not _contains(rejected, depth, x):
             w = min(row.q[x] / left, (a_next * row.q[x] - row.p[x]) / z)
             if w > 0.0:
                 return x, w
     return -1, 0.0
+
+
+@njit(cache=True, nogil=True)
+def _last_stage(
+    row: SortedResidual,
+    heavy: Ranks,
+    light_mass: float,
+    rejected: Ranks,
+    depth: int,
+    stage: FloatArray,
+) -> float:
+    # P(this path and one more draft are rejected, and the last draft too). The inner loop of the
+    # walk: arrays are bound to names, because passing the row along costs more than the search.
+    ratio, p, q, p_after, q_after = row.ratio, row.p, row.q, row.p_after, row.q_after
+    z, weight, a_next = stage[depth, 1], stage[depth, 2], stage[depth, 3]
+    z_next, left = stage[depth, 4], stage[depth, 5]
+    rank = int(stage[depth, 6])
+    end = rank
+    total = 0.0
+    for x in range(end):
+        w = min(q[x] / left, (a_next * q[x] - p[x]) / z)
+        if w <= 0.0 or _contains(rejected, depth, x):
+            continue
+        # A difference is exact enough until the token is most of what is left.
+        left_after = left - q[x]
+        if q[x] >= 0.5 * left:
+            rejected[depth] = x
+            left_after = mass_outside(q, rejected, depth + 1, heavy, light_mass)
+        if left_after <= 0.0:
+            total += w
+            continue
+        a_last = a_next + z_next / left_after
+        rank = search_ratio(ratio, a_last, rank)
+        z_last = p_after[rank]
+        if q_after[rank] > 0.0:
+            z_last = max(z_last - a_last * q_after[rank], 0.0)
+        total += w * (z_last / z_next)
+    result: float = weight * total
+    return result
 
 
 @njit(cache=True, nogil=True)
@@ -127,10 +166,14 @@ def all_rejected(row: SortedResidual, max_drafts: int) -> FloatArray:
     heavy, light_mass = heavy_first(row.q, max_drafts)
     rejected = np.zeros(max_drafts, dtype=np.int64)
     start = np.zeros(max_drafts, dtype=np.int64)
-    stage = np.zeros((max_drafts, 6))
+    stage = np.zeros((max_drafts, 7))
     stage[0, 1] = stage[0, 2] = 1.0
     depth = 0 if _enter(row, heavy, light_mass, rejected, 0, stage, totals) else -1
     while depth >= 0:
+        if depth + 2 == max_drafts:
+            totals[-1] += _last_stage(row, heavy, light_mass, rejected, depth, stage)
+            depth -= 1
+            continue
         x, w = _next_rejected(row, rejected, depth, stage, start[depth])
         if x < 0:
             depth -= 1
@@ -139,7 +182,7 @@ def all_rejected(row: SortedResidual, max_drafts: int) -> FloatArray:
         start[depth] = x + 1
         child = depth + 1
         stage[child, 0], stage[child, 1] = stage[depth, 3], stage[depth, 4]
-        stage[child, 2] = stage[depth, 2] * w
+        stage[child, 2], stage[child, 6] = stage[depth, 2] * w, stage[depth, 6]
         start[child] = 0
         if _enter(row, heavy, light_mass, rejected, child, stage, totals):
             depth = child
@@ -148,11 +191,16 @@ def all_rejected(row: SortedResidual, max_drafts: int) -> FloatArray:
 
 @njit(cache=True, nogil=True)
 def _rejected_before(
-    row: SortedResidual, rejected: Ranks, depth: int, a: float, z: float, left: float, k: int
+    row: SortedResidual,
+    rejected: Ranks,
+    depth: int,
+    whole_end: int,
+    level: tuple[float, float, float],
+    k: int,
 ) -> float:
-    # Sum of W over the first k ranks, W being q / left up to ratio a and linear in q, p above.
-    a_next = a + z / left
-    middle = min(int(np.searchsorted(row.ratio, a, side="right")), k)
+    # Sum of W over the first k ranks: q / left below `whole_end`, linear in q and p above.
+    a_next, z, left = level
+    middle = min(whole_end, k)
     whole: float = row.q_before[middle]
     partial_q = row.q_before[k] - row.q_before[middle]
     partial_p = row.p_before[k] - row.p_before[middle]
@@ -172,17 +220,16 @@ def _draw_rejected(
     row: SortedResidual,
     rejected: Ranks,
     depth: int,
-    a: float,
-    z: float,
-    left: float,
+    ends: tuple[int, int],
+    level: tuple[float, float, float],
     uniform: float,
 ) -> int:
-    end = int(np.searchsorted(row.ratio, a + z / left, side="left"))
-    level = uniform * _rejected_before(row, rejected, depth, a, z, left, end)
-    low, high = 0, end - 1
+    # ends: how many ranks have ratio up to a, and up to a_next; only the latter can be rejected.
+    goal = uniform * _rejected_before(row, rejected, depth, ends[0], level, ends[1])
+    low, high = 0, max(ends[1] - 1, 0)
     while low < high:
         middle = (low + high) // 2
-        if _rejected_before(row, rejected, depth, a, z, left, middle + 1) > level:
+        if _rejected_before(row, rejected, depth, ends[0], level, middle + 1) > goal:
             high = middle
         else:
             low = middle + 1
@@ -194,10 +241,7 @@ def _draw_rejected(
 def _nearest_unrejected(rejected: Ranks, depth: int, start: int, size: int) -> int:
     for distance in range(size):
         for x in (start - distance, start + distance):
-            seen = x < 0 or x >= size
-            for k in range(depth):
-                seen = seen or rejected[k] == x
-            if not seen:
+            if 0 <= x < size and not _contains(rejected, depth, x):
                 return x
     return -1
 
@@ -224,19 +268,21 @@ def sampled_paths(row: SortedResidual, max_drafts: int, uniforms: FloatArray) ->
     estimates = np.zeros((len(uniforms), max_drafts))
     rejected = np.empty(max_drafts, dtype=np.int64)
     for path in range(len(uniforms)):
-        a, z = 0.0, 1.0
+        a, z, end = 0.0, 1.0, search_ratio(row.ratio, 0.0, 0)
         for depth in range(max_drafts):
             left = mass_outside(row.q, rejected, depth, heavy, light_mass)
             if left <= 0.0:
                 estimates[path, depth:] = z
                 break
             a_next = a + z / left
-            z_next = residual_at(row, a_next)
+            z_next, end_next = residual_at(row, a_next, end)
             estimates[path, depth] = z_next
             if depth + 1 == max_drafts or z_next <= 0.0:
                 break
+            ends = (end, end_next)
+            level = (a_next, z, left)
             rejected[depth] = _draw_rejected(
-                row, rejected, depth, a, z, left, uniforms[path, depth]
+                row, rejected, depth, ends, level, uniforms[path, depth]
             )
-            a, z = a_next, z_next
+            a, z, end = a_next, z_next, end_next
     return estimates
