@@ -90,7 +90,8 @@ def solve_cache(
         Where the results are and how many there are.
 
     Raises:
-        InvalidSettingError: `batch_rows` < 1, no setting, or `out` holds or resumes another run.
+        InvalidSettingError: `batch_rows` < 1, no setting, or `out` is a folder,
+            or holds or resumes another run.
         CacheError: The capture is empty or damaged.
         InvalidDistributionError: Logits that no distribution can be made of, with the shard.
         OutputError: The disk is full or cannot be written; finished parts are kept.
@@ -100,6 +101,8 @@ def solve_cache(
         raise InvalidSettingError(f"--batch-rows {batch_rows}: give at least 1")
     if not settings:
         raise InvalidSettingError("no setting to solve for; give at least one draft law")
+    if out.is_dir():
+        raise InvalidSettingError(f"--out {out} is a folder; give a file name in it")
     if not cache.manifest.complete or cache.num_positions == 0:
         raise CacheError(
             f"{cache.path} is not a finished capture ({cache.num_positions} positions so far); "

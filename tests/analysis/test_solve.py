@@ -294,6 +294,8 @@ def test_bad_arguments_are_refused(cache: LogitsCache, tmp_path: Path) -> None:
         solve_cache(cache, [setting], tmp_path / "r.parquet", batch_rows=0)
     with pytest.raises(InvalidSettingError, match="no setting"):
         solve_cache(cache, [], tmp_path / "r.parquet")
+    with pytest.raises(InvalidSettingError, match="is a folder"):
+        solve_cache(cache, [setting], tmp_path)
 
 
 def test_a_damaged_run_file_says_what_to_delete(cache: LogitsCache, tmp_path: Path) -> None:
