@@ -62,6 +62,15 @@ class PlannedModels:
     device: str
 
     @property
+    def vocab_size(self) -> int:
+        """Logits to store per position, V: padding beyond the tokenizer is cut.
+
+        Tokenizers may name a few tokens that the target never learnt to put out; there are no
+        logits for those.
+        """
+        return min(self.tokenizer.vocab_size, self.target.shape.logits_width)
+
+    @property
     def max_context(self) -> int | None:
         """The shortest context any of the models was made for, in tokens."""
         limits = [model.shape.max_context for model in (self.target, *self.drafts)]
@@ -108,7 +117,7 @@ def plan_capture(settings: CaptureSettings) -> CapturePlan:
     )
     generation = _generation_record(settings, models)
     manifest = Manifest(
-        vocab_size=models.tokenizer.vocab_size,
+        vocab_size=models.vocab_size,
         tokenizer_sha256=models.tokenizer.sha256,
         target=models.target.record,
         drafts=tuple(draft.record for draft in models.drafts),
@@ -116,8 +125,9 @@ def plan_capture(settings: CaptureSettings) -> CapturePlan:
         generation=generation,
         versions=package_versions(),
     )
-    passages = _passages(documents, models.tokenizer, generation)
-    return CapturePlan(models, manifest, tuple(passages))
+    passages = tuple(_passages(documents, models.tokenizer, generation))
+    _check_tokens(passages, models)
+    return CapturePlan(models, manifest, passages)
 
 
 def plan_models(
@@ -154,9 +164,10 @@ def plan_models(
             check_same_vocabulary(tokenizer, load_tokenizer(draft_files))
         planned.append(_planned(draft_files, draft_files.short_name, device, dtype))
     planned += [_skipping(planned_target, skipped) for skipped in skip_layers]
-    for model in (planned_target, *planned):
-        _check_width(model, tokenizer)
-    return PlannedModels(planned_target, _named_apart(planned, known), tokenizer, device)
+    models = PlannedModels(planned_target, _named_apart(planned, known), tokenizer, device)
+    for draft in models.drafts:
+        _check_width(draft, models.vocab_size)
+    return models
 
 
 def _planned(files: ModelFiles, name: str, device: str, dtype: str) -> PlannedModel:
@@ -208,13 +219,23 @@ def _unused(name: str, taken: set[str]) -> str:
     return next(candidate for candidate in candidates if candidate not in taken)
 
 
-def _check_width(model: PlannedModel, tokenizer: LoadedTokenizer) -> None:
+def _check_width(draft: PlannedModel, vocab_size: int) -> None:
     # Wider logits are padding and are cut. Narrower ones would leave tokens without probability.
-    if model.shape.logits_width < tokenizer.vocab_size:
+    if draft.shape.logits_width < vocab_size:
         raise ModelError(
-            f"model {model.record.source!r} has {model.shape.logits_width} logits for a tokenizer "
-            f"of {tokenizer.vocab_size} tokens; resize its embeddings or take another model"
+            f"draft {draft.record.source!r} has {draft.shape.logits_width} logits for a vocabulary "
+            f"of {vocab_size} tokens; resize its embeddings or take another draft"
         )
+
+
+def _check_tokens(passages: Sequence[Passage], models: PlannedModels) -> None:
+    for passage in passages:
+        largest = max(passage.token_ids)
+        if largest >= models.vocab_size:
+            raise ModelError(
+                f"document {passage.doc_id} has token {models.tokenizer.tokens[largest]!r}, which "
+                f"the target has no logits for; remove it from the text"
+            )
 
 
 def _text_record(settings: CaptureSettings, documents: Sequence[Document]) -> TextRecord:

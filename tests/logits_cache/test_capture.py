@@ -335,6 +335,14 @@ def test_chat_template_must_exist(settings_for: SettingsFor, tmp_path: Path) -> 
     assert generation.chat_template is False
 
 
+def test_text_beyond_the_targets_vocabulary(settings_for: SettingsFor, tmp_path: Path) -> None:
+    narrow = save_model(tmp_path / "m", llama(VOCAB_SIZE - 1, 1, 0), byte_tokenizer())
+    text = tmp_path / "text.jsonl"
+    text.write_text('{"text": "stop</s>"}\n', encoding="utf-8")
+    with pytest.raises(ModelError, match="document 0 has token '</s>'"):
+        capture(settings_for(target=narrow, text=(str(text),)))
+
+
 def test_layers_are_parsed() -> None:
     assert parse_layers("20,14") == (14, 20)
     with pytest.raises(InvalidSettingError, match="give layer numbers"):
