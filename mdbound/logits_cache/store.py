@@ -189,7 +189,8 @@ class LogitsCache:
     ) -> Iterator[npt.NDArray[np.float32]]:
         path = self._verified_path(shard, folder)
         try:
-            with pq.ParquetFile(path) as file:
+            # Mapped, because arrow would otherwise hold the column's whole compressed data.
+            with pq.ParquetFile(path, memory_map=True) as file:
                 if file.metadata.num_rows != shard.rows:
                     raise CacheError(_damaged(path))
                 for batch in file.iter_batches(batch_rows, columns=["logits"]):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -65,6 +66,16 @@ def test_what_is_read_is_what_was_written(
     assert read_positions.to_dicts() == positions.to_dicts()
     starts = [batch.row for batch in batches if batch.shard == 1]
     assert starts == list(range(0, 70, batch_rows))
+
+
+def test_reading_holds_a_few_batches_not_the_shard(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(2048, 1024)).astype(np.float32)  # 8 MiB
+    write_cache(tmp_path, logits, {"d": logits})
+    before, peak = pa.total_allocated_bytes(), 0
+    for _ in LogitsCache.open(tmp_path).iter_batches(batch_rows=32):
+        peak = max(peak, pa.total_allocated_bytes() - before)
+    assert 0 < peak < logits.nbytes / 4
 
 
 def test_selected_models_and_shards(cache: Path, arrays: dict[str, np.ndarray]) -> None:
