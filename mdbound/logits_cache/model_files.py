@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,32 +102,45 @@ def _gguf(source: str, path: Path) -> ModelFiles:
 
 def _hub(source: str) -> ModelFiles:
     name, _, revision = source.partition("@")
-    commit = _local_commit(name, revision) or _hub_commit(name, revision)
-    return ModelFiles(source, "hub", name, commit, {"revision": commit})
+    # Everything is fetched here, so that transformers later finds a folder and asks no network.
+    folder = _downloaded(name, revision) or _download(name, revision)
+    return ModelFiles(source, "hub", str(folder), folder.name)
 
 
-def _local_commit(name: str, revision: str) -> str | None:
-    """Commit of a model that was downloaded before; None if it was not."""
+def _downloaded(name: str, revision: str) -> Path | None:
+    """Folder of a model that was downloaded before, whole; None if it was not."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(name, "config.json", revision=revision or None)
-    # The cache lays files out as snapshots/COMMIT/config.json.
-    return Path(found).parent.name if isinstance(found, str) else None
+    folder = Path(found).parent if isinstance(found, str) else None
+    return folder if folder is not None and _has_weights(folder) else None
 
 
-def _hub_commit(name: str, revision: str) -> str:
-    from huggingface_hub import HfApi
+def _has_weights(folder: Path) -> bool:
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        return all((folder / part).is_file() for part in parts)
+    return any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
 
-    # One request with a time limit: transformers itself would retry for half a minute.
+
+def _download(name: str, revision: str) -> Path:
+    """Fetch a model from the hub; its folder there is named after the commit."""
+    from huggingface_hub import HfApi, snapshot_download
+
     try:
-        commit = HfApi().model_info(name, revision=revision or None, timeout=HUB_TIMEOUT).sha
+        # One request with a time limit: the downloader itself would retry for half a minute.
+        info = HfApi().model_info(name, revision=revision or None, timeout=HUB_TIMEOUT)
+        names = [file.rfilename for file in info.siblings or ()]
+        weights = "*.safetensors" if any(n.endswith(".safetensors") for n in names) else "*.bin"
+        patterns = ["*.json", "*.txt", "*.model", "*.jinja", weights]
+        return Path(snapshot_download(name, revision=info.sha, allow_patterns=patterns))
     except Exception as error:  # the client raises its own, its transport's and OS errors
         reason = " ".join(str(error).split())[:160]
         raise ModelError(
             f"model {name!r} is no local folder or file, and the hub did not give it ({reason}); "
             "check the name, or download it and give its folder"
         ) from error
-    return str(commit)
 
 
 def _fingerprint(path: Path) -> str:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import shutil
+import types
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,44 @@ def test_hub_that_does_not_answer_costs_one_request(monkeypatch: pytest.MonkeyPa
         find_model("nobody/nothing")
     (call,) = calls
     assert call["timeout"] <= 30
+
+
+def test_hub_model_becomes_a_folder(
+    pair: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    folder = tmp_path / commit
+    shutil.copytree(pair[1], folder)
+    downloads = []
+
+    def snapshot_download(name: str, revision: str, allow_patterns: list[str]) -> str:
+        downloads.append((name, revision, "*.safetensors" in allow_patterns))
+        return str(folder)
+
+    files = [types.SimpleNamespace(rfilename="model.safetensors")]
+    info = types.SimpleNamespace(sha=commit, siblings=files)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: info)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    found = find_model("someone/small-lm@v1")
+    assert downloads == [("someone/small-lm", commit, True)]
+    assert (found.kind, found.revision, found.short_name) == ("hub", commit, "small-lm")
+    assert plan(found.location).vocab_size == VOCAB_SIZE
+
+
+def test_downloaded_hub_model_needs_no_network(
+    pair: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "fedcba"
+    shutil.copytree(pair[1], folder)
+    config = str(folder / "config.json")
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: config)
+    assert find_model("someone/small-lm").revision == "fedcba"
+    # A download that stopped half-way is not taken for a model.
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: 1 / 0)
+    with pytest.raises(ModelError, match="hub did not give it"):
+        find_model("someone/small-lm")
 
 
 def test_broken_configuration(tmp_path: Path) -> None:
