@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mdbound.errors import CacheError, InvalidSettingError, ModelError
-from mdbound.logits_cache.atomic_files import remove_leftovers
+from mdbound.logits_cache.atomic_files import only_writer, remove_leftovers
 from mdbound.logits_cache.loading import load_drafts
 from mdbound.logits_cache.manifest import Manifest, ModelRecord, ShardInfo
 from mdbound.logits_cache.passages import Passage
@@ -52,18 +52,26 @@ def add_drafts(
     """
     if not drafts and not skip_layers:
         raise InvalidSettingError("no draft; give --draft MODEL or --draft-skip-layers 14,20")
-    manifest = _growable_manifest(cache)
+    planned = _growable_manifest(cache)
     models = plan_models(
-        manifest.target.source,
+        planned.target.source,
         drafts,
         skip_layers,
         device=device,
         dtype=dtype,
-        known=manifest.drafts,
+        known=planned.drafts,
     )
-    _check_fits(models, manifest)
+    _check_fits(models, planned)
+    with only_writer(cache):
+        run = _write_missing_drafts(cache, models, batch_size, on_progress)
+    return run.summary()
+
+
+def _write_missing_drafts(
+    cache: Path, models: PlannedModels, batch_size: int, on_progress: ProgressCallback | None
+) -> Run:
     records = [draft.record for draft in models.drafts]
-    manifest = _announce(cache, manifest, records)
+    manifest = _announce(cache, _growable_manifest(cache), records)
     todo = [shard for shard in manifest.shards if _lacks_any(shard, records)]
     run = Run(cache, sum(shard.documents for shard in manifest.shards), on_progress)
     run.passages = run.total - sum(shard.documents for shard in todo)
@@ -72,7 +80,7 @@ def add_drafts(
         run.start()
         for shard in todo:
             manifest = _extend_shard(manifest, shard, loaded, batch_size, run)
-    return run.summary()
+    return run
 
 
 def _growable_manifest(cache: Path) -> Manifest:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from mdbound.errors import OutputError
+from mdbound.errors import CacheError, OutputError
 
 TEMPORARY_SUFFIX = ".partial"
 
@@ -71,6 +73,35 @@ def sha256_of(path: Path) -> str:
     """SHA-256 (hex) of a file, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def only_writer(cache: Path) -> Iterator[None]:
+    """Keep other processes from writing to `cache` while the block runs.
+
+    The lock goes with the process, so that a kill leaves none behind. Where the system has no
+    such locks, nothing is kept out.
+
+    Raises:
+        CacheError: another process is writing.
+    """
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(cache, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems lock no folders
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise CacheError(
+                    f"another process is writing to {cache}; wait for it, then run again"
+                ) from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def remove_leftovers(cache: Path) -> None:

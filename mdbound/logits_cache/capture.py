@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mdbound.errors import CacheError, InvalidSettingError
-from mdbound.logits_cache.atomic_files import make_folder, remove_leftovers
+from mdbound.logits_cache.atomic_files import make_folder, only_writer, remove_leftovers
 from mdbound.logits_cache.capture_settings import CaptureSettings
 from mdbound.logits_cache.generate import Sampling, answer_prompts
 from mdbound.logits_cache.loading import load_drafts, load_target
@@ -37,24 +37,31 @@ def capture(
         TextSourceError: the text is missing or empty.
         InvalidDistributionError: a model puts out NaN or infinite logits.
         OutputError: the disk is full; finished shards stay.
+        CacheError: another process is writing to the cache, or its manifest is damaged.
     """
     plan = plan_capture(settings)
-    manifest = _start_or_resume(plan.manifest, settings.out)
+    _refuse_foreign_folder(settings.out)
+    make_folder(settings.out)
     run = Run(settings.out, len(plan.passages), on_progress)
-    run.passages = sum(shard.documents for shard in manifest.shards)
-    if not manifest.complete:
-        manifest = _write_missing_shards(plan, manifest, settings, run)
+    with only_writer(settings.out):
+        manifest = _start_or_resume(plan.manifest, settings.out)
+        run.passages = sum(shard.documents for shard in manifest.shards)
+        if not manifest.complete:
+            _write_missing_shards(plan, manifest, settings, run)
     return run.summary()
+
+
+def _refuse_foreign_folder(cache: Path) -> None:
+    known = (cache / MANIFEST_NAME).exists()
+    if not known and cache.is_dir() and any(cache.iterdir()):
+        raise InvalidSettingError(
+            f"{cache} is neither empty nor a logits cache; give another --out"
+        )
 
 
 def _start_or_resume(planned: Manifest, cache: Path) -> Manifest:
     """The manifest to go on from; refuses a cache that was made with other settings."""
     if not (cache / MANIFEST_NAME).exists():
-        if cache.is_dir() and any(cache.iterdir()):
-            raise InvalidSettingError(
-                f"{cache} is neither empty nor a logits cache; give another --out"
-            )
-        make_folder(cache)
         planned.write(cache)
         return planned
     found = Manifest.read(cache)
@@ -84,7 +91,7 @@ def _check_same_settings(planned: Manifest, found: Manifest, cache: Path) -> Non
 
 def _write_missing_shards(
     plan: CapturePlan, manifest: Manifest, settings: CaptureSettings, run: Run
-) -> Manifest:
+) -> None:
     target = load_target(plan.models, manifest.vocab_size)
     drafts = load_drafts(plan.models, manifest.vocab_size, target)
     shard_rows = settings.shard_rows or default_shard_rows(manifest.vocab_size)
@@ -105,7 +112,6 @@ def _write_missing_shards(
         # The last shard completes the cache in the same write that makes it known.
         manifest = replace(manifest.with_shard(shard), complete=done == len(plan.passages))
         manifest.write(settings.out)
-    return manifest
 
 
 def _record_texts(writer: ShardWriter, batch: Sequence[Passage]) -> None:

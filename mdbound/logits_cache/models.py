@@ -66,7 +66,9 @@ def resolve_device(device: str) -> str:
         import torch
 
         if device == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
+            if torch.cuda.is_available():
+                return "cuda"
+            return "mps" if torch.backends.mps.is_available() else "cpu"
         try:
             torch.empty(1, device=device)
         except (RuntimeError, AssertionError, NotImplementedError) as error:

@@ -22,6 +22,7 @@ from mdbound.errors import (
 )
 from mdbound.logits_cache import LogitsCache
 from mdbound.logits_cache.add_drafts import add_drafts
+from mdbound.logits_cache.atomic_files import only_writer
 from mdbound.logits_cache.capture import capture
 from mdbound.logits_cache.capture_settings import CaptureSettings, parse_layers
 from mdbound.logits_cache.progress import Progress
@@ -199,6 +200,17 @@ def test_folder_with_other_files_is_left_alone(settings_for: SettingsFor) -> Non
     (out / "thesis.tex").write_text("x", encoding="utf-8")
     with pytest.raises(InvalidSettingError, match="neither empty nor a logits cache"):
         capture(settings_for())
+
+
+def test_second_writer_is_refused(settings_for: SettingsFor, pair: tuple[str, str]) -> None:
+    settings = settings_for(drafts=(), skip_layers=((1,),))
+    capture(settings)
+    with only_writer(settings.out):
+        with pytest.raises(CacheError, match="another process is writing to"):
+            capture(settings)
+        with pytest.raises(CacheError, match="another process is writing to"):
+            add_drafts(settings.out, [pair[1]], device="cpu")
+    assert capture(settings).new_positions == 0
 
 
 def test_full_disk_keeps_finished_shards(
