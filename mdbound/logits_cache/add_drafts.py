@@ -11,7 +11,7 @@ from mdbound.errors import CacheError, InvalidSettingError, ModelError
 from mdbound.logits_cache.atomic_files import only_writer, remove_leftovers
 from mdbound.logits_cache.loading import load_drafts
 from mdbound.logits_cache.manifest import Manifest, ModelRecord, ShardInfo
-from mdbound.logits_cache.passages import Passage
+from mdbound.logits_cache.passages import Passage, batches
 from mdbound.logits_cache.plan import PlannedModels, plan_models
 from mdbound.logits_cache.progress import CaptureSummary, ProgressCallback, Run
 from mdbound.logits_cache.score import LanguageModel, record_logits
@@ -137,8 +137,7 @@ def _extend_shard(
     passages = [_stored_passage(row) for row in stored]
     missing = [model for model in models if model.record.folder not in shard.files]
     with ShardWriter(run.cache, shard.index, manifest.vocab_size) as writer:
-        for start in range(0, len(passages), batch_size):
-            batch = passages[start : start + batch_size]
+        for batch in batches(passages, batch_size):
             for model in missing:
                 record_logits(writer, model, batch)
             run.advance(len(batch), sum(item.rows for item in batch))

@@ -12,7 +12,7 @@ from mdbound.logits_cache.capture_settings import CaptureSettings
 from mdbound.logits_cache.generate import Sampling, answer_prompts
 from mdbound.logits_cache.loading import load_drafts, load_target
 from mdbound.logits_cache.manifest import MANIFEST_NAME, Manifest, ShardInfo
-from mdbound.logits_cache.passages import Passage
+from mdbound.logits_cache.passages import Passage, batches
 from mdbound.logits_cache.plan import CapturePlan, plan_capture
 from mdbound.logits_cache.progress import CaptureSummary, ProgressCallback, Run
 from mdbound.logits_cache.score import record_logits
@@ -96,12 +96,11 @@ def _write_missing_shards(
     drafts = load_drafts(plan.models, manifest.vocab_size, target)
     shard_rows = settings.shard_rows or default_shard_rows(manifest.vocab_size)
     run.start()
-    done = run.passages
-    while done < len(plan.passages):
+    waiting = batches(plan.passages[run.passages :], settings.batch_size)
+    while run.passages < run.total:
         with ShardWriter(settings.out, len(manifest.shards), manifest.vocab_size) as writer:
-            while done < len(plan.passages) and writer.rows < shard_rows:
-                batch: Sequence[Passage] = plan.passages[done : done + settings.batch_size]
-                done += len(batch)
+            while run.passages < run.total and writer.rows < shard_rows:
+                batch = next(waiting)
                 if manifest.generation.mode == "generate":
                     batch = answer_prompts(target, batch, _sampling(manifest))
                 _record_texts(writer, batch)
@@ -110,7 +109,7 @@ def _write_missing_shards(
                 run.advance(len(batch), sum(item.rows for item in batch))
             shard = ShardInfo(len(manifest.shards), writer.rows, writer.documents, writer.finish())
         # The last shard completes the cache in the same write that makes it known.
-        manifest = replace(manifest.with_shard(shard), complete=done == len(plan.passages))
+        manifest = replace(manifest.with_shard(shard), complete=run.passages == run.total)
         manifest.write(settings.out)
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import torch
 
 
+FREE_PADDING = 64  # tokens per passage that are not worth another forward pass
+
+
 @dataclass(frozen=True)
 class Passage:
     """A run of tokens that models see at once: a prompt, an answered prompt, a window of a text.
@@ -76,6 +79,26 @@ class PaddedBatch:
     attention_mask: torch.Tensor
     position_ids: torch.Tensor
     anchor: int
+
+
+def batches(passages: Sequence[Passage], batch_size: int) -> Iterator[Sequence[Passage]]:
+    """Group consecutive passages; a group ends early where padding would cost more than it saves.
+
+    One prompt of a thousand tokens would make its seven short neighbours as long as itself. The
+    grouping looks at prompts and not at their answers, so that it is the same before and after.
+    """
+    start = 0
+    while start < len(passages):
+        sizes = [_prompt_size(item) for item in passages[start : start + batch_size]]
+        count = len(sizes)
+        while max(sizes[:count]) * count > 1.25 * sum(sizes[:count]) + FREE_PADDING * count:
+            count -= 1
+        yield passages[start : start + count]
+        start += count
+
+
+def _prompt_size(item: Passage) -> int:
+    return item.first_row + 1 if item.first_row else len(item.token_ids)
 
 
 def pad_batch(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mdbound.errors import InvalidSettingError, TextSourceError
-from mdbound.logits_cache.passages import Passage, pad_batch, prompts, windows
+from mdbound.logits_cache.passages import Passage, batches, pad_batch, prompts, windows
 from mdbound.logits_cache.text import Document
 from tests.logits_cache.small_models import byte_tokenizer
 
@@ -56,6 +56,15 @@ def test_padding_aligns_anchors_and_counts_positions() -> None:
     assert batch.attention_mask.tolist() == [[1, 1, 1, 1, 0], [0, 0, 0, 1, 1]]
     assert batch.position_ids.tolist() == [[0, 1, 2, 3, 4], [0, 0, 0, 0, 1]]
     assert batch.anchor == 3
+
+
+def test_long_prompts_do_not_pad_short_ones() -> None:
+    sizes = [60, 70, 65, 1000, 1200, 900, 80, 60]
+    items = [Passage(i, "t", 0, size - 1, (1,) * size) for i, size in enumerate(sizes)]
+    groups = [[item.doc_id for item in group] for group in batches(items, 4)]
+    assert groups == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    answered = [item.answered([2] * 50) for item in items]
+    assert [[item.doc_id for item in group] for group in batches(answered, 4)] == groups
 
 
 def test_passage_counts_rows() -> None:
