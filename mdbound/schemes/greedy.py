@@ -32,7 +32,8 @@ def _greedy_rates(p: FloatArray, q: FloatArray, counts: IntArray) -> tuple[Float
         # Summed afresh rather than as 1 - q(top), which cancels when the top holds all the mass.
         mass = total_mass(rest)
         if mass > 0.0:
-            accept[c] = overlap_mass(p, rest, 1.0 / mass)
+            # Divided token by token: the inverse of a denormal mass overflows.
+            accept[c] = overlap_mass(p, rest / mass)
         membership[c] = target_on_top + accept[c]
     return accept, membership
 

@@ -12,7 +12,7 @@ g(u) = sum of max(p_i, u q_i), one stream
 
 g is piecewise linear with slope q(ratio <= u), so Phi is a suffix sum over the tokens by ratio. The
 integral over l is smooth in ln l and decays doubly exponentially to the right, so the trapezoid
-rule converges geometrically: `STEP` leaves about 1e-14.
+rule converges geometrically: `STEP` leaves about 1e-13 up to n = 128 (0.3 leaves 1e-12).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import numpy.typing as npt
 from numba import njit
 
 from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.vector_exp import vector_exp
+from mdbound.schemes.residual_mass import BLOCK
 from mdbound.schemes.sorted_residual import SortedResidual
 
 STEP = 0.25
@@ -51,6 +53,46 @@ def level_nodes(smallest_count: int, largest_rate: float = 1.0) -> FloatArray:
     return np.asarray(np.exp(np.arange(bottom, top + STEP, STEP)))
 
 
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _quiet_and_undrafted(
+    row: SortedResidual, g: FloatArray, first: int, l: float, ringing: FloatArray, other: FloatArray
+) -> None:
+    # From rank `first` on: ringing = exp(-l g), other = exp(-l) - q Phi(l).
+    size = len(g)
+    for j in range(first, size):
+        ringing[j] = vector_exp(-l * g[j])
+    for j in range(first, size - 1):
+        other[j] = (ringing[j] - ringing[j + 1]) / row.q_before[j + 1]
+    other[size - 1] = ringing[size - 1] / row.q_before[size]
+    quiet = np.exp(-l)
+    phi = 0.0
+    for j in range(size - 1, first - 1, -1):
+        phi += other[j]
+        other[j] = quiet - row.q[j] * phi
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+def _add_missed(
+    p: FloatArray,
+    ringing: FloatArray,
+    other: FloatArray,
+    quiet: float,
+    start: int,
+    stop: int,
+    missed: FloatArray,
+) -> None:
+    # missed[n - 1] += sum over a block of p (exp(-l) - exp(-l g)) (exp(-l) - q Phi)^(n-1).
+    product = np.empty(BLOCK)
+    for i in range(stop - start):
+        product[i] = p[start + i] * (quiet - ringing[start + i])
+    for n in range(len(missed)):
+        total = 0.0
+        for i in range(stop - start):
+            total += product[i]
+            product[i] *= other[start + i]
+        missed[n] += total
+
+
 @njit(cache=True, nogil=True)
 def list_acceptance(row: SortedResidual, counts: IntArray, levels: FloatArray) -> FloatArray:
     """P(output is drafted) for each number of drafts, in O(S) per node.
@@ -66,25 +108,22 @@ def list_acceptance(row: SortedResidual, counts: IntArray, levels: FloatArray) -
     """
     g = total_rates(row)
     size = len(g)
+    first = int(np.searchsorted(row.ratio, 0.0, side="right"))  # p = 0 before it: never the output
+    mass = row.p_before[size]
     most = counts.max()
     hits = np.zeros(most)
+    ringing, other = np.empty(size), np.empty(size)
+    if first == size:
+        return np.zeros(len(counts))
     for l in levels:
+        _quiet_and_undrafted(row, g, first, l, ringing, other)
         quiet = np.exp(-l)
-        phi = 0.0
-        later = 0.0  # exp(-l g) of the token after j, 0 past the last
-        for j in range(size - 1, -1, -1):
-            now = np.exp(-l * g[j])
-            phi += (now - later) / row.q_before[j + 1]
-            later = now
-            if row.p[j] == 0.0:
-                break  # tokens sort by p/q: none of the rest can be the output
-            other = quiet - row.q[j] * phi
-            missed = row.p[j] * (quiet - now)
-            all_quiet = row.p[j] * quiet
-            for n in range(most):
-                hits[n] += (n + 1) * l * (all_quiet - missed)
-                missed *= other
-                all_quiet *= quiet
+        missed = np.zeros(most)
+        for start in range(first, size, BLOCK):
+            stop = min(start + BLOCK, size)
+            _add_missed(row.p, ringing, other, quiet, start, stop, missed)
+        for n in range(most):
+            hits[n] += (n + 1) * l * (mass * quiet ** (n + 1) - missed[n])
     return STEP * hits[counts - 1]
 
 

@@ -105,7 +105,7 @@ class ImportanceSampling(Scheme):
     ) -> tuple[float, float, float]:
         matches = selection.matches[: len(drafts) - 1]
         winner = matches[-1].winner if matches else drafts[0]
-        accept = overlap_mass(p, winner, 1.0)
+        accept = overlap_mass(p, winner)
         if not matches:
             return accept, accept, 0.0
         hits = ResidualHits(p, winner, drafts, matches)

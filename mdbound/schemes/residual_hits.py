@@ -18,6 +18,7 @@ from numba import njit
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.truncated import Match
 from mdbound.schemes.draws import draw_independent
+from mdbound.schemes.streams import standard_errors
 
 IntArray = npt.NDArray[np.int64]
 
@@ -116,7 +117,10 @@ class ResidualHits:
             repeats[:, k] = (drafted[:, :k] == drafted[:, k, None]).any(axis=1)
         hit = np.where(repeats, 0.0, self.residual[drafted]).sum(axis=1)
         values = rejected * hit
-        return float(values.mean()), float(values.std(ddof=1) / np.sqrt(runs))
+        slots = min(len(self.drafts), len(self.residual))
+        most = self.rejected.max() * min(1.0, np.partition(self.residual, -slots)[-slots:].sum())
+        error = standard_errors(values[:, None], np.array([most]))
+        return float(values.mean()), float(error[0])
 
 
 @njit(cache=True, nogil=True)

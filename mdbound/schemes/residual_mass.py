@@ -60,27 +60,26 @@ def residual_mass(p: FloatArray, q: FloatArray, a: float) -> float:
 
 
 @njit(cache=True, nogil=True, fastmath=_LANES)
-def _overlap_block(p: FloatArray, q: FloatArray, scale: float, start: int, stop: int) -> float:
+def _overlap_block(p: FloatArray, q: FloatArray, start: int, stop: int) -> float:
     mass = 0.0
     for i in range(start, stop):
-        h = scale * q[i]
-        mass += min(h, p[i])
+        mass += min(p[i], q[i])
     return mass
 
 
 @njit(cache=True, nogil=True)
-def overlap_mass(p: FloatArray, q: FloatArray, scale: float) -> float:
-    """Sum of min(p, scale * q) over V tokens.
+def overlap_mass(p: FloatArray, q: FloatArray) -> float:
+    """Sum of min(p, q) over V tokens.
 
     Example:
         >>> import numpy as np
-        >>> overlap_mass(np.array([0.5, 0.5]), np.array([0.75, 0.25]), 1.0)
+        >>> overlap_mass(np.array([0.5, 0.5]), np.array([0.75, 0.25]))
         0.75
     """
     mass = 0.0
     lost = 0.0
     for start in range(0, len(p), BLOCK):
-        m = _overlap_block(p, q, scale, start, min(start + BLOCK, len(p)))
+        m = _overlap_block(p, q, start, min(start + BLOCK, len(p)))
         mass, lost = two_sum(mass, lost, m)
     return mass + lost
 

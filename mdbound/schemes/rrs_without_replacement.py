@@ -13,10 +13,10 @@ from mdbound.errors import InvalidSettingError
 from mdbound.schemes.draws import token_at
 from mdbound.schemes.registry import register
 from mdbound.schemes.rejection_paths import all_rejected, sampled_paths
-from mdbound.schemes.rrs_with_replacement import next_residual
+from mdbound.schemes.rrs_with_replacement import next_residual, rejection_curve
 from mdbound.schemes.scheme import NO_TOKEN, BoolArray, IntArray, RowRates, Samples, Scheme
 from mdbound.schemes.sorted_residual import SortedResidual, sort_residual
-from mdbound.schemes.streams import row_generator
+from mdbound.schemes.streams import row_generator, standard_errors
 
 
 @register
@@ -73,9 +73,12 @@ class RRSWithoutReplacement(Scheme):
         rejected[:depth] = all_rejected(row, depth)
         if depth < largest:
             uniforms = row_generator(self.seed, p, q).random((self.paths, largest - 1))
+            # Stratified first rejections; the standard error is that of independent ones.
+            uniforms[:, 0] = (np.arange(self.paths) + uniforms[:, 0]) / self.paths
             estimates = sampled_paths(row, largest, uniforms)[:, depth:]
             rejected[depth:] = estimates.mean(axis=0)
-            error[depth:] = estimates.std(axis=0, ddof=1) / np.sqrt(self.paths)
+            # No path rejects more than drafts with replacement do.
+            error[depth:] = standard_errors(estimates, rejection_curve(p, q, largest)[depth:])
         if largest == support:
             # Every token is drafted: all of the target's mass on them is accepted.
             rejected[-1], error[-1] = row.p_after[-1], 0.0

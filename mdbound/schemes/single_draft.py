@@ -58,7 +58,7 @@ class SingleDraft(Scheme):
     sampling = "with_replacement"
 
     def _row_rates(self, p: FloatArray, q: FloatArray, counts: Sequence[int]) -> RowRates:
-        return exact_rates(np.full(len(counts), overlap_mass(p, q, 1.0)))
+        return exact_rates(np.full(len(counts), overlap_mass(p, q)))
 
     def _draw(
         self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int

@@ -86,10 +86,7 @@ class SpecHub(Scheme):
 
     def _row_rates(self, p: FloatArray, q: FloatArray, counts: Sequence[int]) -> RowRates:
         hub = most_likely_tokens(q, 1)[0]
-        rest = q.copy()
-        rest[hub] = 0.0
-        mass = total_mass(rest)
-        inside = p[hub] + (overlap_mass(p, rest, 1.0 / mass) if mass > 0.0 else 0.0)
+        inside = p[hub] + overlap_mass(p, random_token_law(q, np.array([hub])))
         return exact_rates(np.full(len(counts), inside))
 
     def possible(self, drafts: list[FloatArray], drafted: Sequence[int]) -> bool:

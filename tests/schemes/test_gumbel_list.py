@@ -47,12 +47,12 @@ def test_one_draft_closed_form_at_full_vocabulary() -> None:
 
 
 def test_quadrature_has_converged() -> None:
-    """Half of the nodes must give the same value: the step is far below what the error needs."""
+    """Nodes shifted by half a step give the same value."""
     rng = np.random.default_rng(6)
     logits = rng.normal(size=(2, 2000)) * 5.0
     p, q = (np.exp(x) / np.exp(x).sum() for x in logits)
     row = sort_residual(p, q)
-    counts = np.arange(1, 9)
+    counts = np.array([1, 2, 4, 8, 16, 64])
     fine = list_acceptance(row, counts, level_nodes(1))
     shifted = list_acceptance(row, counts, level_nodes(1) * np.exp(0.125))
     assert np.abs(fine - shifted).max() <= 1e-12
