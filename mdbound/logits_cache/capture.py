@@ -24,6 +24,9 @@ def capture(
 ) -> CaptureSummary:
     """Record the raw logits of a target and its drafts on a text.
 
+    Answers are sampled first; then target and drafts alike read prompt and answer once more, in
+    one pass each, so that both sides' logits come from the same computation.
+
     Running it again with the same settings continues after the last finished shard, and does
     nothing when all are there.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from mdbound.errors import CacheError
 from mdbound.logits_cache.manifest import TARGET
 from mdbound.logits_cache.store import LogitsCache
 
@@ -65,8 +66,10 @@ def summarise(cache: LogitsCache, on_rows: Callable[[int], None] | None = None) 
         on_rows: called with the number of positions done after each batch.
 
     Raises:
-        CacheError: a shard is missing or damaged.
+        CacheError: a shard is missing or damaged, or none is finished yet.
     """
+    if cache.num_positions == 0:
+        raise CacheError(f"{cache.path} has no finished shard yet; run its capture again")
     documents: dict[str, set[int]] = defaultdict(set)
     positions: dict[str, int] = defaultdict(int)
     averages = {name: _Averages() for name in (TARGET, *cache.draft_names)}
@@ -128,7 +131,7 @@ class _Averages:
             self.by_document[doc_id] = (count + 1, total + value)
 
     def summary(self, name: str) -> ModelSummary:
-        mean_entropy = self.entropy / self.rows if self.rows else math.nan
+        mean_entropy = self.entropy / self.rows
         if name == TARGET:
             return ModelSummary(name, mean_entropy)
         return ModelSummary(name, mean_entropy, *self._acceptance())
@@ -136,7 +139,7 @@ class _Averages:
     def _acceptance(self) -> tuple[float, float | None]:
         """Mean over positions, and its standard error with documents as the sampled unit."""
         counts, totals = np.array(list(self.by_document.values())).reshape(-1, 2).T
-        mean = float(totals.sum() / self.rows) if self.rows else math.nan
+        mean = float(totals.sum() / self.rows)
         documents = len(counts)
         if documents < 2:
             return mean, None

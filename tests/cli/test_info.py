@@ -76,6 +76,13 @@ def test_incomplete_capture_is_said_to_be(cache: Path, run: Run) -> None:
     assert "Not complete" in run(str(cache))[1]
 
 
+def test_capture_without_a_finished_shard(cache: Path, run: Run) -> None:
+    path = cache / "manifest.json"
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**raw, "complete": False, "shards": []}), encoding="utf-8")
+    assert "has no finished shard yet; run its capture again" in run(str(cache))[2]
+
+
 def test_no_cache_is_one_line(tmp_path: Path, run: Run) -> None:
     status, _, error = run(str(tmp_path))
     assert status == 2
