@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from mdbound.logits_cache.atomic_files import (
     temporary_name,
 )
 
-#: Raised when columns change their meaning; new columns alone do not raise it.
-FORMAT_VERSION = 1
+#: Raised when columns change their meaning, or when readers need new ones.
+FORMAT_VERSION = 2
 
 #: `scheme` of the rows that hold the optimum over all lossless verification rules.
 BOUND = "bound"
@@ -34,6 +34,8 @@ SETTING_COLUMNS = (
     "draft_temperatures",
     "top_k",
     "top_p",
+    "vocabulary_size",
+    "vocabulary_of",
     "num_drafts",
 )
 
@@ -50,8 +52,15 @@ RESULT_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "draft_temperatures": pl.String,  # joined by "|" where the drafts differ
     "top_k": pl.Int64,
     "top_p": pl.Float64,
+    "vocabulary_size": pl.Int64,  # tokens that all models are restricted to; null for all
+    "vocabulary_of": pl.String,  # whose most likely tokens those are: "target" or "draft"
     "num_drafts": pl.Int64,  # n
-    "acceptance": pl.Float64,  # membership; null where the solver met no error bound
+    # P(output is one of the drafts): its optimum in bound rows, the scheme's rate in others. Null
+    # where the solver met no error bound.
+    "acceptance": pl.Float64,
+    "accept": pl.Float64,  # scheme rows: P(its accept step fires), at most `acceptance`
+    "standard_error": pl.Float64,  # scheme rows: of an estimated rate; 0 where it is exact
+    # The rest is null in scheme rows, but for target_entropy.
     "subset_size": pl.Int64,  # tokens in the optimal set H*
     "target_mass": pl.Float64,  # p(H*)
     "draft_mass": pl.Float64,  # q(H*); mean over the drafts where they differ
@@ -77,6 +86,8 @@ class Provenance:
         capture: Readable summary of the capture: models, text, mode, seed.
         settings: The solve settings, as written by `SolveSetting.as_dict`.
         command: Command line that solved, without machine paths of the program itself.
+        selection: Tasks and documents solved, as written by `Selection.as_dict`; empty for all.
+        environment: Commit and package versions of the solving run.
     """
 
     version: str
@@ -84,6 +95,8 @@ class Provenance:
     capture: dict[str, Any]
     settings: list[dict[str, Any]]
     command: str = ""
+    selection: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
     def to_metadata(self) -> dict[str, str]:
         """Return Parquet key-value metadata.
@@ -99,6 +112,8 @@ class Provenance:
             "capture": json.dumps(self.capture, sort_keys=True),
             "settings": json.dumps(self.settings),
             "command": self.command,
+            "selection": json.dumps(self.selection),
+            "environment": json.dumps(self.environment),
         }
 
     @classmethod
@@ -114,17 +129,22 @@ class Provenance:
             capture=json.loads(metadata["capture"]),
             settings=json.loads(metadata["settings"]),
             command=metadata["command"],
+            selection=json.loads(metadata.get("selection", "{}")),
+            environment=json.loads(metadata.get("environment", "{}")),
         )
 
     def first_difference(self, other: Provenance) -> str | None:
         """Say what differs first between two runs, or None when one can resume the other.
 
-        The command is not compared: the same work may be asked for in other words.
+        Command and environment are not compared: the same work may be asked for in other words,
+        and go on with a newer package.
         """
         if self.version != other.version:
             return f"mdbound version was {self.version}, now {other.version}"
         if self.capture_identity != other.capture_identity:
             return f"capture was {self.capture_identity[:12]}, now {other.capture_identity[:12]}"
+        if self.selection != other.selection:
+            return f"selection was {self.selection or 'all'}, now {other.selection or 'all'}"
         for index, (old, new) in enumerate(zip(self.settings, other.settings, strict=False)):
             for key in {**old, **new}:
                 if old.get(key) != new.get(key):
@@ -169,7 +189,7 @@ def open_results(path: Path | str) -> Results:
         provenance = Provenance.from_metadata(metadata)
     except (KeyError, ValueError) as error:
         raise CacheError(f"{path}: damaged metadata ({error}); solve the capture again") from error
-    return Results(path, provenance, pl.scan_parquet(path))
+    return Results(path, provenance, pl.scan_parquet(path, glob=False))
 
 
 def _read_metadata(path: Path) -> dict[str, str]:

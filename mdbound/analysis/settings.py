@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+from mdbound.analysis.results import BOUND
 from mdbound.errors import InvalidSettingError
 
 Item = TypeVar("Item")
 
 #: More drafts than this per position is a typing error rather than a study.
 MAX_DRAFTS = 1024
+
+#: Whose most likely tokens make a restricted vocabulary.
+VOCABULARY_OWNERS = ("target", "draft")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,12 @@ class SolveSetting:
         top_k: Tokens kept of target and draft alike, or None for all.
         top_p: Nucleus mass kept of target and draft alike, or None for all.
         num_drafts: The n to report, increasing. For `"independent"`, n uses the first n drafts.
+        vocabulary_size: Tokens that target and drafts are restricted to and renormalised on, the
+            same ones for all, or None for the whole vocabulary. (Top-k keeps each distribution's
+            own most likely tokens.)
+        vocabulary_of: Whose most likely tokens they are: `"target"`, or `"draft"` (the first).
+        scheme: `"bound"`, or the verification scheme whose rate is wanted.
+        scheme_options: Constructor options of the scheme, as (name, value) pairs.
 
     Example:
         >>> SolveSetting("with_replacement", ("small",), 0.7, (1.2,)).draft_label
@@ -42,6 +52,10 @@ class SolveSetting:
     top_k: int | None = None
     top_p: float | None = None
     num_drafts: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
+    vocabulary_size: int | None = None
+    vocabulary_of: str | None = None
+    scheme: str = BOUND
+    scheme_options: tuple[tuple[str, int | str], ...] = ()
 
     @property
     def draft_label(self) -> str:
@@ -57,10 +71,11 @@ class SolveSetting:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the setting as JSON-ready values, for provenance and resuming."""
-        return {
+        values = {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
         }
+        return values | {"scheme_options": dict(self.scheme_options)}
 
 
 @dataclass(frozen=True)
@@ -75,6 +90,13 @@ class SolveGrid:
         top_p: Values of top-p, None for no cut.
         num_drafts: The n to report.
         drafts: Draft model names; empty means every draft of the cache, in its order.
+        vocabulary_sizes: Tokens that target and drafts are restricted to, None for all of them.
+        vocabulary_of: Whose most likely tokens those are: `"target"` or `"draft"`.
+        schemes: Verification schemes to rate beside the bound, or `"all"`. A scheme is rated
+            wherever its draft law is among `sampling` and it is defined for the n.
+        scheme_samples: Random draws per position where a rate has no exact algorithm; None takes
+            each scheme's own number.
+        scheme_seed: Seed of those draws.
     """
 
     sampling: tuple[str, ...] = ("with_replacement", "without_replacement")
@@ -84,6 +106,11 @@ class SolveGrid:
     top_p: tuple[float | None, ...] = (None,)
     num_drafts: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
     drafts: tuple[str, ...] = ()
+    vocabulary_sizes: tuple[int | None, ...] = (None,)
+    vocabulary_of: str = "target"
+    schemes: tuple[str, ...] = ()
+    scheme_samples: int | None = None
+    scheme_seed: int = 0
 
     def settings(self, available_drafts: Sequence[str]) -> tuple[SolveSetting, ...]:
         """Expand the grid for a cache with the given draft models.
@@ -96,37 +123,52 @@ class SolveGrid:
             available_drafts: Draft names of the cache, in manifest order.
 
         Returns:
-            The distinct settings, in a fixed order.
+            The distinct settings, in a fixed order: each bound, then the schemes on it.
 
         Raises:
-            InvalidSettingError: A value is out of range, a name is unknown, or the
-                `"independent"` law has only one draft distribution.
+            InvalidSettingError: A value is out of range, a name is unknown, the
+                `"independent"` law has only one draft distribution, or a scheme asked for by
+                name fits none of the draft laws and n.
 
         Example:
             >>> grid = SolveGrid(sampling=("independent",), draft_temperatures=(1.2, 2.0))
             >>> [setting.draft_temperatures for setting in grid.settings(["small"])]
             [(1.2, 2.0)]
         """
+        from mdbound.analysis.scheme_settings import add_schemes
+
         self._check_values()
         drafts = self._known_drafts(available_drafts)
         expanded: list[SolveSetting] = []
-        for law, temperature, top_k, top_p in itertools.product(
-            self.sampling, self.temperatures, self.top_k, self.top_p
+        for law, temperature, top_k, top_p, size in itertools.product(
+            self.sampling, self.temperatures, self.top_k, self.top_p, self.vocabulary_sizes
         ):
+            owner = None if size is None else self.vocabulary_of
             draft_temperatures = self.draft_temperatures or (temperature,)
             for names, temperatures in _draft_groups(law, drafts, draft_temperatures):
-                limit = len(names) if law == "independent" else MAX_DRAFTS
-                num_drafts = tuple(n for n in self.num_drafts if n <= limit)
-                if not num_drafts:
-                    raise InvalidSettingError(
-                        f"--num-drafts {_listed(self.num_drafts)}: the independent law has "
-                        f"{limit} draft distributions here, so n is at most {limit}; "
-                        "give more draft models or more --draft-temperature values"
-                    )
+                num_drafts = self._num_drafts_for(law, len(names))
                 expanded.append(
-                    SolveSetting(law, names, temperature, temperatures, top_k, top_p, num_drafts)
+                    SolveSetting(
+                        *(law, names, temperature, temperatures, top_k, top_p, num_drafts),
+                        vocabulary_size=size,
+                        vocabulary_of=owner,
+                    )
                 )
-        return tuple(dict.fromkeys(expanded))
+        distinct = tuple(dict.fromkeys(expanded))
+        if not self.schemes:
+            return distinct
+        return add_schemes(distinct, self.schemes, self.scheme_samples, self.scheme_seed)
+
+    def _num_drafts_for(self, law: str, distributions: int) -> tuple[int, ...]:
+        limit = distributions if law == "independent" else MAX_DRAFTS
+        num_drafts = tuple(n for n in self.num_drafts if n <= limit)
+        if not num_drafts:
+            raise InvalidSettingError(
+                f"--num-drafts {_listed(self.num_drafts)}: the independent law has "
+                f"{limit} draft distributions here, so n is at most {limit}; "
+                "give more draft models or more --draft-temperature values"
+            )
+        return num_drafts
 
     def _check_values(self) -> None:
         from mdbound.bounds import SAMPLING_LAWS
@@ -145,6 +187,18 @@ class SolveGrid:
             "--top-p",
             lambda mass: mass is None or 0.0 < mass <= 1.0,
             "give masses in (0, 1], or 'none'",
+        )
+        _require(
+            self.vocabulary_sizes,
+            "--vocabulary-size",
+            lambda size: size is None or size >= 1,
+            "give integers >= 1, or 'none' for the whole vocabulary",
+        )
+        _require(
+            (self.vocabulary_of,),
+            "--vocabulary-of",
+            VOCABULARY_OWNERS.__contains__,
+            _one_of(VOCABULARY_OWNERS),
         )
         _require(
             self.num_drafts,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +18,9 @@ import polars as pl
 import pyarrow.parquet as pq
 
 import mdbound
+from mdbound.analysis.environment import environment
 from mdbound.analysis.results import Provenance, merge_parts, open_results, replacing
+from mdbound.analysis.selection import Mask, Selection
 from mdbound.analysis.settings import SolveSetting
 from mdbound.analysis.solve_batch import solve_batch
 from mdbound.errors import CacheError, InvalidDistributionError, InvalidSettingError
@@ -49,7 +51,7 @@ class SolveSummary:
 
     Attributes:
         path: The results file.
-        positions: Positions of the capture.
+        positions: Positions solved: of the capture, or of the selection.
         rows: Rows of the results file.
         unsolved: Rows whose acceptance is null because no error bound was met.
         resumed: Positions that an earlier run had solved.
@@ -67,6 +69,7 @@ def solve_cache(
     settings: Sequence[SolveSetting],
     out: Path | str,
     *,
+    selection: Selection | None = None,
     batch_rows: int = 64,
     command: str = "",
     on_progress: ProgressCallback | None = None,
@@ -82,6 +85,7 @@ def solve_cache(
         cache: The capture.
         settings: What to solve for, at least one.
         out: The Parquet file to write; columns as in `mdbound.analysis.results.RESULT_SCHEMA`.
+        selection: Tasks and documents to solve; all of the capture when None.
         batch_rows: Positions held in memory at a time.
         command: Command line, kept in the file's metadata.
         on_progress: Called after each batch.
@@ -108,19 +112,22 @@ def solve_cache(
             f"{cache.path} is not a finished capture ({cache.num_positions} positions so far); "
             "run its `mdbound capture` command again to finish it"
         )
-    provenance = _provenance(cache, settings, command)
-    counter = _Counter(cache.num_positions, on_progress)
+    selection = selection or Selection()
+    masks = selection.masks(cache)
+    provenance = _provenance(cache, settings, selection, command)
+    positions = sum(int(mask.sum()) for mask in masks.values())
+    counter = _Counter(positions, on_progress)
     parts = _Parts.beside(out)
     if out.exists():
         _refuse_another_run(open_results(out).provenance, provenance, out)
         parts.remove()
-        counter.skip(cache.num_positions)
-        return _summary(out, cache, resumed=cache.num_positions)
+        counter.skip(positions)
+        return _summary(out, positions, resumed=positions)
     parts.start_or_resume(provenance)
-    resumed = _solve_missing(cache, settings, parts, batch_rows, counter)
-    merge_parts([parts.path(shard.index) for shard in cache.shards], out, provenance)
+    resumed = _solve_missing(cache, settings, masks, parts, batch_rows, counter)
+    merge_parts([parts.path(shard) for shard in masks], out, provenance)
     parts.remove()
-    return _summary(out, cache, resumed)
+    return _summary(out, positions, resumed)
 
 
 class _Counter:
@@ -189,27 +196,41 @@ class _Parts:
 def _solve_missing(
     cache: LogitsCache,
     settings: Sequence[SolveSetting],
+    masks: Mapping[int, Mask],
     parts: _Parts,
     batch_rows: int,
     counter: _Counter,
 ) -> int:
     """Solve the shards that have no part yet; return the positions that had one."""
     rows_per_position = sum(len(setting.num_drafts) for setting in settings)
+    positions = {shard: int(mask.sum()) for shard, mask in masks.items()}
     missing = [
         shard
-        for shard in cache.shards
-        if not parts.has(shard.index, shard.rows * rows_per_position)
+        for shard, count in positions.items()
+        if not parts.has(shard, count * rows_per_position)
     ]
-    resumed = cache.num_positions - sum(shard.rows for shard in missing)
+    resumed = sum(positions.values()) - sum(positions[shard] for shard in missing)
     counter.skip(resumed)
     models = list(dict.fromkeys(name for setting in settings for name in setting.drafts))
     for shard in missing:
         batches = cache.iter_batches(
-            models=["target", *models], batch_rows=batch_rows, shards=[shard.index]
+            models=["target", *models], batch_rows=batch_rows, shards=[shard]
         )
-        with replacing(parts.path(shard.index)) as temporary:
-            _write_part(temporary, _read_ahead(batches), settings, counter)
+        chosen = _chosen(batches, masks[shard])
+        with replacing(parts.path(shard)) as temporary:
+            _write_part(temporary, _read_ahead(chosen), settings, counter)
     return resumed
+
+
+def _chosen(batches: Iterator[LogitsBatch], mask: Mask) -> Iterator[LogitsBatch]:
+    """Cut the batches of one shard down to the positions that are marked."""
+    for batch in batches:
+        rows = mask[batch.row : batch.row + batch.positions.height]
+        if rows.all():
+            yield batch
+        elif rows.any():
+            logits = {name: values[rows] for name, values in batch.logits.items()}
+            yield replace(batch, positions=batch.positions.filter(rows), logits=logits)
 
 
 def _write_part(
@@ -250,13 +271,17 @@ def _read_ahead(batches: Iterator[LogitsBatch]) -> Iterator[LogitsBatch]:
             yield batch
 
 
-def _provenance(cache: LogitsCache, settings: Sequence[SolveSetting], command: str) -> Provenance:
+def _provenance(
+    cache: LogitsCache, settings: Sequence[SolveSetting], selection: Selection, command: str
+) -> Provenance:
     return Provenance(
         version=mdbound.__version__,
         capture_identity=cache.manifest.identity(),
         capture=_capture_summary(cache),
         settings=[setting.as_dict() for setting in settings],
         command=command,
+        selection=selection.as_dict(),
+        environment=environment(),
     )
 
 
@@ -268,6 +293,9 @@ def _capture_summary(cache: LogitsCache) -> dict[str, Any]:
         "target": sources.pop("target"),
         "drafts": [f"{name} = {source}" for name, source in sources.items()],
         "text": manifest.text.source,
+        "documents": manifest.text.documents,
+        "limit": manifest.text.limit,
+        "limit_per_task": manifest.text.limit_per_task,
         "vocabulary": manifest.vocab_size,
         **asdict(manifest.generation),
     }
@@ -282,10 +310,10 @@ def _refuse_another_run(found: Provenance, wanted: Provenance, place: Path) -> N
         )
 
 
-def _summary(out: Path, cache: LogitsCache, resumed: int) -> SolveSummary:
+def _summary(out: Path, positions: int, resumed: int) -> SolveSummary:
     counts = (
         open_results(out)
         .frame.select(pl.len().alias("rows"), pl.col("acceptance").null_count().alias("unsolved"))
         .collect()
     )
-    return SolveSummary(out, cache.num_positions, counts["rows"][0], counts["unsolved"][0], resumed)
+    return SolveSummary(out, positions, counts["rows"][0], counts["unsolved"][0], resumed)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import groupby
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import entr
 
 from mdbound import bounds
 from mdbound.analysis.results import BOUND, RESULT_SCHEMA
+from mdbound.analysis.scheme_settings import make_scheme
+from mdbound.analysis.setting_distributions import DraftRows, TargetRows, draft_key, target_key
 from mdbound.analysis.settings import SolveSetting
 from mdbound.bounds.two_drafts import MARGIN_TOLERANCE
-
-Floats = NDArray[np.float64]
 
 _ROW = "row of the batch"
 
@@ -40,38 +38,49 @@ def solve_batch(
         InvalidDistributionError: Logits that no distribution can be made of.
     """
     frames = []
-    # Settings that share the target distribution follow each other, so that one is held at a time.
-    for _, group in groupby(sorted(settings, key=_target_key), key=_target_key):
-        members = list(group)
-        target = _target_distribution(logits["target"], members[0])
-        entropy = entr(target).sum(axis=-1)
-        frames += [_solve_setting(positions, logits, each, target, entropy) for each in members]
+    # Grouped, so that one target and the drafts of one setting are in memory at a time.
+    for of_target in _grouped(settings, target_key):
+        target = TargetRows(logits, of_target[0])
+        for of_drafts in _grouped(of_target, draft_key):
+            drafts = DraftRows(target, of_drafts[0])
+            for setting in of_drafts:
+                columns = _columns(target, drafts, setting)
+                frames.append(_tidy(positions, setting, columns))
     # By position first, so that the file does not depend on the size of the batches.
     return pl.concat(frames).sort(_ROW, maintain_order=True).drop(_ROW)
 
 
-def _target_key(setting: SolveSetting) -> tuple[float, int, float]:
-    return setting.temperature, setting.top_k or 0, setting.top_p or 0.0
+def _grouped(
+    settings: Iterable[SolveSetting], key: Callable[[SolveSetting], Hashable]
+) -> list[list[SolveSetting]]:
+    """Split by key, groups and members in order of appearance."""
+    groups: dict[Hashable, list[SolveSetting]] = {}
+    for setting in settings:
+        groups.setdefault(key(setting), []).append(setting)
+    return list(groups.values())
 
 
-def _target_distribution(target_logits: NDArray[np.float32], setting: SolveSetting) -> Floats:
-    return bounds.distribution_from_logits(
-        target_logits, setting.temperature, setting.top_k, setting.top_p
-    )
+def _columns(target: TargetRows, drafts: DraftRows, setting: SolveSetting) -> dict[str, Any]:
+    """Values of a setting, flat: all n of the first position, then of the next."""
+    columns = dict.fromkeys(_VALUES, None)
+    if setting.scheme == BOUND:
+        columns |= _bound_columns(target, drafts, setting)
+        columns |= _two_draft_columns(target, drafts, setting)
+    else:
+        columns |= _scheme_columns(target, drafts, setting)
+    columns["target_entropy"] = np.repeat(target.entropy, len(setting.num_drafts))
+    return columns
 
 
-def _solve_setting(
-    positions: pl.DataFrame,
-    logits: Mapping[str, NDArray[np.float32]],
-    setting: SolveSetting,
-    target: Floats,
-    entropy: Floats,
-) -> pl.DataFrame:
+#: Columns that are not about position and setting.
+_VALUES = tuple(RESULT_SCHEMA)[tuple(RESULT_SCHEMA).index("acceptance") :]
+
+
+def _bound_columns(target: TargetRows, drafts: DraftRows, setting: SolveSetting) -> dict[str, Any]:
     several = setting.sampling == "independent"
-    drafts = [logits[name] for name in setting.drafts]
     curve = bounds.solve_curve_from_logits(
-        logits["target"],
-        drafts if several else drafts[0],
+        target.logits,
+        drafts.logits if several else drafts.logits[0],
         max(setting.num_drafts),
         setting.sampling,
         temperature=setting.temperature,
@@ -83,7 +92,7 @@ def _solve_setting(
         strict=False,
     )
     chosen = np.asarray(setting.num_drafts) - 1
-    columns: dict[str, Any] = {
+    return {
         name: getattr(curve, name)[:, chosen].ravel()
         for name in (
             "acceptance",
@@ -94,29 +103,50 @@ def _solve_setting(
             "error_bound",
         )
     }
-    columns |= _two_draft_columns(logits, setting, target)
-    columns["target_entropy"] = np.repeat(entropy, len(chosen))
-    return _tidy(positions, setting, columns)
 
 
 def _two_draft_columns(
-    logits: Mapping[str, NDArray[np.float32]], setting: SolveSetting, target: Floats
+    target: TargetRows, drafts: DraftRows, setting: SolveSetting
 ) -> dict[str, Any]:
     """Closed form and equals-one margin on the rows of n = 2 with replacement, NaN elsewhere."""
     names = ("two_draft_acceptance", "equals_one_margin")
-    shape = (len(target), len(setting.num_drafts))
-    columns = {name: np.full(shape, np.nan) for name in names}
-    if setting.sampling == "with_replacement" and 2 in setting.num_drafts:
-        draft = bounds.distribution_from_logits(
-            logits[setting.drafts[0]],
-            setting.draft_temperatures[0],
-            setting.top_k,
-            setting.top_p,
-        )
-        at_two = setting.num_drafts.index(2)
-        columns[names[0]][:, at_two] = bounds.two_draft_acceptance(target, draft)
-        columns[names[1]][:, at_two] = bounds.equals_one_margin(target, draft)
+    if setting.sampling != "with_replacement" or 2 not in setting.num_drafts:
+        return {}
+    p, q = target.distribution, drafts.distributions[0]
+    columns = {name: np.full((len(p), len(setting.num_drafts)), np.nan) for name in names}
+    at_two = setting.num_drafts.index(2)
+    columns[names[0]][:, at_two] = bounds.two_draft_acceptance(p, q)
+    columns[names[1]][:, at_two] = bounds.equals_one_margin(p, q)
     return {name: values.ravel() for name, values in columns.items()}
+
+
+def _scheme_columns(target: TargetRows, drafts: DraftRows, setting: SolveSetting) -> dict[str, Any]:
+    """Rates of a scheme in both senses; under the independent law n uses the first n drafts."""
+    scheme = make_scheme(setting)
+    p, q = target.distribution, drafts.distributions
+    if setting.sampling == "independent":
+        rates = [scheme.acceptance(p, q[:n], n) for n in setting.num_drafts]
+    elif len(setting.num_drafts) == 1:
+        rates = [scheme.acceptance(p, q[0], setting.num_drafts[0])]
+    else:
+        curve = scheme.acceptance_curve(p, q[0], max(setting.num_drafts))
+        at = np.asarray(setting.num_drafts) - 1
+        return {
+            column: np.asarray(getattr(curve, name))[:, at].ravel()
+            for column, name in _RATE_COLUMNS.items()
+        }
+    return {
+        column: np.stack([np.asarray(getattr(rate, name)) for rate in rates], axis=1).ravel()
+        for column, name in _RATE_COLUMNS.items()
+    }
+
+
+#: Result columns and what they are called in a scheme's rate.
+_RATE_COLUMNS = {
+    "acceptance": "membership",
+    "accept": "accept",
+    "standard_error": "standard_error",
+}
 
 
 def _tidy(positions: pl.DataFrame, setting: SolveSetting, columns: dict[str, Any]) -> pl.DataFrame:
@@ -128,7 +158,7 @@ def _tidy(positions: pl.DataFrame, setting: SolveSetting, columns: dict[str, Any
         positions.select("doc_id", "task", "position")[rows]
         .with_columns(
             pl.Series(_ROW, rows),
-            pl.lit(BOUND).alias("scheme"),
+            pl.lit(setting.scheme).alias("scheme"),
             pl.lit(setting.sampling).alias("sampling"),
             pl.lit(setting.draft_label).alias("draft"),
             pl.lit(setting.temperature).alias("temperature"),
@@ -136,9 +166,18 @@ def _tidy(positions: pl.DataFrame, setting: SolveSetting, columns: dict[str, Any
             pl.lit(setting.draft_temperatures_label).alias("draft_temperatures"),
             pl.lit(setting.top_k).alias("top_k"),
             pl.lit(setting.top_p).alias("top_p"),
+            pl.lit(setting.vocabulary_size).alias("vocabulary_size"),
+            pl.lit(setting.vocabulary_of).alias("vocabulary_of"),
             pl.Series("num_drafts", np.tile(setting.num_drafts, positions.height)),
-            *(pl.Series(name, values, nan_to_null=True) for name, values in columns.items()),
+            *(_column(name, values) for name, values in columns.items()),
         )
         .with_columns((pl.col("equals_one_margin") >= -MARGIN_TOLERANCE).alias("equals_one"))
         .select(_ROW, *(pl.col(name).cast(dtype) for name, dtype in RESULT_SCHEMA.items()))
     )
+
+
+def _column(name: str, values: NDArray[Any] | None) -> pl.Series | pl.Expr:
+    """A column, null where it does not apply to the setting or holds NaN."""
+    if values is None:
+        return pl.lit(None, RESULT_SCHEMA[name]).alias(name)
+    return pl.Series(name, values, nan_to_null=True)

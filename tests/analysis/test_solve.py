@@ -313,7 +313,7 @@ def test_a_damaged_run_file_says_what_to_delete(cache: LogitsCache, tmp_path: Pa
         (b"not parquet", "cannot be read as Parquet"),
         ({}, "not an mdbound results file"),
         ({"mdbound_format": "99"}, "format 99"),
-        ({"mdbound_format": "1"}, "damaged metadata"),
+        ({"mdbound_format": "2"}, "damaged metadata"),
     ],
 )
 def test_what_is_no_results_file_is_refused(

@@ -106,3 +106,28 @@ def test_the_defaults_of_the_help_are_what_happens(run: Run, cache: Path, tmp_pa
     assert rows["sampling"].unique().sort().to_list() == ["with_replacement", "without_replacement"]
     assert rows["temperature"].unique().to_list() == [1.0]
     assert rows["draft"].unique().sort().to_list() == ["other", "small"]
+
+
+def test_schemes_are_rated_and_those_left_out_are_named(
+    run: Run, cache: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "r.parquet"
+    status, stdout, _ = run(
+        *("solve", cache, "--out", out, "--schemes", "all", "--num-drafts", "1-2"),
+        *("--sampling", "with_replacement", "--draft", "small", "--limit-per-task", "2"),
+        *("--vocabulary-size", "5", "--scheme-samples", "20"),
+    )
+    assert status == 0
+    assert "left out: greedy: it drafts greedy; add that to --sampling" in stdout
+    assert "left out: single_draft: not defined for n = 2" in stdout
+    rows = pl.read_parquet(out)
+    assert rows["vocabulary_size"].unique().to_list() == [5]
+    assert {"bound", "k_seq", "naive"} < set(rows["scheme"])
+
+
+def test_a_scheme_misspelt_is_corrected(run: Run, cache: Path, tmp_path: Path) -> None:
+    status, _, stderr = run(
+        "solve", cache, "--out", tmp_path / "r.parquet", "--schemes", "k-seq", "--num-drafts", "2"
+    )
+    assert status == 2
+    assert "did you mean 'k_seq'" in stderr
