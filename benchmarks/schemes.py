@@ -51,7 +51,7 @@ def numpy_softmax(target: Any, draft: Any, p: Any, q: Any) -> None:
     for logits, out in ((target, p), (draft, q)):
         np.subtract(logits, logits.max(), out=out)
         np.exp(out, out=out)
-        out *= 1.0 / out.sum()
+        np.multiply(out, 1.0 / out.sum(), out=out)
 
 
 def fastest(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:

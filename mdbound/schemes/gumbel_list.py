@@ -15,7 +15,7 @@ from mdbound.schemes.gumbel_quadrature import (
     total_rates,
 )
 from mdbound.schemes.registry import register
-from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
+from mdbound.schemes.scheme import IntArray, RowRates, Samples, Scheme, exact_rates
 from mdbound.schemes.sorted_residual import SortedResidual, sort_residual
 
 _CLOCKS_AT_ONCE = 1 << 22
@@ -86,7 +86,7 @@ class GumbelList(Scheme):
         return inside
 
 
-def _rank_of(row: SortedResidual, drafted: Sequence[int]) -> np.typing.NDArray[np.int64]:
+def _rank_of(row: SortedResidual, drafted: Sequence[int]) -> IntArray:
     order = np.argsort(row.token)
     found = np.searchsorted(row.token, np.array(drafted, dtype=np.int64), sorter=order)
     return np.asarray(order[found])

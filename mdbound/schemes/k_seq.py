@@ -14,7 +14,9 @@ from mdbound.schemes.residual_mass import BLOCK, residual_mass, two_sum
 from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
 
 _ROUNDING = 4.0 * 2.0**-53
-_MAX_STEPS = 100
+_NEWTON_STEPS = 15
+"""Six are usual. Where m^n is flat Newton creeps, and halving the bracket takes over."""
+_BISECTIONS = 60
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
@@ -63,16 +65,16 @@ def optimal_rho(p: FloatArray, q: FloatArray, n: int) -> float:
     low = 1.0
     high = float(n)
     rho = low
-    for _ in range(_MAX_STEPS):
+    for count in range(_NEWTON_STEPS + _BISECTIONS):
         f, slope, scale = _excess(p, q, rho, n)
-        if abs(f) <= _ROUNDING * scale or (f <= 0.0 and rho == low):
+        if abs(f) <= _ROUNDING * n * scale or (f <= 0.0 and rho == low):
             return rho
         if f > 0.0:
             low = rho
         else:
             high = rho
         step = rho - f / slope if slope < 0.0 else high
-        if not low < step < high:
+        if not low < step < high or count >= _NEWTON_STEPS:
             step = 0.5 * (low + high)
         if abs(step - rho) <= _ROUNDING * rho or high - low <= _ROUNDING * low:
             return step

@@ -11,15 +11,15 @@ from mdbound.bounds.distributions import FloatArray
 from mdbound.schemes.draws import draw_tokens
 from mdbound.schemes.registry import register
 from mdbound.schemes.residual_mass import overlap_mass
-from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
+from mdbound.schemes.scheme import BoolArray, IntArray, RowRates, Samples, Scheme, exact_rates
 
 
 def speculative_sampling(
     p: FloatArray,
     proposal: FloatArray,
-    tokens: np.typing.NDArray[np.int64],
+    tokens: IntArray,
     rng: np.random.Generator,
-) -> tuple[np.typing.NDArray[np.int64], np.typing.NDArray[np.bool_]]:
+) -> tuple[IntArray, BoolArray]:
     """Speculative sampling of `tokens` drawn from `proposal`: outputs, and which were accepted.
 
     A token x is accepted with probability min(1, p(x) / proposal(x)); a rejected one is replaced

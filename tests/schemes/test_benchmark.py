@@ -1,0 +1,24 @@
+"""The benchmark runs, and writes what it prints."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from mdbound import schemes
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "schemes.py"
+
+
+def test_benchmark_writes_ratios_with_versions(tmp_path: Path) -> None:
+    report = tmp_path / "schemes.json"
+    command = [sys.executable, SCRIPT, "--sizes", "100", "--repeats", "1", "--json", report]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "ratios to it" in done.stdout
+    content = json.loads(report.read_text())
+    assert {"numpy", "numba", "processor", "threads"} <= content["environment"].keys()
+    assert {entry["scheme"] for entry in content["entries"]} == set(schemes.names())
+    assert all(entry["ratio"] > 0.0 for entry in content["entries"])
