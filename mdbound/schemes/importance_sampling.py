@@ -39,7 +39,7 @@ class ImportanceSampling(Scheme):
     `max_exact_steps` allows; otherwise the mean of an exact conditional probability over `runs`
     drafted tuples, whose standard error is reported. The drafts may have different laws.
 
-    Source: Khisti et al. 2025, section 4 and Algorithm 2 (their target is q, draft p).
+    Source: Khisti et al. 2025, section 4 (their target is q, draft p).
 
     Attributes:
         threshold: contenders whose pairs enter the linear program.

@@ -91,7 +91,7 @@ class KSeq(Scheme):
     max(p - rho q, 0) and membership equals accept. A larger rho can have a larger membership rate
     (its residual then meets rejected drafts), which the published scheme does not use.
 
-    Lossless for independent draws only. Source: Sun et al. 2023 (SpecTr), Algorithm 3 and its
+    Lossless for independent draws only. Source: Sun et al. 2023 (SpecTr), K-SEQ with its
     optimal rho.
 
     Example:

@@ -44,7 +44,7 @@ class RRSWithReplacement(Scheme):
     rejected token never has residual mass again. A repeated draft that was rejected before must
     still update the residual: skipping it is not lossless.
 
-    Source: Miao et al. 2024 (SpecInfer), Algorithm 2, multi-step speculative sampling.
+    Source: Miao et al. 2024 (SpecInfer), multi-step speculative sampling.
 
     Example:
         >>> rate = RRSWithReplacement().acceptance([1.0, 0.0], [0.5, 0.5], 2)

@@ -33,8 +33,7 @@ class RRSWithoutReplacement(Scheme):
     with q > 0) stay within `max_exact_paths`, or once n reaches S. Otherwise the mean of an exact
     conditional probability over `paths` random rejection paths, with its standard error.
 
-    Source: Jeon et al. 2024 (recursive speculative decoding), Chen et al. 2024 (Sequoia,
-    Algorithm 2).
+    Source: Jeon et al. 2024 (recursive speculative decoding), Chen et al. 2024 (Sequoia).
 
     Attributes:
         max_exact_paths: largest number of rejection paths that is summed exactly.
