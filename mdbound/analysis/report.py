@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import polars.selectors as cs
 
-from mdbound.analysis.results import SETTING_COLUMNS, Results, open_results, replacing
+from mdbound.analysis.results import BOUND, SETTING_COLUMNS, Results, open_results
 from mdbound.analysis.statistics import ALL_TASKS, Bootstrap, task_means
-from mdbound.analysis.table_formats import frame_to_csv, to_csv, to_latex, to_markdown
-from mdbound.analysis.tables import Table, acceptance_table, table_notes
+from mdbound.analysis.table_files import rounded, write_frame, write_table
+from mdbound.analysis.table_notes import table_notes
+from mdbound.analysis.tables import BOUND_ONLY, MEMBERSHIP, Measure, Table, acceptance_table
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Report:
     """What was written.
 
     Attributes:
-        table: Mean acceptance with n across.
+        table: Mean acceptance over positions with n across.
         files: The files, in the order written.
     """
 
@@ -37,7 +37,9 @@ def write_report(
     """Write the tables of a results file.
 
     `acceptance.csv`, `acceptance.tex` and `acceptance.md` hold mean acceptance per task with n
-    across; `acceptance_long.csv` has a row per task, setting and n, with every mean.
+    across: the pooled mean over positions. `acceptance_by_document` averages the means per
+    document, in which every document weighs the same. `acceptance_long` (CSV and Parquet) has a
+    row per task, setting and n, with every mean.
 
     Args:
         results: A file written by `mdbound solve`.
@@ -53,30 +55,27 @@ def write_report(
         OutputError: The folder cannot be written; files that were there stay.
     """
     how = bootstrap or Bootstrap()
+    out = Path(out)
     opened = open_results(results)
-    means = _rounded(task_means(opened.frame, bootstrap=how))
+    means = rounded(task_means(opened.frame, bootstrap=how))
     notes = table_notes(means, opened.provenance, how, command)
     table = acceptance_table(means, notes)
+    by_document = acceptance_table(means, notes, _document_measure(means))
     long = means.join(
-        _rounded(_other_means(opened)), on=["task", *SETTING_COLUMNS], how="left", nulls_equal=True
+        rounded(_other_means(opened)), on=["task", *SETTING_COLUMNS], how="left", nulls_equal=True
     )
-    texts = {
-        "acceptance.csv": to_csv(table),
-        "acceptance.tex": to_latex(table),
-        "acceptance.md": to_markdown(table),
-        "acceptance_long.csv": frame_to_csv(long, (table.caption, *notes)),
-    }
-    files = []
-    for name, text in texts.items():
-        files.append(Path(out) / name)
-        with replacing(files[-1]) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    files = [
+        *write_table(table, out, "acceptance"),
+        *write_table(by_document, out, "acceptance_by_document"),
+        *write_frame(long, out, "acceptance_long", (table.caption, *notes)),
+    ]
     return Report(table, tuple(files))
 
 
-def _rounded(means: pl.DataFrame) -> pl.DataFrame:
-    """Keep 12 digits: parallel sums differ in the last ones, and a report must not."""
-    return means.with_columns(cs.float().round_sig_figs(12))
+def _document_measure(means: pl.DataFrame) -> Measure:
+    what = BOUND_ONLY if means["scheme"].unique().to_list() == [BOUND] else MEMBERSHIP
+    columns = ("document_mean", "document_low", "document_high")
+    return Measure(f"{what}; mean of the means per document", *columns)
 
 
 def _other_means(results: Results) -> pl.DataFrame:

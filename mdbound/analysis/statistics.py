@@ -5,6 +5,7 @@ Positions of one document are correlated, so the document is what is resampled.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,6 +56,7 @@ def task_means(
     value: str = "acceptance",
     by: Sequence[str] = SETTING_COLUMNS,
     bootstrap: Bootstrap | None = None,
+    per: str | None = None,
 ) -> pl.DataFrame:
     """Average a column per task, and over all tasks, with intervals over documents.
 
@@ -63,6 +65,8 @@ def task_means(
         value: Column to average; null rows are counted as unsolved and left out.
         by: Columns that name a group within a task.
         bootstrap: How intervals are made; the default when None.
+        per: Column whose sum the sum of `value` is divided by, for a ratio of two quantities;
+            the number of positions when None.
 
     Returns:
         One row per task (`"all"` first, if there are several) and group, with `task`, the group's
@@ -72,7 +76,7 @@ def task_means(
         - `mean` over positions, with `low` and `high`;
         - `document_mean`: mean of per-document means, with `document_low` and `document_high`.
 
-        Intervals are null for a single document.
+        Intervals are null for a single document, ratios where nothing stands below the line.
 
     Raises:
         CacheError: There are no rows.
@@ -91,6 +95,9 @@ def task_means(
         .agg(
             pl.col(value).sum().alias("sum"),
             pl.col(value).count().alias("count"),
+            (pl.col(value).count() if per is None else pl.col(per).sum())
+            .cast(pl.Float64)
+            .alias("per"),
             pl.col(value).null_count().alias("unsolved"),
         )
         .collect()
@@ -146,23 +153,22 @@ def _means_of_task(per_document: pl.DataFrame, by: Sequence[str], how: Bootstrap
     indexed = per_document.join(groups, on=list(by), how="left", nulls_equal=True).join(
         documents, on="doc_id", how="left"
     )
-    at = indexed["group"].to_numpy(), indexed["document"].to_numpy()
-    sums = np.zeros((groups.height, documents.height))
-    counts = np.zeros_like(sums)
-    np.add.at(sums, at, indexed["sum"].to_numpy())
-    np.add.at(counts, at, indexed["count"].to_numpy())
-    unsolved = np.bincount(at[0], indexed["unsolved"].to_numpy(), groups.height).astype(np.int64)
-
+    sums, counts, below, unsolved = (
+        _document_table(indexed, name, groups.height, documents.height)
+        for name in ("sum", "count", "per", "unsolved")
+    )
     present = (counts > 0).astype(np.float64)
-    document_means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
-    mean, low, high = _ratio_intervals(sums, counts, how)
-    document_mean, document_low, document_high = _ratio_intervals(document_means, present, how)
+    document_means = np.divide(sums, below, out=np.zeros_like(sums), where=below > 0)
+    mean, low, high = _ratio_intervals(sums, below, counts > 0, how)
+    document_mean, document_low, document_high = _ratio_intervals(
+        document_means, (below > 0).astype(np.float64), below > 0, how
+    )
     return groups.drop("group").select(
         pl.lit(per_document["task"][0]).alias("task"),
         pl.all(),
         pl.Series("documents", present.sum(axis=1).astype(np.int64)),
         pl.Series("positions", counts.sum(axis=1).astype(np.int64)),
-        pl.Series("unsolved", unsolved),
+        pl.Series("unsolved", unsolved.sum(axis=1).astype(np.int64)),
         pl.Series("mean", mean, nan_to_null=True),
         pl.Series("low", low, nan_to_null=True),
         pl.Series("high", high, nan_to_null=True),
@@ -172,33 +178,44 @@ def _means_of_task(per_document: pl.DataFrame, by: Sequence[str], how: Bootstrap
     )
 
 
+def _document_table(indexed: pl.DataFrame, column: str, groups: int, documents: int) -> Floats:
+    """Spread a column over groups and documents, 0 where a group lacks a document: (G, D)."""
+    table = np.zeros((groups, documents))
+    at = indexed["group"].to_numpy(), indexed["document"].to_numpy()
+    np.add.at(table, at, indexed[column].to_numpy())
+    return table
+
+
 def _ratio_intervals(
-    numerator: Floats, denominator: Floats, how: Bootstrap
+    numerator: Floats, denominator: Floats, has_document: NDArray[np.bool_], how: Bootstrap
 ) -> tuple[Floats, Floats, Floats]:
     """Ratio of sums over documents with its interval; (G, D) arrays to three (G,) arrays.
 
     Both means are such ratios: sum of values over number of positions, and sum of document
     means over number of documents. NaN where there is no document, or no interval.
     """
-    total = denominator.sum(axis=1)
-    ratio = np.divide(
-        numerator.sum(axis=1), total, out=np.full(len(total), np.nan), where=total > 0
-    )
+    ratio = _divided(numerator.sum(axis=1), denominator.sum(axis=1))
     low, high = np.full_like(ratio, np.nan), np.full_like(ratio, np.nan)
-    # Resampling only the documents that a group has keeps every resampled denominator positive.
-    patterns, pattern_of = np.unique(denominator > 0, axis=0, return_inverse=True)
-    for index, has_document in enumerate(patterns):
-        if has_document.sum() >= 2:
+    # Only the documents that a group has are resampled.
+    patterns, pattern_of = np.unique(has_document, axis=0, return_inverse=True)
+    for index, pattern in enumerate(patterns):
+        if pattern.sum() >= 2:
             rows = pattern_of.ravel() == index
-            at = np.ix_(rows, has_document)
+            at = np.ix_(rows, pattern)
             low[rows], high[rows] = _resampled_interval(numerator[at], denominator[at], how)
     return ratio, low, high
+
+
+def _divided(numerator: Floats, denominator: Floats) -> Floats:
+    """Quotient, NaN where the denominator is not positive."""
+    quotient = np.full_like(denominator, np.nan)
+    return np.divide(numerator, denominator, out=quotient, where=denominator > 0)
 
 
 def _resampled_interval(
     numerator: Floats, denominator: Floats, how: Bootstrap
 ) -> tuple[Floats, Floats]:
-    from scipy.stats import bootstrap
+    from scipy.stats import DegenerateDataWarning, bootstrap
 
     groups, documents = numerator.shape
 
@@ -207,16 +224,19 @@ def _resampled_interval(
         rows = np.arange(len(drawn))[:, None] * documents
         times = np.bincount((rows + drawn).ravel(), minlength=len(drawn) * documents)
         times = times.reshape(len(drawn), documents).astype(np.float64)
-        return np.asarray((numerator @ times.T) / (denominator @ times.T))
+        return _divided(numerator @ times.T, denominator @ times.T)
 
-    interval = bootstrap(
-        (np.arange(documents),),
-        ratio,
-        vectorized=True,
-        n_resamples=how.resamples,
-        batch=max(1, _BATCH_NUMBERS // max(documents, groups)),
-        confidence_level=how.confidence,
-        method="percentile",
-        rng=np.random.default_rng(how.seed),
-    ).confidence_interval
+    with warnings.catch_warnings():
+        # A group with too little below the line has resamples without a ratio: no interval then.
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        interval = bootstrap(
+            (np.arange(documents),),
+            ratio,
+            vectorized=True,
+            n_resamples=how.resamples,
+            batch=max(1, _BATCH_NUMBERS // max(documents, groups)),
+            confidence_level=how.confidence,
+            method="percentile",
+            rng=np.random.default_rng(how.seed),
+        ).confidence_interval
     return interval.low, interval.high

@@ -1,4 +1,4 @@
-r"""Tables as CSV, LaTeX and Markdown text; every one carries its notes."""
+"""Tables as CSV and Markdown text; every one carries its notes. LaTeX is in `latex`."""
 
 from __future__ import annotations
 
@@ -8,24 +8,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from mdbound.analysis.tables import Table
-
-_LATEX_ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': "''",
-}
+from mdbound.analysis.tables import Interval, Table
 
 
 def to_csv(table: Table) -> str:
@@ -87,70 +70,12 @@ def to_markdown(table: Table) -> str:
         _markdown_row([*table.labels, *table.values]),
         "|" + ":---|" * len(table.labels) + "---:|" * len(table.values),
     ]
-    lines += [_markdown_row([*labels, *map(str, cells)]) for labels, cells in table.rows]
+    for labels, cells in table.rows:
+        lines.append(
+            "| " + " | ".join([*map(escape_markdown, labels), *map(_marked, cells)]) + " |"
+        )
     lines += ["", *(f"- {escape_markdown(note)}" for note in table.notes)]
     return "\n".join(lines) + "\n"
-
-
-def to_latex(table: Table) -> str:
-    r"""Write a table as a LaTeX document that compiles as it stands.
-
-    Needs only packages of every TeX distribution: booktabs, longtable, geometry. The
-    part between the two `% table` lines can be pasted into a paper.
-
-    Example:
-        >>> from mdbound.analysis.tables import Interval
-        >>> table = Table("Mean.", ("task",), ("n = 1",), ((("a_b",), (Interval(0.5),)),), ())
-        >>> "a\\_b & 0.500" in to_latex(table)
-        True
-    """
-    columns = "l" * len(table.labels) + "r" * len(table.values)
-    header = " & ".join(
-        [*map(escape_latex, table.labels), *(f"${escape_latex(name)}$" for name in table.values)]
-    )
-    page = "landscape,margin=15mm" if len(columns) > 9 else "margin=15mm"
-    body = [
-        _commented("%", (table.caption, *table.notes)).rstrip("\n"),
-        r"\documentclass{article}",
-        rf"\usepackage[{page}]{{geometry}}",
-        r"\usepackage{booktabs}",
-        r"\usepackage{longtable}",
-        r"\begin{document}",
-        "% table begins",
-        r"\begingroup\footnotesize\setlength{\tabcolsep}{4pt}\setlength{\LTcapwidth}{\textwidth}",
-        rf"\begin{{longtable}}{{{columns}}}",
-        rf"\caption{{{escape_latex(table.caption)}}}\\",
-        r"\toprule",
-        rf"{header} \\",
-        r"\midrule",
-        r"\endfirsthead",
-        r"\toprule",
-        rf"{header} \\",
-        r"\midrule",
-        r"\endhead",
-        r"\bottomrule",
-        r"\endlastfoot",
-        *_latex_rows(table),
-        r"\end{longtable}",
-        *(rf"\noindent {escape_latex(note)}\par" for note in table.notes),
-        r"\endgroup",
-        "% table ends",
-        r"\end{document}",
-    ]
-    return "\n".join(body) + "\n"
-
-
-def escape_latex(text: str) -> str:
-    r"""Escape what LaTeX treats specially; characters beyond ASCII become their code point.
-
-    Example:
-        >>> escape_latex("50% of a_b & c")
-        '50\\% of a\\_b \\& c'
-    """
-    return "".join(
-        _LATEX_ESCAPES.get(char, char if char.isascii() else f"U+{ord(char):04X}")
-        for char in _one_line(text)
-    )
 
 
 def escape_markdown(text: str) -> str:
@@ -164,22 +89,12 @@ def escape_markdown(text: str) -> str:
     return escaped.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _latex_rows(table: Table) -> list[str]:
-    """Two lines per row: the means, and below them the intervals, kept on one page."""
-    lines = []
-    previous = None
-    for labels, cells in table.rows:
-        if previous not in (None, labels[0]):
-            lines.append(r"\midrule")
-        previous = labels[0]
-        means = " & ".join([*map(escape_latex, labels), *(cell.mean_text for cell in cells)])
-        if any(cell.range_text for cell in cells):
-            ranges = [rf"{{\tiny {cell.range_text}}}" if cell.range_text else "" for cell in cells]
-            lines.append(rf"{means} \\*")
-            lines.append(" & ".join([*([""] * len(labels)), *ranges]) + r" \\")
-        else:
-            lines.append(rf"{means} \\")
-    return lines
+def _marked(cell: Interval) -> str:
+    """A number in bold when it is the best of its block, underlined when second best."""
+    mean = {1: f"**{cell.mean_text}**", 2: f"<ins>{cell.mean_text}</ins>"}.get(
+        cell.rank or 0, cell.mean_text
+    )
+    return f"{mean} {cell.range_text}".strip()
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import polars as pl
 
-from mdbound.analysis.results import SETTING_COLUMNS, Provenance
-from mdbound.analysis.statistics import ALL_TASKS, Bootstrap, document_notes
+from mdbound.analysis.results import BOUND, SETTING_COLUMNS
+
+#: Decimals of every number in a table.
+DIGITS = 3
 
 
 @dataclass(frozen=True)
 class Interval:
     """A mean with its confidence interval, each None where there is none.
+
+    Attributes:
+        mean: The value.
+        low: Lower end of its interval.
+        high: Upper end.
+        rank: 1 for the best of its block, 2 for the second best, else None.
 
     Example:
         >>> str(Interval(0.61234, 0.6, 0.62))
@@ -23,6 +33,7 @@ class Interval:
     mean: float | None
     low: float | None = None
     high: float | None = None
+    rank: int | None = None
 
     def __str__(self) -> str:
         return f"{self.mean_text} {self.range_text}".strip()
@@ -30,14 +41,30 @@ class Interval:
     @property
     def mean_text(self) -> str:
         """The mean with three decimals, or a dash."""
-        return "-" if self.mean is None else f"{self.mean:.3f}"
+        # Adding 0.0 turns -0.0 into 0.0.
+        return "-" if self.mean is None else f"{round(self.mean, DIGITS) + 0.0:.{DIGITS}f}"
 
     @property
     def range_text(self) -> str:
         """The interval with three decimals, or nothing."""
         if self.low is None or self.high is None:
             return ""
-        return f"[{self.low:.3f}, {self.high:.3f}]"
+        return f"[{self.low + 0.0:.{DIGITS}f}, {self.high + 0.0:.{DIGITS}f}]"
+
+    @property
+    def half_width(self) -> int | None:
+        """Half the width of the interval in units of the last digit shown, rounded up.
+
+        Example:
+            >>> Interval(0.61234, 0.6, 0.62).half_width
+            10
+        """
+        if self.low is None or self.high is None:
+            return None
+        return math.ceil(round((self.high - self.low) / 2 * 10.0**DIGITS, 6))
+
+
+Row: TypeAlias = tuple[tuple[str, ...], tuple[Interval, ...]]
 
 
 @dataclass(frozen=True)
@@ -50,139 +77,174 @@ class Table:
         values: Names of the columns of numbers.
         rows: Per row the labels, then the intervals.
         notes: Warnings and provenance, shown under the table.
+        label: Name to refer to it by in LaTeX, or nothing.
     """
 
     caption: str
     labels: tuple[str, ...]
     values: tuple[str, ...]
-    rows: tuple[tuple[tuple[str, ...], tuple[Interval, ...]], ...]
+    rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    label: str = ""
 
+
+@dataclass(frozen=True)
+class Measure:
+    """One quantity of a frame of means, and how a table of it reads.
+
+    Attributes:
+        what: First words of the caption.
+        value: Column of the mean.
+        low: Column of the lower end of its interval.
+        high: Column of the upper end.
+        best: `"max"` or `"min"`: which value is the best; None marks none.
+        label: Name to refer to the table by in LaTeX.
+    """
+
+    what: str
+    value: str = "mean"
+    low: str = "low"
+    high: str = "high"
+    best: str | None = "max"
+    label: str = ""
+
+
+BOUND_ONLY = (
+    "Optimal acceptance: the largest probability, over all lossless verification rules, that the "
+    "output token is one of n drafted tokens"
+)
+MEMBERSHIP = "Probability that the output token is one of n drafted tokens"
 
 #: Columns of a table, in reading order, with how they are called in it.
-_LABEL_NAMES = {
+LABEL_NAMES = {
     "task": "task",
     "draft": "draft",
-    "scheme": "scheme",
-    "sampling": "draft law",
     "temperature": "temperature",
     "draft_temperatures": "draft temperature",
     "top_k": "top-k",
     "top_p": "top-p",
+    "vocabulary_size": "vocabulary",
+    "vocabulary_of": "vocabulary of",
+    "sampling": "draft law",
+    "scheme": "scheme",
 }
 
+#: Rows that differ in these alone are alternatives, among which the best is marked.
+_ALTERNATIVES = ("sampling", "scheme")
 
-def acceptance_table(means: pl.DataFrame, notes: Sequence[str] = ()) -> Table:
-    """Lay out mean acceptance with n across, one row per task and setting.
 
-    Columns that are the same in every row move to the caption.
+def acceptance_table(
+    means: pl.DataFrame, notes: Sequence[str] = (), measure: Measure | None = None
+) -> Table:
+    """Lay out a mean with n across, one row per task and setting.
+
+    Columns that are the same in every row move to the caption. Among rows that differ in draft
+    law or scheme alone, the best scheme of each column is marked, and the second best; among
+    bounds, where there are no schemes.
 
     Args:
-        means: From `statistics.task_means` over a results file.
+        means: From `statistics.task_means` over a results file, or columns as `measure` names.
         notes: Provenance and warnings.
+        measure: What to show; mean acceptance over positions when None.
 
     Returns:
         The table.
     """
+    what = BOUND_ONLY if _only_bounds(means) else MEMBERSHIP
+    measure = measure or Measure(f"{what}; mean over positions")
     keys = ["task", *(name for name in SETTING_COLUMNS if name != "num_drafts")]
     numbers = sorted(means["num_drafts"].unique().to_list())
-    varying = [name for name in _LABEL_NAMES if means[name].n_unique() > 1 or name == "task"]
+    varying = [name for name in LABEL_NAMES if means[name].n_unique() > 1 or name == "task"]
     if _same_temperatures(means):
         varying = [name for name in varying if name != "draft_temperatures"]
-    rows = []
+    blocks: dict[tuple[str, ...], list[int]] = {}
+    rows: list[Row] = []
     for group in _ordered_groups(means, keys):
-        cells = {
-            n: Interval(mean, low, high)
-            for n, mean, low, high in group.select("num_drafts", "mean", "low", "high").rows()
-        }
-        labels = tuple(_shown(group[name][0]) for name in varying)
-        rows.append((labels, tuple(cells.get(n, Interval(None)) for n in numbers)))
+        row = group.row(0, named=True)
+        if row["scheme"] != BOUND or _only_bounds(means):
+            block = tuple(shown(row[name]) for name in varying if name not in _ALTERNATIVES)
+            blocks.setdefault(block, []).append(len(rows))
+        labels = tuple(shown(row[name]) for name in varying)
+        rows.append((labels, _cells(group, numbers, measure)))
     return Table(
-        caption=_caption(means, varying),
-        labels=tuple(_LABEL_NAMES[name] for name in varying),
+        caption=_caption(means, varying, measure),
+        labels=tuple(LABEL_NAMES[name] for name in varying),
         values=tuple(f"n = {n}" for n in numbers),
-        rows=tuple(rows),
+        rows=_ranked(rows, list(blocks.values()), measure.best),
         notes=tuple(notes),
+        label=measure.label,
     )
 
 
-def table_notes(
-    means: pl.DataFrame, provenance: Provenance, how: Bootstrap, command: str = ""
-) -> list[str]:
-    """Say under a table what was measured, on what, and how to make it again.
+def _cells(group: pl.DataFrame, numbers: Sequence[int], measure: Measure) -> tuple[Interval, ...]:
+    columns = group.select("num_drafts", measure.value, measure.low, measure.high)
+    cells = {n: Interval(mean, low, high) for n, mean, low, high in columns.rows()}
+    return tuple(cells.get(n, Interval(None)) for n in numbers)
 
-    Args:
-        means: From `statistics.task_means`.
-        provenance: Of the results file.
-        how: How the intervals were made.
-        command: The command line that writes the table.
 
-    Returns:
-        One sentence per line, warnings first.
-    """
-    widest = means.filter(pl.col("task") == ALL_TASKS)
-    counted = widest if not widest.is_empty() else means
-    capture = "; ".join(
-        f"{key} {_shown(value)}" for key, value in provenance.capture.items() if value is not None
-    )
-    notes = [
-        *document_notes(means),
-        f"{counted['documents'].to_numpy().max()} documents, "
-        f"{(counted['positions'] + counted['unsolved']).to_numpy().max()} positions. "
-        f"Intervals: {how.confidence:.0%} percentile bootstrap over documents, "
-        f"{how.resamples} resamples, seed {how.seed}.",
-        f"Capture {provenance.capture_identity}: {capture}.",
-        f"mdbound {provenance.version}.",
-    ]
-    if (means["sampling"] == "independent").any():
-        notes.append(
-            "Under the independent law, n uses the first n of the drafts (models or temperatures) "
-            "in the order shown."
-        )
-    notes += [f"Solved by: {provenance.command}"] if provenance.command else []
-    notes += [f"Written by: {command}"] if command else []
-    return notes
+def _ranked(rows: Sequence[Row], blocks: Sequence[list[int]], best: str | None) -> tuple[Row, ...]:
+    """Mark in each column of each block the best value and the second best, as shown."""
+    if best is None:
+        return tuple(rows)
+    cells = [list(row[1]) for row in rows]
+    for block in blocks:
+        for column in range(len(cells[0])):
+            shown_values = {
+                row: round(mean, DIGITS)
+                for row in block
+                if (mean := cells[row][column].mean) is not None
+            }
+            order = sorted(set(shown_values.values()), reverse=best == "max")
+            # With one value for all there is nothing to choose.
+            for row, value in shown_values.items() if len(order) > 1 else ():
+                rank = order.index(value) + 1
+                if rank <= 2:
+                    cells[row][column] = replace(cells[row][column], rank=rank)
+    return tuple((row[0], tuple(marked)) for row, marked in zip(rows, cells, strict=True))
 
 
 def _ordered_groups(means: pl.DataFrame, keys: Sequence[str]) -> list[pl.DataFrame]:
     """Rows of a table: each label's values in their order of appearance, leftmost label first."""
     order = {
         name: {value: rank for rank, value in enumerate(means[name].unique(maintain_order=True))}
-        for name in _LABEL_NAMES
+        for name in LABEL_NAMES
     }
     return sorted(
         means.partition_by(keys, maintain_order=True),
-        key=lambda group: [order[name][group[name][0]] for name in _LABEL_NAMES],
+        key=lambda group: [order[name][group[name][0]] for name in LABEL_NAMES],
     )
 
 
-def _caption(means: pl.DataFrame, varying: Sequence[str]) -> str:
-    hidden = {*varying, "scheme"}
+def _caption(means: pl.DataFrame, varying: Sequence[str], measure: Measure) -> str:
+    hidden = {*varying, "scheme"} if _only_bounds(means) else set(varying)
     if _same_temperatures(means):
         hidden.add("draft_temperatures")
     constant = [
-        f"{label} {_shown(means[name][0])}"
-        for name, label in _LABEL_NAMES.items()
+        f"{label} {shown(means[name][0])}"
+        for name, label in LABEL_NAMES.items()
         if name not in hidden and means[name][0] is not None
     ]
     if _same_temperatures(means):
         constant.append("draft temperature as the target's")
-    only_bound = means["scheme"].n_unique() == 1 and means["scheme"][0] == "bound"
-    what = (
-        "Optimal acceptance: the largest probability, over all lossless verification rules, "
-        "that the output token is one of n drafted tokens"
-        if only_bound
-        else "Probability that the output token is one of n drafted tokens"
-    )
     with_constants = f" ({', '.join(constant)})" if constant else ""
-    return f"{what}; mean over positions{with_constants}."
+    return f"{measure.what}{with_constants}."
+
+
+def _only_bounds(means: pl.DataFrame) -> bool:
+    return means["scheme"].unique().to_list() == [BOUND]
 
 
 def _same_temperatures(means: pl.DataFrame) -> bool:
     return [str(value) for value in means["temperature"]] == means["draft_temperatures"].to_list()
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as a table shows it.
+
+    Example:
+        >>> shown(None), shown(["a", 1])
+        ('none', 'a, 1')
+    """
     if value is None:
         return "none"
     if isinstance(value, list | tuple):
