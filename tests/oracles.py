@@ -132,3 +132,18 @@ def adversarial_row(rng: np.random.Generator, kind: int, vocab_size: int) -> Row
     if row.sum() == 0.0:
         row[rng.integers(vocab_size)] = 1.0
     return row / row.sum()
+
+
+def sorted_curve(target: Row, draft: Row, max_drafts: int) -> Row:
+    """Optimum with replacement by sorting the whole vocabulary, sums in extended precision."""
+    order = np.flatnonzero(draft > 0.0)
+    with np.errstate(over="ignore"):
+        order = order[np.argsort(target[order] / draft[order], kind="stable")]
+    p_prefix = np.cumsum(target[order].astype(np.longdouble))
+    q_prefix = np.cumsum(draft[order].astype(np.longdouble))
+    return np.array(
+        [
+            1.0 + min(0.0, float((p_prefix - q_prefix**n).min(initial=0.0)))
+            for n in range(1, max_drafts + 1)
+        ]
+    )

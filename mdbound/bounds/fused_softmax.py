@@ -6,8 +6,6 @@ the bits, then float64 probabilities in a second.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from numba import njit

@@ -31,3 +31,20 @@ def ratio_order(target: FloatArray, draft: FloatArray) -> npt.NDArray[np.int64]:
     for i in range(len(support)):
         ratio[i] = target[support[i]] / draft[support[i]]
     return support[np.argsort(ratio, kind="mergesort")]
+
+
+@njit(cache=True, nogil=True)
+def smallest_minimiser(objective: FloatArray, error: float) -> int:
+    """First index whose value is the minimum up to rounding.
+
+    Without the allowance, p = q would report a set that rounding noise picked.
+
+    Example:
+        >>> smallest_minimiser(np.array([0.0, -0.25, -0.25 - 1e-17]), 1e-15)
+        1
+    """
+    threshold = objective.min() + error
+    for i in range(len(objective)):
+        if objective[i] <= threshold:
+            return i
+    return 0

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mdbound.bounds.distributions import FloatArray, check_num_drafts, check_pair
-from mdbound.bounds.ratio_order import ratio_order
+from mdbound.bounds.ratio_order import ratio_order, smallest_minimiser
 from mdbound.bounds.summation import prefix_sums
-from mdbound.bounds.with_replacement import smallest_minimiser
 from mdbound.errors import InvalidDistributionError
 
 MARGIN_TOLERANCE = 1e-13

@@ -8,7 +8,8 @@ vector code on any processor.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 from llvmlite import ir
@@ -27,7 +28,6 @@ _SMALLEST = -708.0  # below, the result is 0: e^-708 is about the smallest norma
 _C = tuple(1.0 / math.factorial(k) for k in range(14))
 
 
-@intrinsic  # type: ignore[misc]
 def _float_of_bits(typing_context: Any, bits: Any) -> Any:
     """The float64 with the given 64 bits."""
     del typing_context, bits
@@ -39,7 +39,6 @@ def _float_of_bits(typing_context: Any, bits: Any) -> Any:
     return float64(int64), generate
 
 
-@intrinsic  # type: ignore[misc]
 def _bits_of_float(typing_context: Any, value: Any) -> Any:
     """The 64 bits of a float64 as an integer."""
     del typing_context, value
@@ -49,6 +48,11 @@ def _bits_of_float(typing_context: Any, value: Any) -> Any:
         return builder.bitcast(args[0], ir.IntType(64))
 
     return int64(float64), generate
+
+
+# numba types an intrinsic as what the compiler sees; callers see a function of one number.
+float_of_bits: Callable[[int], float] = cast(Any, intrinsic)(_float_of_bits)
+bits_of_float: Callable[[float], int] = cast(Any, intrinsic)(_bits_of_float)
 
 
 @njit(inline="always")
@@ -72,7 +76,7 @@ def vector_exp(x: float) -> float:
     top = (_C[10] + f * _C[11]) + f2 * (_C[12] + f * _C[13])
     f4 = f2 * f2
     tail = low + f4 * (high + f4 * top)
-    power = _float_of_bits((_bits_of_float(shifted) + 1023) << 52)
+    power = float_of_bits((bits_of_float(shifted) + 1023) << 52)
     value = (1.0 + (f + f2 * tail)) * power
     return value if x >= _SMALLEST else 0.0
 

@@ -13,7 +13,7 @@ from mdbound.cli import capture, demo, info, report, solve
 from mdbound.errors import MdboundError
 
 # Newer typer carries its own copy of click, older typer imports it: this is the base either way.
-ClickError = typer.BadParameter.__mro__[2]
+ClickError: type[Exception] = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="mdbound",
@@ -33,7 +33,7 @@ def main() -> None:
     except MdboundError as error:
         _fail(str(error))
     except ClickError as error:
-        _fail(error.format_message())
+        _fail(getattr(error, "format_message", error.__str__)())
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("mdbound: interrupted; finished shards are kept, run again to resume\n")
         sys.exit(130)
