@@ -62,7 +62,11 @@ def write_report(
     table = acceptance_table(means, notes)
     by_document = acceptance_table(means, notes, _document_measure(means))
     long = means.join(
-        rounded(_other_means(opened)), on=["task", *SETTING_COLUMNS], how="left", nulls_equal=True
+        rounded(_other_means(opened)),
+        on=["task", *SETTING_COLUMNS],
+        how="left",
+        nulls_equal=True,
+        maintain_order="left",
     )
     files = [
         *write_table(table, out, "acceptance"),

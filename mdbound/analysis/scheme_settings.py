@@ -134,19 +134,17 @@ def _on_bound(
 
 def _option_values(
     name: str, law: str, samples: int | None = None, seed: int = 0
-) -> tuple[tuple[str, int | str], ...] | None:
-    """Options that make the scheme draft by this law, or None where nothing does."""
+) -> tuple[tuple[str, int], ...] | None:
+    """Options of the scheme, or None where it does not draft by this law."""
     scheme = schemes.get(name)
     known: set[str] = {each.name for each in fields(scheme)} if is_dataclass(scheme) else set()
-    options: dict[str, int | str] = {}
     if law == "independent":
         # A scheme with a law of its choice has the bound as its rate here, and no sampler.
         if scheme.identical_only or "sampling" in known:
             return None
     elif scheme.sampling != law:
-        if "sampling" not in known:
-            return None
-        options["sampling"] = law
+        return None
+    options: dict[str, int] = {}
     if "seed" in known:
         options["seed"] = seed
     if samples is not None:

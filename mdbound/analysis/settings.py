@@ -55,7 +55,7 @@ class SolveSetting:
     vocabulary_size: int | None = None
     vocabulary_of: str | None = None
     scheme: str = BOUND
-    scheme_options: tuple[tuple[str, int | str], ...] = ()
+    scheme_options: tuple[tuple[str, int], ...] = ()
 
     @property
     def draft_label(self) -> str:

@@ -61,13 +61,20 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def rounded(frame: pl.DataFrame) -> pl.DataFrame:
-    """Keep 12 digits: parallel sums differ in the last ones, and files must not.
+    """Keep 12 decimals: parallel sums differ in the last digits, and files must not.
+
+    Columns called `largest_...` keep 12 digits instead: a maximum is the same in any order, and
+    error bounds are smaller than what 12 decimals can show.
 
     Example:
-        >>> rounded(pl.DataFrame({"mean": [0.1 + 0.2]}))["mean"].to_list()
-        [0.3]
+        >>> rounded(pl.DataFrame({"mean": [0.1 + 0.2], "largest_error": [2.5e-16]})).row(0)
+        (0.3, 2.5e-16)
     """
-    return frame.with_columns(cs.float().round_sig_figs(12))
+    largest = cs.starts_with("largest_") & cs.float()
+    # Adding 0.0 turns -0.0 into 0.0.
+    return frame.with_columns(
+        (cs.float() - cs.starts_with("largest_")).round(12) + 0.0, largest.round_sig_figs(12)
+    )
 
 
 def _keep_if_same(path: Path, temporary: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from mdbound.cli import capture, demo, info, report, solve
+from mdbound.cli import capture, compare, demo, info, report, solve
 from mdbound.errors import MdboundError
 
 # Newer typer carries its own copy of click, older typer imports it: this is the base either way.
@@ -22,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _module in (capture, info, solve, report, demo):
+for _module in (capture, info, solve, compare, report, demo):
     _module.register(app)
 
 

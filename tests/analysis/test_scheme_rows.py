@@ -51,7 +51,7 @@ def test_every_scheme_is_rated_on_its_law(rows: pl.DataFrame) -> None:
     assert set(found["scheme"]) == set(schemes.names())
     for name, law in found.iter_rows():
         scheme = schemes.get(name)
-        assert law in (scheme.sampling, "independent") or name == "optimal"
+        assert law in (scheme.sampling, "independent")
     assert not rows.select(*HERE, "scheme").is_duplicated().any()
 
 

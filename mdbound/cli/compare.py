@@ -1,0 +1,49 @@
+"""`mdbound compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mdbound.cli.show_table import show_table
+from mdbound.cli.solve import command_line
+
+if TYPE_CHECKING:
+    from mdbound.analysis.comparison import Comparison
+
+EXAMPLE = "Example: mdbound compare results.parquet --out reports/schemes"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `mdbound compare` to the command line."""
+    app.command("compare", epilog=EXAMPLE)(compare)
+
+
+def compare(
+    results: Annotated[
+        Path, typer.Argument(help="Results file written by `solve` with --schemes.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the tables; they are only printed without it.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples of the documents.")] = 9999,
+    seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
+) -> None:
+    """Compare schemes with the bound: rates, gaps, share of the possible gain, optimal positions.
+
+    Intervals are 95%, from a bootstrap over documents; those of gaps and shares are paired.
+    """
+    from mdbound.analysis.comparison import compare as compare_results
+    from mdbound.analysis.statistics import Bootstrap
+
+    how = Bootstrap(resamples=resamples, seed=seed)
+    _print(compare_results(results, out, bootstrap=how, command=command_line()))
+
+
+def _print(comparison: Comparison) -> None:
+    for table in comparison.tables:
+        show_table(table, notes=table is comparison.tables[-1])
+    for file in comparison.files:
+        typer.echo(f"wrote {file}")
