@@ -73,10 +73,11 @@ def escape_latex(text: str) -> str:
         >>> escape_latex("50% of a_b & c")
         '50\\% of a\\_b \\& c'
     """
-    return "".join(
+    escaped = "".join(
         _ESCAPES.get(char, char if char.isascii() else f"U+{ord(char):04X}")
         for char in _one_line(text)
     )
+    return escaped.replace("--", "-{}-")
 
 
 def _table_lines(table: Table) -> list[str]:
@@ -85,7 +86,7 @@ def _table_lines(table: Table) -> list[str]:
         for column in range(len(table.values))
     ]
     columns = "l" * len(table.labels) + "".join(f"S[table-format={each}]" for each in formats)
-    names = [*map(escape_latex, table.labels), *(f"{{${escape_latex(n)}$}}" for n in table.values)]
+    names = [*map(escape_latex, table.labels), *map(_heading, table.values)]
     label = rf"\label{{{escape_label(table.label)}}}" if table.label else ""
     header = [r"\toprule", rf"{' & '.join(names)} \\", r"\midrule"]
     return [
@@ -104,6 +105,11 @@ def _table_lines(table: Table) -> list[str]:
         *(rf"\noindent {escape_latex(note)}\par" for note in (*reading_notes(table), *table.notes)),
         r"\endgroup",
     ]
+
+
+def _heading(name: str) -> str:
+    """A column's name in braces, so that siunitx takes it for text; "n = 3" is mathematics."""
+    return f"{{${escape_latex(name)}$}}" if name.startswith("n = ") else f"{{{escape_latex(name)}}}"
 
 
 def reading_notes(table: Table) -> list[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -18,6 +18,9 @@ from mdbound.logits_cache.atomic_files import (
     publish,
     temporary_name,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: Raised when columns change their meaning, or when readers need new ones.
 FORMAT_VERSION = 2
@@ -254,7 +257,20 @@ def merge_parts(parts: Sequence[Path], out: Path, provenance: Provenance) -> Non
     Raises:
         OutputError: The file cannot be written.
     """
-    import pyarrow as pa
+    write_results((table for part in parts for table in _tables_of(part)), out, provenance)
+
+
+def write_results(tables: Iterable[pa.Table], out: Path, provenance: Provenance) -> None:
+    """Write tables one after the other as a results file, moved into place in one step.
+
+    Args:
+        tables: Arrow tables with the columns of `RESULT_SCHEMA`.
+        out: The results file.
+        provenance: Goes into its metadata.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
     import pyarrow.parquet as pq
 
     schema = pl.DataFrame(schema=RESULT_SCHEMA).to_arrow().schema
@@ -263,8 +279,14 @@ def merge_parts(parts: Sequence[Path], out: Path, provenance: Provenance) -> Non
         replacing(out) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
     ):
-        for part in parts:
-            with pq.ParquetFile(part) as file:
-                for batch in file.iter_batches(_ROW_GROUP_ROWS):
-                    table = pa.Table.from_batches([batch])
-                    writer.write_table(table.replace_schema_metadata(schema.metadata))
+        for table in tables:
+            writer.write_table(table.replace_schema_metadata(schema.metadata))
+
+
+def _tables_of(part: Path) -> Iterator[pa.Table]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(part) as file:
+        for batch in file.iter_batches(_ROW_GROUP_ROWS):
+            yield pa.Table.from_batches([batch])

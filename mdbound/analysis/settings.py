@@ -86,6 +86,8 @@ class SolveGrid:
         sampling: Draft laws.
         temperatures: Target temperatures.
         draft_temperatures: Draft temperatures; empty means the same as the target's.
+        draft_temperature_sets: For the `"independent"` law, one setting for each of these sets of
+            temperatures; empty makes one set of `draft_temperatures`.
         top_k: Values of top-k, None for no cut.
         top_p: Values of top-p, None for no cut.
         num_drafts: The n to report.
@@ -106,6 +108,7 @@ class SolveGrid:
     top_p: tuple[float | None, ...] = (None,)
     num_drafts: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
     drafts: tuple[str, ...] = ()
+    draft_temperature_sets: tuple[tuple[float, ...], ...] = ()
     vocabulary_sizes: tuple[int | None, ...] = (None,)
     vocabulary_of: str = "target"
     schemes: tuple[str, ...] = ()
@@ -144,8 +147,7 @@ class SolveGrid:
             self.sampling, self.temperatures, self.top_k, self.top_p, self.vocabulary_sizes
         ):
             owner = None if size is None else self.vocabulary_of
-            draft_temperatures = self.draft_temperatures or (temperature,)
-            for names, temperatures in _draft_groups(law, drafts, draft_temperatures):
+            for names, temperatures in self._draft_groups(law, drafts, temperature):
                 num_drafts = self._num_drafts_for(law, len(names))
                 expanded.append(
                     SolveSetting(
@@ -158,6 +160,14 @@ class SolveGrid:
         if not self.schemes:
             return distinct
         return add_schemes(distinct, self.schemes, self.scheme_samples, self.scheme_seed)
+
+    def _draft_groups(
+        self, law: str, drafts: tuple[str, ...], temperature: float
+    ) -> list[tuple[tuple[str, ...], tuple[float, ...]]]:
+        """Models and temperatures of each setting's drafts."""
+        if law == "independent" and self.draft_temperature_sets:
+            return [_draft_set(drafts, values) for values in self.draft_temperature_sets]
+        return _draft_groups(law, drafts, self.draft_temperatures or (temperature,))
 
     def _num_drafts_for(self, law: str, distributions: int) -> tuple[int, ...]:
         limit = distributions if law == "independent" else MAX_DRAFTS
@@ -179,6 +189,8 @@ class SolveGrid:
             _require(
                 self.draft_temperatures, "--draft-temperature", _is_temperature, _TEMPERATURE_REMEDY
             )
+        for values in self.draft_temperature_sets:
+            _require(values, "--draft-temperature", _is_temperature, _TEMPERATURE_REMEDY)
         _require(
             self.top_k, "--top-k", lambda k: k is None or k >= 1, "give integers >= 1, or 'none'"
         )
@@ -324,6 +336,20 @@ def _draft_groups(
             "--draft-temperature values, as in --draft-temperature 1.2,2.0"
         )
     return [(drafts * len(temperatures), temperatures)]
+
+
+def _draft_set(
+    drafts: tuple[str, ...], temperatures: tuple[float, ...]
+) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """One draft per temperature: of the only model, or of as many models as temperatures."""
+    if len(drafts) == 1:
+        return drafts * len(temperatures), temperatures
+    if len(drafts) != len(temperatures):
+        raise InvalidSettingError(
+            f"draft temperatures {_listed(temperatures)} for the drafts {_listed(drafts)}: give "
+            "one temperature per draft, or name one draft"
+        )
+    return drafts, temperatures
 
 
 def _number(piece: str, option: str, kind: Callable[[str], Item], alternative: str) -> Item:

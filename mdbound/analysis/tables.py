@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import polars as pl
 
-from mdbound.analysis.results import BOUND, SETTING_COLUMNS
+from mdbound.analysis.results import BOUND
 
 #: Decimals of every number in a table.
 DIGITS = 3
@@ -99,6 +99,7 @@ class Measure:
         high: Column of the upper end.
         best: `"max"` or `"min"`: which value is the best; None marks none.
         label: Name to refer to the table by in LaTeX.
+        across: Setting column whose values are the columns of the table.
     """
 
     what: str
@@ -107,6 +108,7 @@ class Measure:
     high: str = "high"
     best: str | None = "max"
     label: str = ""
+    across: str = "num_drafts"
 
 
 BOUND_ONLY = (
@@ -127,6 +129,7 @@ LABEL_NAMES = {
     "vocabulary_of": "vocabulary of",
     "sampling": "draft law",
     "scheme": "scheme",
+    "num_drafts": "n",
 }
 
 #: Rows that differ in these alone are alternatives, among which the best is marked.
@@ -136,7 +139,7 @@ _ALTERNATIVES = ("sampling", "scheme")
 def acceptance_table(
     means: pl.DataFrame, notes: Sequence[str] = (), measure: Measure | None = None
 ) -> Table:
-    """Lay out a mean with n across, one row per task and setting.
+    """Lay out a mean with n, or another setting, across; one row per task and other settings.
 
     Columns that are the same in every row move to the caption. Among rows that differ in draft
     law or scheme alone, the best scheme of each column is marked, and the second best; among
@@ -152,34 +155,56 @@ def acceptance_table(
     """
     what = BOUND_ONLY if _only_bounds(means) else MEMBERSHIP
     measure = measure or Measure(f"{what}; mean over positions")
-    keys = ["task", *(name for name in SETTING_COLUMNS if name != "num_drafts")]
-    numbers = sorted(means["num_drafts"].unique().to_list())
-    varying = [name for name in LABEL_NAMES if means[name].n_unique() > 1 or name == "task"]
-    if _same_temperatures(means):
-        varying = [name for name in varying if name != "draft_temperatures"]
+    across = measure.across
+    varying = [name for name in _row_columns(means, across) if means[name].n_unique() > 1]
+    varying = list(dict.fromkeys(["task", *varying]))
+    columns = _sorted_values(means[across])
     blocks: dict[tuple[str, ...], list[int]] = {}
     rows: list[Row] = []
-    for group in _ordered_groups(means, keys):
+    for group in _ordered_groups(means, ["task", *_row_columns(means, across)]):
         row = group.row(0, named=True)
         if row["scheme"] != BOUND or _only_bounds(means):
             block = tuple(shown(row[name]) for name in varying if name not in _ALTERNATIVES)
             blocks.setdefault(block, []).append(len(rows))
         labels = tuple(shown(row[name]) for name in varying)
-        rows.append((labels, _cells(group, numbers, measure)))
+        rows.append((labels, _cells(group, columns, measure)))
     return Table(
         caption=_caption(means, varying, measure),
         labels=tuple(LABEL_NAMES[name] for name in varying),
-        values=tuple(f"n = {n}" for n in numbers),
+        values=tuple(_column_name(across, value) for value in columns),
         rows=_ranked(rows, list(blocks.values()), measure.best),
         notes=tuple(notes),
         label=measure.label,
     )
 
 
-def _cells(group: pl.DataFrame, numbers: Sequence[int], measure: Measure) -> tuple[Interval, ...]:
-    columns = group.select("num_drafts", measure.value, measure.low, measure.high)
-    cells = {n: Interval(mean, low, high) for n, mean, low, high in columns.rows()}
-    return tuple(cells.get(n, Interval(None)) for n in numbers)
+def _row_columns(means: pl.DataFrame, across: str) -> list[str]:
+    """Columns that tell rows apart: not the one across, nor those that go with another."""
+    implied = {across}
+    if _same_temperatures(means):
+        implied.add("draft_temperatures")
+    if means["vocabulary_of"].drop_nulls().n_unique() <= 1:
+        implied.add("vocabulary_of")
+    return [name for name in LABEL_NAMES if name not in {"task", *implied}]
+
+
+def _sorted_values(values: pl.Series) -> list[Any]:
+    """Distinct values: numbers ascending with null (no cut) last, names as they appear."""
+    distinct = values.unique(maintain_order=True).to_list()
+    if values.dtype == pl.String:
+        return distinct
+    return sorted(distinct, key=lambda value: (value is None, value or 0))
+
+
+def _column_name(across: str, value: object) -> str:
+    name = "n" if across == "num_drafts" else LABEL_NAMES[across]
+    return f"{name} = {shown(value)}"
+
+
+def _cells(group: pl.DataFrame, values: Sequence[Any], measure: Measure) -> tuple[Interval, ...]:
+    columns = group.select(measure.across, measure.value, measure.low, measure.high)
+    cells = {value: Interval(mean, low, high) for value, mean, low, high in columns.rows()}
+    return tuple(cells.get(value, Interval(None)) for value in values)
 
 
 def _ranked(rows: Sequence[Row], blocks: Sequence[list[int]], best: str | None) -> tuple[Row, ...]:
@@ -207,20 +232,22 @@ def _ordered_groups(means: pl.DataFrame, keys: Sequence[str]) -> list[pl.DataFra
     """Rows of a table: each label's values in their order of appearance, leftmost label first."""
     order = {
         name: {value: rank for rank, value in enumerate(means[name].unique(maintain_order=True))}
-        for name in LABEL_NAMES
+        for name in keys
     }
     return sorted(
         means.partition_by(keys, maintain_order=True),
-        key=lambda group: [order[name][group[name][0]] for name in LABEL_NAMES],
+        key=lambda group: [order[name][group[name][0]] for name in keys],
     )
 
 
 def _caption(means: pl.DataFrame, varying: Sequence[str], measure: Measure) -> str:
-    hidden = {*varying, "scheme"} if _only_bounds(means) else set(varying)
+    hidden = {*varying, measure.across}
+    if _only_bounds(means):
+        hidden.add("scheme")
     if _same_temperatures(means):
         hidden.add("draft_temperatures")
     constant = [
-        f"{label} {shown(means[name][0])}"
+        f"{label} = {means[name][0]}" if name == "num_drafts" else f"{label} {means[name][0]}"
         for name, label in LABEL_NAMES.items()
         if name not in hidden and means[name][0] is not None
     ]
