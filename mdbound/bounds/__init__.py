@@ -13,10 +13,14 @@ from mdbound.bounds.acceptance import (
     solve,
     solve_curve,
 )
+from mdbound.bounds.canonical import CanonicalDecomposition, canonical_decomposition
 from mdbound.bounds.distributions import MASS_TOLERANCE, distribution_from_logits
 from mdbound.bounds.draft_laws import SAMPLING_LAWS, draft_law
 from mdbound.bounds.from_logits import acceptance_curve_from_logits, solve_curve_from_logits
+from mdbound.bounds.importance_sampling_lp import importance_sampling_lp
+from mdbound.bounds.linear_program import optimal_acceptance_lp, solve_transport
 from mdbound.bounds.solution import AcceptanceCurve
+from mdbound.bounds.truncated import truncated_alphabet, truncated_selection
 from mdbound.bounds.two_drafts import (
     EqualsOneCondition,
     equals_one_condition,
@@ -28,18 +32,25 @@ __all__ = [
     "MASS_TOLERANCE",
     "SAMPLING_LAWS",
     "AcceptanceCurve",
+    "CanonicalDecomposition",
     "EqualsOneCondition",
     "Solution",
     "acceptance_curve",
     "acceptance_curve_from_logits",
+    "canonical_decomposition",
     "containment",
     "distribution_from_logits",
     "draft_law",
     "equals_one_condition",
     "equals_one_margin",
+    "importance_sampling_lp",
     "optimal_acceptance",
+    "optimal_acceptance_lp",
     "solve",
     "solve_curve",
     "solve_curve_from_logits",
+    "solve_transport",
+    "truncated_alphabet",
+    "truncated_selection",
     "two_draft_acceptance",
 ]
