@@ -9,11 +9,14 @@ import sys
 
 import typer
 
-from mdbound.cli import capture, compare, demo, info, report, solve
+from mdbound.cli import capture, compare, demo, info, report, solve, sweep
 from mdbound.errors import MdboundError
 
 # Newer typer carries its own copy of click, older typer imports it: this is the base either way.
 ClickError: type[Exception] = typer.BadParameter.__mro__[2]
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, by the shells' convention; typer returns it too."""
 
 app = typer.Typer(
     name="mdbound",
@@ -22,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _module in (capture, info, solve, compare, report, demo):
+for _module in (capture, info, solve, sweep, compare, report, demo):
     _module.register(app)
 
 
@@ -35,8 +38,9 @@ def main() -> None:
     except ClickError as error:
         _fail(getattr(error, "format_message", error.__str__)())
     except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    if status == INTERRUPTED:
         sys.stderr.write("mdbound: interrupted; finished shards are kept, run again to resume\n")
-        sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
 
 
