@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import njit, prange
 
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.vector_exp import vector_exp
@@ -111,3 +111,62 @@ def block_sum(values: FloatArray) -> float:
     for i in range(len(values)):
         total += values[i]
     return total
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def softmax_rows(
+    logits: npt.NDArray[np.float32], temperature: float, probabilities: FloatArray
+) -> npt.NDArray[np.bool_]:
+    """`softmax_into` for a batch, rows in parallel; which rows were logits.
+
+    Args:
+        logits: float32, shape (B, V).
+        temperature: above 0.
+        probabilities: float64, shape (B, V), written where the row is logits.
+
+    Example:
+        >>> rows = np.empty((1, 2))
+        >>> softmax_rows(np.zeros((1, 2), dtype=np.float32), 1.0, rows).tolist(), rows.tolist()
+        ([True], [[0.5, 0.5]])
+    """
+    good = np.zeros(len(logits), dtype=np.bool_)
+    for row in prange(len(logits)):
+        good[row] = softmax_into(logits[row], temperature, probabilities[row])
+    return good
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def entropy_rows(logits: npt.NDArray[np.float32], temperature: float) -> FloatArray:
+    """Entropy in nats of each row's softmax; NaN where the row is no logits.
+
+    With a_i = (logit_i - largest) / temperature and Z the sum of e^(a_i), the entropy is
+    ln Z - sum of a_i e^(a_i) / Z: one pass, no logarithm per token.
+
+    Args:
+        logits: float32, shape (B, V).
+        temperature: above 0.
+
+    Example:
+        >>> entropy_rows(np.zeros((1, 4), dtype=np.float32), 1.0).round(6).tolist()
+        [1.386294]
+    """
+    entropy = np.full(len(logits), np.nan)
+    for row in prange(len(logits)):
+        largest = largest_logit(logits[row])
+        if np.isnan(largest):
+            continue
+        values, weighted = np.empty(BLOCK), np.empty(BLOCK)
+        total = 0.0
+        moment = 0.0
+        for start in range(0, logits.shape[1], BLOCK):
+            block = logits[row, start : start + BLOCK]
+            size = len(block)
+            exp_block(block, largest, 1.0 / temperature, values[:size])
+            for i in range(size):
+                # Masked tokens have e^(-inf) = 0 and no share in the moment.
+                shifted = (block[i] - largest) / temperature
+                weighted[i] = values[i] * shifted if values[i] > 0.0 else 0.0
+            total += block_sum(values[:size])
+            moment += block_sum(weighted[:size])
+        entropy[row] = np.log(total) - moment / total
+    return entropy
