@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mdbound.analysis.unknown_names import refuse_unknown
 from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.store import LogitsCache
 
@@ -65,7 +65,7 @@ class Selection:
             .with_columns(pl.lit(shard.index).alias("shard"))
             for shard in cache.shards
         )
-        self._check_tasks(documents["task"].unique(maintain_order=True).to_list())
+        self.chosen(documents["task"].unique(maintain_order=True).to_list())
         chosen = documents.select("shard", self._wanted().alias("wanted"))
         masks = {
             int(key[0]): rows["wanted"].to_numpy()
@@ -81,11 +81,27 @@ class Selection:
             wanted &= number < self.limit_per_task
         return wanted
 
-    def _check_tasks(self, known: list[str]) -> None:
-        for name in self.tasks:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f" (did you mean {near[0]}?)" if near else ""
-                raise InvalidSettingError(
-                    f"--task {name}: no such task in the capture{hint}; it has {', '.join(known)}"
-                )
+    def chosen(self, known: Sequence[str]) -> tuple[str, ...]:
+        """The tasks selected, in the order of those known.
+
+        Raises:
+            InvalidSettingError: A task is not known; the nearest is suggested.
+
+        Example:
+            >>> Selection(("qa",)).chosen(["chat", "qa"])
+            ('qa',)
+        """
+        refuse_unknown(self.tasks, known, "--task")
+        return tuple(task for task in known if not self.tasks or task in self.tasks)
+
+
+def capture_tasks(cache: LogitsCache) -> tuple[str, ...]:
+    """Tasks of a capture, in their order of appearance.
+
+    Raises:
+        CacheError: A shard is missing or damaged.
+    """
+    tasks = (
+        cache.read_positions(shard)["task"].unique(maintain_order=True) for shard in cache.shards
+    )
+    return tuple(dict.fromkeys(name for names in tasks for name in names))

@@ -12,13 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
 
-import mdbound
-from mdbound.analysis.environment import environment
+from mdbound.analysis.provenance import provenance_of
 from mdbound.analysis.results import Provenance, merge_parts, open_results, replacing
 from mdbound.analysis.selection import Mask, Selection
 from mdbound.analysis.settings import SolveSetting
@@ -114,7 +112,7 @@ def solve_cache(
         )
     selection = selection or Selection()
     masks = selection.masks(cache)
-    provenance = _provenance(cache, settings, selection, command)
+    provenance = provenance_of(cache, settings, selection, command)
     positions = sum(int(mask.sum()) for mask in masks.values())
     counter = _Counter(positions, on_progress)
     parts = _Parts.beside(out)
@@ -269,36 +267,6 @@ def _read_ahead(batches: Iterator[LogitsBatch]) -> Iterator[LogitsBatch]:
         while (batch := ahead.result()) is not None:
             ahead = reader.submit(next, batches, None)
             yield batch
-
-
-def _provenance(
-    cache: LogitsCache, settings: Sequence[SolveSetting], selection: Selection, command: str
-) -> Provenance:
-    return Provenance(
-        version=mdbound.__version__,
-        capture_identity=cache.manifest.identity(),
-        capture=_capture_summary(cache),
-        settings=[setting.as_dict() for setting in settings],
-        command=command,
-        selection=selection.as_dict(),
-        environment=environment(),
-    )
-
-
-def _capture_summary(cache: LogitsCache) -> dict[str, Any]:
-    """What a table says about the capture: enough to recognise it, the identity says the rest."""
-    manifest = cache.manifest
-    sources = {model.name: model.source for model in manifest.models()}
-    return {
-        "target": sources.pop("target"),
-        "drafts": [f"{name} = {source}" for name, source in sources.items()],
-        "text": manifest.text.source,
-        "documents": manifest.text.documents,
-        "limit": manifest.text.limit,
-        "limit_per_task": manifest.text.limit_per_task,
-        "vocabulary": manifest.vocab_size,
-        **asdict(manifest.generation),
-    }
 
 
 def _refuse_another_run(found: Provenance, wanted: Provenance, place: Path) -> None:

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mdbound.cli import main
+from mdbound.logits_cache.array_cache import write_cache
+
+
+def mdbound(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["mdbound", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    target = np.random.default_rng(0).normal(size=(6, 9)).astype(np.float32)
+    write_cache(tmp_path / "c", target, {"small": target[:, ::-1]})
+    path = tmp_path / "law.toml"
+    path.write_text(
+        'capture = "c"\nnum_drafts = [1, 2]\nsampling = "greedy"\nschemes = "greedy"\n'
+        "resamples = 199\ntemperature = [0.5, 1.0]\n"
+    )
+    return path
+
+
+def test_sweep_runs_a_study_and_then_has_nothing_to_do(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mdbound(monkeypatch, "sweep", study) == 0
+    first = capsys.readouterr().out
+    assert "4 settings, 4 solved now, 0 before" in first
+    out = study.parent / "law"
+    for name in ("results.parquet", "means.csv", "acceptance.tex", "gap.md", "study.json"):
+        assert f"wrote {out / name}" in first
+    before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    assert mdbound(monkeypatch, "sweep", study) == 0
+    assert "4 settings, 0 solved now, 4 before" in capsys.readouterr().out
+    assert {file: file.read_bytes() for file in out.rglob("*") if file.is_file()} == before
+
+
+def test_options_beat_the_file(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = study.parent / "elsewhere"
+    options = ("--out", out, "--set", "temperature=0.7", "--set", "limit_per_task=1")
+    assert mdbound(monkeypatch, "sweep", study, *options) == 0
+    printed = capsys.readouterr().out
+    assert "2 settings, 2 solved now" in printed
+    assert "TRUNCATED RUN" in printed
+    assert (out / "means.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "temprature=1"], "did you mean 'temperature'"),
+        (["--set", "temperature=-1"], "--temperature -1.0"),
+        (["--set", "capture=missing"], "missing"),
+        (["--nothing"], "--nothing"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line_and_status_2(
+    study: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    message: str,
+) -> None:
+    assert mdbound(monkeypatch, "sweep", study, *options) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
