@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mdbound.bounds.array_type import holds_tensor
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_laws import draft_law
 from mdbound.bounds.solution import AcceptanceCurve
@@ -41,6 +42,8 @@ def optimal_acceptance(
     Membership acceptance alpha* = 1 + min over H of [p(H) - F(H)], for the law `sampling` of
     the drafts (Hu et al. 2025).
 
+    Torch tensors are solved on their device, see `solve_curve`.
+
     Args:
         target: p, shape (V,) or (B, V).
         draft: q, the same shape; for `"independent"` a sequence of n such arrays.
@@ -48,7 +51,7 @@ def optimal_acceptance(
         sampling: one of `SAMPLING_LAWS`.
 
     Returns:
-        A float for one row, an array of shape (B,) for a batch.
+        A float for one row, an array (or tensor) of shape (B,) for a batch.
 
     Raises:
         InvalidDistributionError: negative, NaN or unnormalised probabilities, shapes that differ.
@@ -88,6 +91,10 @@ def solve_curve(
 ) -> AcceptanceCurve:
     """Acceptance, optimal sets' sizes and masses, and error bounds for every n = 1..max_drafts.
 
+    If target or draft is a torch tensor, so are the arrays of the result, on the same device.
+    With replacement, greedy, and without replacement for max_drafts <= 2 are torch operations
+    there; other laws and larger n go through the CPU kernels, to the host and back.
+
     Args:
         target: p, shape (V,) or (B, V).
         draft: q, the same shape; for `"independent"` a sequence of at least max_drafts arrays.
@@ -104,6 +111,10 @@ def solve_curve(
         >>> curve.subset_size.tolist(), curve.draft_mass.round(3).tolist()
         ([[2, 2]], [[0.8, 0.8]])
     """
+    if holds_tensor(target, draft):
+        from mdbound.bounds import torch_rows
+
+        return torch_rows.solve_curve(target, draft, max_drafts, sampling, strict=strict)
     law = draft_law(sampling)
     rows, drafts = law.check(target, draft, max_drafts)
     return law.curve(rows, drafts, max_drafts, strict)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from mdbound.bounds.array_type import holds_tensor
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -30,6 +31,7 @@ def distribution_from_logits(
 
     Args:
         logits: shape (V,) or (B, V), any float type; `-inf` marks a token that cannot occur.
+            A torch tensor gives a tensor on the same device.
         temperature: at least 0.
         top_k: at least 1, or None; values above V keep everything.
         top_p: in (0, 1], or None.
@@ -49,6 +51,11 @@ def distribution_from_logits(
         >>> distribution_from_logits([3.0, 1.0, 2.0], top_k=2).round(3).tolist()
         [0.731, 0.0, 0.269]
     """
+    if holds_tensor(logits):
+        from mdbound.bounds import torch_rows
+
+        warped = torch_rows.distribution_from_logits(logits, temperature, top_k, top_p)
+        return cast(FloatArray, warped)
     check_warpers(temperature, top_k, top_p)
     array = np.asarray(logits)
     rows = check_logits(np.atleast_2d(array)).astype(np.float64)

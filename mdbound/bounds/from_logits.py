@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mdbound.bounds.array_type import holds_tensor
 from mdbound.bounds.distributions import (
     FloatArray,
     check_logits,
@@ -67,7 +68,8 @@ def solve_curve_from_logits(
     """Acceptance, optimal sets and error bounds for n = 1..max_drafts from raw logits.
 
     Both models are warped alike (temperature, then top-k, then top-p), but for their
-    temperatures.
+    temperatures. Torch tensors are solved on their device, under the laws and n that
+    `solve_curve` names.
 
     Args:
         target_logits: shape (V,) or (B, V).
@@ -92,6 +94,20 @@ def solve_curve_from_logits(
         >>> curve.subset_size.tolist()
         [[1]]
     """
+    if holds_tensor(target_logits, draft_logits):
+        from mdbound.bounds import torch_rows
+
+        return torch_rows.solve_curve_from_logits(
+            target_logits,
+            draft_logits,
+            max_drafts,
+            sampling,
+            temperature=temperature,
+            draft_temperature=draft_temperature,
+            top_k=top_k,
+            top_p=top_p,
+            strict=strict,
+        )
     law = draft_law(sampling)
     target = np.atleast_2d(np.asarray(target_logits))
     several = law.num_distributions is None
