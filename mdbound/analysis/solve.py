@@ -115,17 +115,17 @@ def solve_cache(
     provenance = provenance_of(cache, settings, selection, command)
     positions = sum(int(mask.sum()) for mask in masks.values())
     counter = _Counter(positions, on_progress)
-    parts = _Parts.beside(out)
+    parts = Parts.beside(out)
     if out.exists():
-        _refuse_another_run(open_results(out).provenance, provenance, out)
+        refuse_another_run(open_results(out).provenance, provenance, out)
         parts.remove()
         counter.skip(positions)
-        return _summary(out, positions, resumed=positions)
+        return summarise(out, positions, resumed=positions)
     parts.start_or_resume(provenance)
     resumed = _solve_missing(cache, settings, masks, parts, batch_rows, counter)
     merge_parts([parts.path(shard) for shard in masks], out, provenance)
     parts.remove()
-    return _summary(out, positions, resumed)
+    return summarise(out, positions, resumed)
 
 
 class _Counter:
@@ -151,13 +151,13 @@ class _Counter:
 
 
 @dataclass(frozen=True)
-class _Parts:
+class Parts:
     """The folder of finished parts of one run."""
 
     folder: Path
 
     @classmethod
-    def beside(cls, out: Path) -> _Parts:
+    def beside(cls, out: Path) -> Parts:
         return cls(out.with_name(f"{out.name}.parts"))
 
     def path(self, shard: int) -> Path:
@@ -173,7 +173,7 @@ class _Parts:
                 raise CacheError(
                     f"{run_file} is damaged ({error}); delete {self.folder} and solve again"
                 ) from error
-            _refuse_another_run(found, provenance, self.folder)
+            refuse_another_run(found, provenance, self.folder)
             return
         with replacing(run_file) as temporary:
             temporary.write_text(json.dumps(asdict(provenance), indent=1), encoding="utf-8")
@@ -195,7 +195,7 @@ def _solve_missing(
     cache: LogitsCache,
     settings: Sequence[SolveSetting],
     masks: Mapping[int, Mask],
-    parts: _Parts,
+    parts: Parts,
     batch_rows: int,
     counter: _Counter,
 ) -> int:
@@ -269,16 +269,16 @@ def _read_ahead(batches: Iterator[LogitsBatch]) -> Iterator[LogitsBatch]:
             yield batch
 
 
-def _refuse_another_run(found: Provenance, wanted: Provenance, place: Path) -> None:
+def refuse_another_run(found: Provenance, wanted: Provenance, place: Path) -> None:
     difference = found.first_difference(wanted)
     if difference is not None:
         raise InvalidSettingError(
-            f"{place} belongs to another run: {difference}; give another --out, "
-            "or delete it to solve anew"
+            f"{place} belongs to another run: {difference}; write to another "
+            "file, or delete it to solve anew"
         )
 
 
-def _summary(out: Path, positions: int, resumed: int) -> SolveSummary:
+def summarise(out: Path, positions: int, resumed: int) -> SolveSummary:
     counts = (
         open_results(out)
         .frame.select(pl.len().alias("rows"), pl.col("acceptance").null_count().alias("unsolved"))

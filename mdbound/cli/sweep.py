@@ -36,7 +36,7 @@ def sweep(
     """Run a study: solve a grid of settings, then write results, means and tables.
 
     The file holds options of `mdbound solve` with underscores instead of hyphens, such as
-    temperature = [0.6, 1.0], and any number of [[table]] sections with name, value, across,
+    `temperature = 0.6`, and any number of table sections with name, value, across,
     where, caption and label.
 
     Options beat the file, the file beats the defaults. Only what is missing is solved: run again
