@@ -16,6 +16,7 @@ from mdbound.bounds.acceptance import (
 from mdbound.bounds.canonical import CanonicalDecomposition, canonical_decomposition
 from mdbound.bounds.distributions import MASS_TOLERANCE, distribution_from_logits
 from mdbound.bounds.draft_laws import SAMPLING_LAWS, draft_law
+from mdbound.bounds.entropy import entropy_from_logits
 from mdbound.bounds.from_logits import acceptance_curve_from_logits, solve_curve_from_logits
 from mdbound.bounds.importance_sampling_lp import importance_sampling_lp
 from mdbound.bounds.linear_program import optimal_acceptance_lp, solve_transport
@@ -41,6 +42,7 @@ __all__ = [
     "containment",
     "distribution_from_logits",
     "draft_law",
+    "entropy_from_logits",
     "equals_one_condition",
     "equals_one_margin",
     "importance_sampling_lp",

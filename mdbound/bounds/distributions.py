@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mdbound.bounds.array_type import holds_tensor
+from mdbound.bounds.fused_softmax import softmax_rows
+from mdbound.bounds.nucleus import keep_nucleus
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -58,35 +60,31 @@ def distribution_from_logits(
         return cast(FloatArray, warped)
     check_warpers(temperature, top_k, top_p)
     array = np.asarray(logits)
-    rows = check_logits(np.atleast_2d(array)).astype(np.float64)
+    rows = check_logits(np.atleast_2d(array))
     if temperature == 0.0:
-        probabilities = np.zeros_like(rows)
+        probabilities = np.zeros(rows.shape)
         probabilities[np.arange(len(rows)), rows.argmax(axis=1)] = 1.0
         return probabilities.reshape(array.shape)
-    rows -= rows.max(axis=1, keepdims=True)
-    rows /= temperature
     if top_k is not None and top_k < rows.shape[1]:
         kth_largest = np.partition(rows, -top_k, axis=1)[:, -top_k, None]
-        rows[rows < kth_largest] = -np.inf
-    probabilities = np.exp(rows)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
+        rows = np.where(rows < kth_largest, rows.dtype.type(-np.inf), rows)
+    probabilities = _softmax(rows, temperature)
     if top_p is not None and top_p < 1.0:
-        probabilities = _nucleus(probabilities, top_p)
+        keep_nucleus(probabilities, top_p)
     return probabilities.reshape(array.shape)
 
 
-def _nucleus(probabilities: FloatArray, top_p: float) -> FloatArray:
-    order = np.argsort(-probabilities, axis=1, kind="stable")
-    ranked = np.take_along_axis(probabilities, order, axis=1)
-    mass_before = np.cumsum(ranked, axis=1) - ranked
-    # The first token stays whatever rounding says of the mass before it.
-    removed = mass_before >= top_p
-    removed[:, 0] = False
-    ranked[removed] = 0.0
-    kept = np.zeros_like(probabilities)
-    np.put_along_axis(kept, order, ranked, axis=1)
-    kept /= kept.sum(axis=1, keepdims=True)
-    return kept
+def _softmax(rows: npt.NDArray[Any], temperature: float) -> FloatArray:
+    """Softmax of checked rows; raw float32 rows, what captures hold, go through the kernel."""
+    probabilities = np.empty(rows.shape)
+    if rows.dtype == np.float32:
+        softmax_rows(np.ascontiguousarray(rows), temperature, probabilities)
+        return probabilities
+    np.subtract(rows, rows.max(axis=1, keepdims=True), out=probabilities)
+    probabilities /= temperature
+    np.exp(probabilities, out=probabilities)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def check_warpers(temperature: float, top_k: int | None, top_p: float | None) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
-from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.vector_exp import vector_exp
 
+FloatArray = npt.NDArray[np.float64]
 LogitsRow = npt.NDArray[np.float32]
 
 BLOCK = 512

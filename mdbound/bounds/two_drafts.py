@@ -13,6 +13,7 @@ import numpy.typing as npt
 from mdbound.bounds.distributions import FloatArray, check_num_drafts, check_pair
 from mdbound.bounds.ratio_order import ratio_order, smallest_minimiser
 from mdbound.bounds.summation import prefix_sums
+from mdbound.bounds.with_replacement import with_replacement_curve
 from mdbound.errors import InvalidDistributionError
 
 MARGIN_TOLERANCE = 1e-13
@@ -79,9 +80,8 @@ def equals_one_margin(
     """
     check_num_drafts(num_drafts)
     rows, drafts = check_pair(target, draft)
-    margins = np.array(
-        [_margins(p, q, num_drafts)[1].min() for p, q in zip(rows, drafts, strict=True)]
-    )
+    # The whole vocabulary has margin 0, so the least over non-empty sets is that over all sets.
+    margins = with_replacement_curve(rows, drafts, num_drafts).acceptance[:, -1] - 1.0
     return margins if np.ndim(target) > 1 or np.ndim(draft) > 1 else float(margins[0])
 
 
