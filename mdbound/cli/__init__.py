@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from mdbound.cli import capture, compare, demo, info, report, solve, sweep, verify
+from mdbound.cli import capture, compare, demo, figure, info, report, solve, sweep, verify
 from mdbound.errors import MdboundError
 
 # Newer typer carries its own copy of click, older typer imports it: this is the base either way.
@@ -25,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _module in (capture, info, solve, sweep, verify, compare, report, demo):
+for _module in (capture, info, solve, sweep, verify, compare, report, figure, demo):
     _module.register(app)
 
 
