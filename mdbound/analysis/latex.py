@@ -32,7 +32,7 @@ _PREAMBLE = (
     r"\makeatletter",
     r"\ifdefined\sisetup\else",
     r"  \newcolumntype{S}{}\def\NC@rewrite@S[#1]{\NC@find r}",
-    r"  \newcommand{\sisetup}[1]{}\newcommand{\tablenum}[2][]{#2}",
+    r"  \newcommand{\sisetup}[1]{}\newcommand{\num}[1]{#1}",
     r"\fi",
     r"\makeatother",
 )
@@ -100,7 +100,7 @@ def _table_lines(table: Table) -> list[str]:
         r"\endhead",
         r"\bottomrule",
         r"\endlastfoot",
-        *_row_lines(table, formats),
+        *_row_lines(table),
         r"\end{longtable}",
         *(rf"\noindent {escape_latex(note)}\par" for note in (*reading_notes(table), *table.notes)),
         r"\endgroup",
@@ -148,19 +148,19 @@ def escape_label(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9:.]+", "-", text)
 
 
-def _row_lines(table: Table, formats: Sequence[str]) -> list[str]:
+def _row_lines(table: Table) -> list[str]:
     lines = []
     previous = None
     for labels, cells in table.rows:
         if previous not in (None, labels[0]):
             lines.append(r"\midrule")
         previous = labels[0]
-        numbers = [_number(cell, shape) for cell, shape in zip(cells, formats, strict=True)]
+        numbers = map(_number, cells)
         lines.append(rf"{' & '.join([*map(escape_latex, labels), *numbers])} \\")
     return lines
 
 
-def _number(cell: Interval, shape: str) -> str:
+def _number(cell: Interval) -> str:
     if cell.mean is None:
         return "{--}"
     uncertainty = "" if cell.half_width is None else f"({cell.half_width})"
@@ -168,8 +168,8 @@ def _number(cell: Interval, shape: str) -> str:
     if cell.rank == 1:
         return rf"\bfseries {number}"
     if cell.rank == 2:
-        # A column of numbers cannot underline one by itself.
-        return rf"{{\underline{{\tablenum[table-format={shape}]{{{number}}}}}}}"
+        # A column of numbers cannot underline one by itself: this cell is text around a number.
+        return rf"{{\underline{{\num{{{number}}}}}}}"
     return number
 
 

@@ -145,9 +145,12 @@ class Provenance:
         if self.version != other.version:
             return f"mdbound version was {self.version}, now {other.version}"
         if self.capture_identity != other.capture_identity:
-            return f"capture was {self.capture_identity[:12]}, now {other.capture_identity[:12]}"
+            return self._capture_difference(other)
         if self.selection != other.selection:
             return f"selection was {self.selection or 'all'}, now {other.selection or 'all'}"
+        return self._setting_difference(other)
+
+    def _setting_difference(self, other: Provenance) -> str | None:
         for index, (old, new) in enumerate(zip(self.settings, other.settings, strict=False)):
             for key in {**old, **new}:
                 if old.get(key) != new.get(key):
@@ -155,6 +158,12 @@ class Provenance:
         if len(self.settings) != len(other.settings):
             return f"number of settings was {len(self.settings)}, now {len(other.settings)}"
         return None
+
+    def _capture_difference(self, other: Provenance) -> str:
+        for key, ours in self.capture.items():
+            if ours != other.capture.get(key):
+                return f"{key} of the capture was {ours}, now {other.capture.get(key)}"
+        return f"capture was {self.capture_identity[:12]}, now {other.capture_identity[:12]}"
 
 
 @dataclass(frozen=True)

@@ -164,9 +164,9 @@ def acceptance_table(
     for group in _ordered_groups(means, ["task", *_row_columns(means, across)]):
         row = group.row(0, named=True)
         if row["scheme"] != BOUND or _only_bounds(means):
-            block = tuple(shown(row[name]) for name in varying if name not in _ALTERNATIVES)
+            block = tuple(_label(name, row[name]) for name in varying if name not in _ALTERNATIVES)
             blocks.setdefault(block, []).append(len(rows))
-        labels = tuple(shown(row[name]) for name in varying)
+        labels = tuple(_label(name, row[name]) for name in varying)
         rows.append((labels, _cells(group, columns, measure)))
     return Table(
         caption=_caption(means, varying, measure),
@@ -198,7 +198,12 @@ def _sorted_values(values: pl.Series) -> list[Any]:
 
 def _column_name(across: str, value: object) -> str:
     name = "n" if across == "num_drafts" else LABEL_NAMES[across]
-    return f"{name} = {shown(value)}"
+    return f"{name} = {_label(across, value)}"
+
+
+def _label(name: str, value: object) -> str:
+    """A setting as a table shows it: no restriction of the vocabulary is the full one."""
+    return "full" if name == "vocabulary_size" and value is None else shown(value)
 
 
 def _cells(group: pl.DataFrame, values: Sequence[Any], measure: Measure) -> tuple[Interval, ...]:

@@ -164,7 +164,7 @@ def test_a_table_reads_along_any_setting(study: Study) -> None:
     gap = TableSpec("gap", value="gap", across="temperature")
     run = run_study(replace(study, tables=(spec, gap)))
     table, gaps = run.tables
-    assert table.values == ("vocabulary = 4", "vocabulary = none")
+    assert table.values == ("vocabulary = 4", "vocabulary = full")
     assert table.labels == ("task", "temperature", "scheme")
     assert table.caption.startswith("Acceptance at two drafts (draft small, ")
     for constant in ("vocabulary of target", "draft law with_replacement", "n = 2"):
