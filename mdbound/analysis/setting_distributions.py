@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import entr
 
 from mdbound import bounds
 from mdbound.analysis.settings import SolveSetting
@@ -45,7 +44,10 @@ class TargetRows:
     @cached_property
     def entropy(self) -> Floats:
         """Entropy of the target in nats: (B,)."""
-        return np.asarray(entr(self.distribution).sum(axis=-1))
+        setting = self._setting
+        return bounds.entropy_from_logits(
+            self.logits, setting.temperature, setting.top_k, setting.top_p
+        )
 
     def restricted(self, model: str) -> Logits:
         """Logits of a model on the setting's vocabulary."""
