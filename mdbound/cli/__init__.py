@@ -9,7 +9,18 @@ import sys
 
 import typer
 
-from mdbound.cli import capture, compare, demo, figure, info, report, solve, sweep, verify
+from mdbound.cli import (
+    capture,
+    compare,
+    demo,
+    figure,
+    info,
+    report,
+    solve,
+    sweep,
+    vectors,
+    verify,
+)
 from mdbound.errors import MdboundError
 
 # Newer typer carries its own copy of click, older typer imports it: this is the base either way.
@@ -25,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _module in (capture, info, solve, sweep, verify, compare, report, figure, demo):
+for _module in (capture, info, solve, sweep, verify, compare, report, figure, vectors, demo):
     _module.register(app)
 
 

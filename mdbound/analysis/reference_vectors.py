@@ -1,0 +1,135 @@
+"""Exact reference vectors: small problems with their optima, rates and branch probabilities.
+
+For authors of verification kernels: whatever a kernel does with a drafted tuple, the probability
+that it outputs each drafted token has to be the one listed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import mdbound
+from mdbound import bounds, schemes
+from mdbound.analysis.table_files import write_text
+
+FORMAT_VERSION = 1
+
+#: Drafted tokens per problem.
+NUM_DRAFTS = (1, 2, 3)
+
+#: Name to target and draft, in binary fractions: the numbers in the file are exact.
+PROBLEMS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "two tokens": ((0.25, 0.75), (0.625, 0.375)),
+    "overlapping": ((0.5, 0.3125, 0.1875), (0.1875, 0.5, 0.3125)),
+    "equal": ((0.5, 0.25, 0.25), (0.5, 0.25, 0.25)),
+    "ties in the ratio": ((0.25, 0.25, 0.25, 0.25), (0.375, 0.375, 0.125, 0.125)),
+    "target without a token": ((0.0, 0.625, 0.375), (0.5, 0.25, 0.25)),
+    "draft without a token": ((0.25, 0.25, 0.5), (0.75, 0.25, 0.0)),
+    "disjoint": ((0.0, 0.0, 1.0), (0.5, 0.5, 0.0)),
+    "argmax draft": ((0.5, 0.375, 0.125), (1.0, 0.0, 0.0)),
+    "peaked": ((0.875, 0.0625, 0.03125, 0.03125), (0.03125, 0.0625, 0.03125, 0.875)),
+}
+
+_IDENTICAL_LAWS = ("with_replacement", "without_replacement", "greedy")
+
+
+def write_reference_vectors(path: Path | str) -> Path:
+    """Write `reference_vectors()` as JSON.
+
+    Returns:
+        The file.
+
+    Raises:
+        OutputError: It cannot be written; a file that was there stays.
+    """
+    text = json.dumps(reference_vectors(), indent=1, allow_nan=False)
+    return write_text(Path(path), f"{text}\n")
+
+
+def reference_vectors() -> dict[str, Any]:
+    """Solve every problem of `PROBLEMS` for each draft law, scheme and n.
+
+    Returns:
+        JSON-ready: per problem `bounds` (law, n, acceptance, and a token set that attains it) and
+        `schemes` (name, law, n, accept, membership, and per drafted tuple of positive probability
+        that probability's branches). Rates that could only be estimated are left out.
+
+    Example:
+        >>> vectors = reference_vectors()
+        >>> vectors["problems"][0]["bounds"][0]
+        {'sampling': 'with_replacement', 'num_drafts': 1, 'acceptance': 0.625, 'subset': [0]}
+    """
+    return {
+        "format_version": FORMAT_VERSION,
+        "mdbound_version": mdbound.__version__,
+        "legend": {
+            "target, draft": "probabilities, exact in float64",
+            "acceptance": "largest P(output is a drafted token) over all lossless verifiers",
+            "accept": "P(the scheme's accept step fires)",
+            "membership": "P(output is a drafted token)",
+            "branches": "per drafted tuple, P(output = token | tuple) of its distinct tokens",
+        },
+        "problems": [_problem(name, *pair) for name, pair in PROBLEMS.items()],
+    }
+
+
+def _problem(name: str, target: tuple[float, ...], draft: tuple[float, ...]) -> dict[str, Any]:
+    p, q = np.array(target), np.array(draft)
+    return {
+        "name": name,
+        "target": list(target),
+        "draft": list(draft),
+        "bounds": [_bound(p, q, n, law) for law in _IDENTICAL_LAWS for n in NUM_DRAFTS],
+        "schemes": [
+            rate for name in schemes.names() for n in NUM_DRAFTS for rate in _rates(name, p, q, n)
+        ],
+    }
+
+
+def _bound(p: NDArray[np.float64], q: NDArray[np.float64], n: int, law: str) -> dict[str, Any]:
+    solution = bounds.solve(p, q, n, law)
+    return {
+        "sampling": law,
+        "num_drafts": n,
+        "acceptance": solution.acceptance,
+        "subset": solution.subset.tolist(),
+    }
+
+
+def _rates(
+    name: str, p: NDArray[np.float64], q: NDArray[np.float64], n: int
+) -> Iterator[dict[str, Any]]:
+    scheme = schemes.get(name)
+    if not scheme.supports(n):
+        return
+    rate = scheme.acceptance(p, q, n)
+    if rate.standard_error == 0.0:
+        yield {
+            "scheme": name,
+            "sampling": scheme.sampling,
+            "num_drafts": n,
+            "accept": float(rate.accept),
+            "membership": float(rate.membership),
+            "branches": [
+                {"drafted": list(drafted), "output": _branches(scheme, p, q, drafted)}
+                for drafted in itertools.product(range(len(p)), repeat=n)
+                if scheme.possible([q] * n, drafted)
+            ],
+        }
+
+
+def _branches(
+    scheme: schemes.Scheme,
+    p: NDArray[np.float64],
+    q: NDArray[np.float64],
+    drafted: tuple[int, ...],
+) -> dict[str, float]:
+    found = scheme.branch_probabilities(p, q, drafted)
+    return {str(token): float(value) for token, value in found.items()}
