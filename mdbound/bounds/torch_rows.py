@@ -58,7 +58,8 @@ def solve_curve(
 
     Example:
         >>> p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
-        >>> solve_curve(p, [0.2, 0.5, 0.3], 3, "with_replacement").acceptance.round(decimals=6).tolist()
+        >>> curve = solve_curve(p, [0.2, 0.5, 0.3], 3, "with_replacement")
+        >>> curve.acceptance.round(decimals=6).tolist()
         [[0.7, 0.86, 0.988]]
     """
     device = _common_device(target, draft)
