@@ -152,15 +152,21 @@ class _Counter:
 
 @dataclass(frozen=True)
 class Parts:
-    """The folder of finished parts of one run."""
+    """The folder of finished parts of one run.
+
+    Attributes:
+        folder: Beside the results file; it also says what the run solves.
+    """
 
     folder: Path
 
     @classmethod
     def beside(cls, out: Path) -> Parts:
+        """The parts that are joined into the results file `out`."""
         return cls(out.with_name(f"{out.name}.parts"))
 
     def path(self, shard: int) -> Path:
+        """The part of one shard of the capture."""
         return self.folder / f"part-{shard:05d}.parquet"
 
     def start_or_resume(self, provenance: Provenance) -> None:
@@ -188,6 +194,7 @@ class Parts:
             return False
 
     def remove(self) -> None:
+        """Delete the folder and what is in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -270,15 +277,21 @@ def _read_ahead(batches: Iterator[LogitsBatch]) -> Iterator[LogitsBatch]:
 
 
 def refuse_another_run(found: Provenance, wanted: Provenance, place: Path) -> None:
+    """Refuse to go on with, or to overwrite, what a run with other settings left.
+
+    Raises:
+        InvalidSettingError: Naming the place and the first difference.
+    """
     difference = found.first_difference(wanted)
     if difference is not None:
         raise InvalidSettingError(
-            f"{place} belongs to another run: {difference}; write to another "
-            "file, or delete it to solve anew"
+            f"{place} belongs to another run: {difference}; "
+            "write to another file, or delete it to solve anew"
         )
 
 
 def summarise(out: Path, positions: int, resumed: int) -> SolveSummary:
+    """Count the rows of a finished results file."""
     counts = (
         open_results(out)
         .frame.select(pl.len().alias("rows"), pl.col("acceptance").null_count().alias("unsolved"))

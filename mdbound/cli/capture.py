@@ -20,6 +20,7 @@ _MODELS = "Models"
 _TEXT = "Text"
 _ANSWERS = "Answers (generate mode)"
 _RUNNING = "Running"
+_SOLVING = "Solving (with --solve)"
 
 
 def register(app: typer.Typer) -> None:
@@ -58,6 +59,13 @@ def capture(
     out: Annotated[Path | None, typer.Option(help="Cache folder to write, or to resume.")] = None,
     into: Annotated[
         Path | None, typer.Option(help="Existing cache to add drafts to, instead of --out.")
+    ] = None,
+    solve: Annotated[
+        Path | None,
+        typer.Option(
+            help="Results file (Parquet) to write, instead of --out: positions are solved as they "
+            "are captured, and no logits are kept."
+        ),
     ] = None,
     mode: Annotated[
         str,
@@ -133,17 +141,74 @@ def capture(
             rich_help_panel=_RUNNING,
         ),
     ] = None,
+    num_drafts: Annotated[
+        str | None,
+        typer.Option(
+            help="Drafted tokens n, as in 1-8 or 1,2,4. Default: 1-8.", rich_help_panel=_SOLVING
+        ),
+    ] = None,
+    sampling: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Draft laws, as in `mdbound solve`. Default: with_replacement,"
+            "without_replacement.",
+            rich_help_panel=_SOLVING,
+        ),
+    ] = None,
+    solve_temperature: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Target temperatures of the bounds. Default: 1.", rich_help_panel=_SOLVING
+        ),
+    ] = None,
+    solve_draft_temperature: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Draft temperatures of the bounds; the target's when left out.",
+            rich_help_panel=_SOLVING,
+        ),
+    ] = None,
+    solve_top_k: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Most likely tokens kept of target and draft, or none. Default: none.",
+            rich_help_panel=_SOLVING,
+        ),
+    ] = None,
+    solve_top_p: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Nucleus mass kept of target and draft, or none. Default: none.",
+            rich_help_panel=_SOLVING,
+        ),
+    ] = None,
 ) -> None:
     """Record the raw logits of a target and its drafts on real text, into a cache.
 
     The same command again resumes an interrupted capture. With --into, drafts are added to a
-    finished one, and only models and running options apply.
+    finished one, and only models and running options apply. With --solve, bounds are written
+    and no logits: the file that `mdbound solve` would make of the cache, without the cache.
     """
+    from mdbound.cli.capture_solve import SolveOptions, capture_and_solve
     from mdbound.errors import InvalidSettingError
     from mdbound.logits_cache.add_drafts import add_drafts
     from mdbound.logits_cache.capture import capture as run_capture
     from mdbound.logits_cache.capture_settings import CaptureSettings, parse_layers
 
+    solving = SolveOptions(
+        num_drafts,
+        sampling or (),
+        solve_temperature or (),
+        solve_draft_temperature or (),
+        solve_top_k or (),
+        solve_top_p or (),
+    )
+    if solve is None:
+        solving.refuse()
+    elif out is not None or into is not None:
+        raise InvalidSettingError(
+            f"--solve {solve} writes results and no logits; give it without --out and --into"
+        )
     skip_layers = tuple(parse_layers(layers) for layers in draft_skip_layers or ())
     if into is not None:
         fixed = (target, out, text, field, task, limit, limit_per_task, max_positions)
@@ -166,13 +231,14 @@ def capture(
             )
         )
         return
-    if target is None or out is None:
+    place = out or solve
+    if target is None or place is None:
         missing = "--target" if target is None else "--out"
         raise InvalidSettingError(f"{missing} is missing; give --target, --draft, --text and --out")
     settings = CaptureSettings(
         target=target,
         text=tuple(text or ()),
-        out=out,
+        out=place,
         drafts=tuple(draft or ()),
         skip_layers=skip_layers,
         mode=mode,
@@ -191,6 +257,9 @@ def capture(
         batch_size=batch_size,
         shard_rows=shard_rows,
     )
+    if solve is not None:
+        capture_and_solve(settings, solving, solve)
+        return
     _run(lambda on_progress: run_capture(settings, on_progress))
 
 

@@ -2,21 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
 
 from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache.atomic_files import make_folder, only_writer, remove_leftovers
 from mdbound.logits_cache.capture_settings import CaptureSettings
 from mdbound.logits_cache.generate import Sampling, answer_prompts
 from mdbound.logits_cache.loading import load_drafts, load_target
-from mdbound.logits_cache.manifest import MANIFEST_NAME, Manifest, ShardInfo
+from mdbound.logits_cache.manifest import MANIFEST_NAME, FileRecord, Manifest, ShardInfo
 from mdbound.logits_cache.passages import Passage, batches
 from mdbound.logits_cache.plan import CapturePlan, plan_capture
 from mdbound.logits_cache.progress import CaptureSummary, ProgressCallback, Run
-from mdbound.logits_cache.score import record_logits
+from mdbound.logits_cache.score import LanguageModel, record_logits
 from mdbound.logits_cache.shard_writer import ShardWriter, default_shard_rows
+
+
+class Shard(Protocol):
+    """A shard in the making: takes passages in order, and appears whole or not at all.
+
+    Attributes:
+        rows: positions taken.
+        documents: passages taken.
+    """
+
+    rows: int
+    documents: int
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def record(self, models: Sequence[LanguageModel], passages: Sequence[Passage]) -> None:
+        """Run the models, target first, on the passages, and take what they put out."""
+
+    def finish(self) -> dict[str, FileRecord]:
+        """Publish the shard's files; returns their records, by folder."""
+
+
+OpenShard = Callable[[int], Shard]
+
+
+class LogitsShard(ShardWriter):
+    """A shard of a logits cache: texts, positions, and every model's raw logits."""
+
+    def record(self, models: Sequence[LanguageModel], passages: Sequence[Passage]) -> None:
+        """Write the passages, and the logits of one model after the other.
+
+        Raises:
+            InvalidDistributionError: a row is NaN, infinite or masked throughout.
+            OutputError: the disk refused the data.
+        """
+        _record_texts(self, passages)
+        for model in models:
+            record_logits(self, model, passages)
 
 
 def capture(
@@ -44,13 +91,40 @@ def capture(
     """
     plan = plan_capture(settings)
     _refuse_foreign_folder(settings.out)
+    vocab_size = plan.manifest.vocab_size
+    return run_plan(
+        plan, settings, lambda index: LogitsShard(settings.out, index, vocab_size), on_progress
+    )
+
+
+def run_plan(
+    plan: CapturePlan,
+    settings: CaptureSettings,
+    open_shard: OpenShard,
+    on_progress: ProgressCallback | None = None,
+) -> CaptureSummary:
+    """Run the models over the plan's passages, shard by shard, into whatever the shards make.
+
+    `settings.out` keeps the manifest, and with it how far the run is: run again with the same
+    settings, it goes on after the last finished shard.
+
+    Args:
+        plan: models, passages and manifest.
+        settings: what the plan was made from.
+        open_shard: begins the shard of a number, counted from 0.
+        on_progress: called after each batch.
+
+    Raises:
+        InvalidSettingError: the settings differ from those of the manifest found.
+        MdboundError: as `capture`, and whatever the shards raise.
+    """
     make_folder(settings.out)
     run = Run(settings.out, len(plan.passages), on_progress)
     with only_writer(settings.out):
         manifest = _start_or_resume(plan.manifest, settings.out)
         run.passages = sum(shard.documents for shard in manifest.shards)
         if not manifest.complete:
-            _write_missing_shards(plan, manifest, settings, run)
+            _write_missing_shards(plan, manifest, settings, open_shard, run)
     return run.summary()
 
 
@@ -93,7 +167,11 @@ def _check_same_settings(planned: Manifest, found: Manifest, cache: Path) -> Non
 
 
 def _write_missing_shards(
-    plan: CapturePlan, manifest: Manifest, settings: CaptureSettings, run: Run
+    plan: CapturePlan,
+    manifest: Manifest,
+    settings: CaptureSettings,
+    open_shard: OpenShard,
+    run: Run,
 ) -> None:
     target = load_target(plan.models, manifest.vocab_size)
     drafts = load_drafts(plan.models, manifest.vocab_size, target)
@@ -101,18 +179,17 @@ def _write_missing_shards(
     run.start()
     waiting = batches(plan.passages[run.passages :], settings.batch_size)
     while run.passages < run.total:
-        with ShardWriter(settings.out, len(manifest.shards), manifest.vocab_size) as writer:
-            while run.passages < run.total and writer.rows < shard_rows:
+        with open_shard(len(manifest.shards)) as shard:
+            while run.passages < run.total and shard.rows < shard_rows:
                 batch = next(waiting)
                 if manifest.generation.mode == "generate":
                     batch = answer_prompts(target, batch, _sampling(manifest))
-                _record_texts(writer, batch)
-                for model in (target, *drafts):
-                    record_logits(writer, model, batch)
+                shard.record((target, *drafts), batch)
                 run.advance(len(batch), sum(item.rows for item in batch))
-            shard = ShardInfo(len(manifest.shards), writer.rows, writer.documents, writer.finish())
+            files = shard.finish()
+        info = ShardInfo(len(manifest.shards), shard.rows, shard.documents, files)
         # The last shard completes the cache in the same write that makes it known.
-        manifest = replace(manifest.with_shard(shard), complete=run.passages == run.total)
+        manifest = replace(manifest.with_shard(info), complete=run.passages == run.total)
         manifest.write(settings.out)
 
 

@@ -78,6 +78,20 @@ def score_passages(
                 yield item, logits[row, : item.rows].float().cpu().numpy()
 
 
+def score_together(
+    models: Sequence[LanguageModel], passages: Sequence[Passage]
+) -> Iterator[tuple[Passage, dict[str, npt.NDArray[np.float32]]]]:
+    """Yield each passage with the logits of every model, by the model's name.
+
+    The models take turns, so that each holds one forward pass and not the whole batch.
+    """
+    streams = [score_passages(model, passages) for model in models]
+    for scored in zip(*streams, strict=True):
+        names = [model.record.name for model in models]
+        logits = {name: rows for name, (_, rows) in zip(names, scored, strict=True)}
+        yield scored[0][0], logits
+
+
 def record_logits(writer: ShardWriter, model: LanguageModel, batch: Sequence[Passage]) -> None:
     """Write the model's logits on the passages' recorded rows into the shard.
 

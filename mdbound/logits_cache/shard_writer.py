@@ -73,17 +73,20 @@ class _OpenFile:
     Documents come with a few rows each; a row group per document would bloat the file's footer.
     """
 
-    def __init__(self, path: Path, schema: Any) -> None:  # pyarrow ships no types
+    # pyarrow ships no types, hence the Any
+    def __init__(self, path: Path, schema: Any, row_group_rows: int) -> None:
         self.path = path
+        self._row_group_rows = row_group_rows
         self._writer = _parquet_writer(path, schema)
         self._pending: list[Any] = []
 
     def write(self, table: Any) -> None:
         self._pending.append(table)
-        if sum(part.num_rows for part in self._pending) >= ROW_GROUP_ROWS:
+        size = self._row_group_rows
+        if sum(part.num_rows for part in self._pending) >= size:
             rows = pa.concat_tables(self._pending)
-            whole = rows.num_rows - rows.num_rows % ROW_GROUP_ROWS
-            self._writer.write_table(rows[:whole], row_group_size=ROW_GROUP_ROWS)
+            whole = rows.num_rows - rows.num_rows % size
+            self._writer.write_table(rows[:whole], row_group_size=size)
             self._pending = [rows[whole:]] if whole < rows.num_rows else []
 
     def close(self) -> None:
@@ -128,13 +131,13 @@ class ShardWriter:
     def add_positions(self, rows: Mapping[str, Column]) -> None:
         """Append rows of the `positions` file, given as columns of POSITIONS_SCHEMA."""
         table = pa.table(dict(rows), schema=POSITIONS_SCHEMA)
-        self._write("positions", table)
+        self.write("positions", table)
         self.rows += table.num_rows
 
     def add_documents(self, rows: Mapping[str, Column]) -> None:
         """Append rows of the `documents` file, given as columns of DOCUMENTS_SCHEMA."""
         table = pa.table(dict(rows), schema=DOCUMENTS_SCHEMA)
-        self._write("documents", table)
+        self.write("documents", table)
         self.documents += table.num_rows
 
     def add_logits(
@@ -160,7 +163,22 @@ class ShardWriter:
             },
             schema=self._logits_schema,
         )
-        self._write(model.folder, table)
+        self.write(model.folder, table)
+
+    def write(self, folder: str, table: Any, row_group_rows: int = ROW_GROUP_ROWS) -> None:
+        """Append an Arrow table to the shard's file in `folder`.
+
+        Raises:
+            OutputError: the disk refused the data.
+        """
+        path = shard_path(self._cache, folder, self._index)
+        try:
+            if folder not in self._open:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._open[folder] = _OpenFile(path, table.schema, row_group_rows)
+            self._open[folder].write(table)
+        except OSError as error:
+            raise output_error(path, error) from error
 
     def finish(self) -> dict[str, FileRecord]:
         """Publish all files of the shard.
@@ -186,16 +204,6 @@ class ShardWriter:
                 raise output_error(item.path, error) from error
         self._open.clear()
         return records
-
-    def _write(self, folder: str, table: Any) -> None:
-        path = shard_path(self._cache, folder, self._index)
-        try:
-            if folder not in self._open:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._open[folder] = _OpenFile(path, table.schema)
-            self._open[folder].write(table)
-        except OSError as error:
-            raise output_error(path, error) from error
 
     def _discard(self) -> None:
         for item in self._open.values():

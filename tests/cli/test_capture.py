@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mdbound.analysis.results import open_results
 from mdbound.cli import main
 from mdbound.logits_cache import LogitsCache
 from tests.logits_cache.small_models import make_pair
@@ -95,6 +96,52 @@ def test_bad_input_is_one_line(
     assert error.startswith("mdbound: ")
     assert error.count("\n") == 1
     assert not (tmp_path / "cache").exists()
+
+
+def test_solve_writes_results_and_no_logits(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "r.parquet"
+    arguments = [part for part in options(out) if part != "--out"]
+    arguments.insert(arguments.index(str(out)), "--solve")
+    solving = ["--num-drafts", "1,2", "--sampling", "greedy", "--solve-temperature", "0.5,1"]
+    status, line, _ = run("capture", *arguments, *solving, "--solve-top-k", "9")
+    assert (status, list(tmp_path.iterdir())) == (0, [out])
+    results = open_results(out)
+    positions = results.frame.select("doc_id", "position").unique().collect().height
+    assert line == f"{out}: {4 * positions:,} rows, {positions:,} positions\n"
+    (setting, _) = results.provenance.settings
+    found = [setting[name] for name in ("sampling", "temperature", "top_k", "num_drafts")]
+    assert found == ["greedy", 0.5, 9, [1, 2]]
+    assert results.provenance.command.startswith("mdbound capture --target big")
+    assert "solved before" in run("capture", *arguments, *solving, "--solve-top-k", "9")[1]
+    status, _, error = run("capture", *arguments, *solving)
+    assert (status, "belongs to another run: setting 1: top_k was 9" in error) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"out": "cache"}, "--solve r.parquet writes results and no logits"),
+        ({"into": "cache"}, "give it without --out and --into"),
+        ({"solve-temperature": "-1"}, "--solve-temperature -1.0: out of range"),
+        ({"solve-draft-temperature": "x"}, "--solve-draft-temperature x: not a number"),
+        ({"solve-top-k": "0"}, "--solve-top-k 0: out of range"),
+        ({"sampling": "best"}, "--sampling best: out of range"),
+        ({"sampling": "independent"}, "give several --solve-draft-temperature values"),
+        ({"num-drafts": "0"}, "--num-drafts 0: out of range"),
+    ],
+)
+def test_bad_solving_is_one_line(run: Run, changes: dict[str, str], message: str) -> None:
+    given = {"target": "big", "draft": "small", "text": "prompts.jsonl", "solve": "r.parquet"}
+    arguments = [part for name, value in (given | changes).items() for part in (f"--{name}", value)]
+    status, _, error = run("capture", *arguments)
+    assert (status, error.count("\n")) == (2, 1)
+    assert message in error
+    assert not list(Path().glob("r.parquet*"))
+
+
+def test_solving_options_need_solve(run: Run, tmp_path: Path) -> None:
+    error = run("capture", *options(tmp_path / "cache"), "--solve-top-p", "0.9")[2]
+    assert "--solve-top-p is about solving; add --solve" in error
 
 
 def test_missing_options(run: Run) -> None:

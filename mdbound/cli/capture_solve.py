@@ -1,0 +1,111 @@
+"""The solving options of `mdbound capture --solve`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from mdbound.errors import InvalidSettingError
+
+if TYPE_CHECKING:
+    from mdbound.analysis.settings import SolveGrid
+    from mdbound.logits_cache.capture_settings import CaptureSettings
+
+
+@dataclass(frozen=True)
+class SolveOptions:
+    """The options as typed; None or empty where they were left out.
+
+    What `mdbound solve` calls `--temperature` is `--solve-temperature` here, because
+    `--temperature` is what answers are sampled at; the other sampling parameters go with it.
+    """
+
+    num_drafts: str | None = None
+    sampling: Sequence[str] = field(default=())
+    solve_temperature: Sequence[str] = field(default=())
+    solve_draft_temperature: Sequence[str] = field(default=())
+    solve_top_k: Sequence[str] = field(default=())
+    solve_top_p: Sequence[str] = field(default=())
+
+    def refuse(self) -> None:
+        """Refuse options about solving in a capture that only records logits.
+
+        Raises:
+            InvalidSettingError: Naming the first of them.
+        """
+        for each in fields(self):
+            if getattr(self, each.name):
+                option = each.name.replace("_", "-")
+                raise InvalidSettingError(f"--{option} is about solving; add --solve RESULTS")
+
+    def grid(self, drafts: Sequence[str]) -> SolveGrid:
+        """What to solve for, checked for a capture with the given drafts.
+
+        Raises:
+            InvalidSettingError: An option is out of range, or does not fit the drafts.
+        """
+        from mdbound.analysis import settings
+        from mdbound.analysis.settings import SolveGrid
+
+        plain = SolveGrid()
+        heats = settings.parse_floats(self.solve_temperature, "--solve-temperature")
+        drafts_heats = settings.parse_floats(
+            self.solve_draft_temperature, "--solve-draft-temperature"
+        )
+        grid = SolveGrid(
+            sampling=settings.parse_names(self.sampling) or plain.sampling,
+            temperatures=heats or plain.temperatures,
+            draft_temperatures=drafts_heats,
+            top_k=settings.parse_optional(self.solve_top_k, "--solve-top-k", int) or plain.top_k,
+            top_p=settings.parse_optional(self.solve_top_p, "--solve-top-p", float) or plain.top_p,
+            num_drafts=(
+                settings.parse_num_drafts(self.num_drafts) if self.num_drafts else plain.num_drafts
+            ),
+        )
+        if drafts:
+            _check(grid, drafts)
+        return grid
+
+
+def capture_and_solve(settings: CaptureSettings, options: SolveOptions, out: Path) -> None:
+    """Capture and solve into the results file `out`, with a bar, and a line when it is done."""
+    from mdbound.analysis.solve_capture import solve_during_capture
+    from mdbound.cli.progress_bar import progress_bar
+    from mdbound.cli.solve import command_line
+
+    skipping = ["-".join(map(str, layers)) for layers in settings.skip_layers]
+    grid = options.grid([*settings.drafts, *skipping])
+    try:
+        with progress_bar("capture and solve", "positions") as bar:
+            summary = solve_during_capture(
+                settings,
+                grid,
+                out,
+                command=command_line(),
+                on_progress=lambda step: bar.update(
+                    step.passages, step.total_passages, step.new_positions
+                ),
+            )
+    except KeyboardInterrupt as error:
+        # Typer would turn it into a bare exit status, without a word about resuming.
+        raise typer.Abort from error
+    typer.echo(f"{summary.path}: {summary.rows:,} rows, {summary.positions:,} positions")
+    if summary.resumed:
+        typer.echo(f"{summary.resumed:,} positions had been solved before")
+    if summary.unsolved:
+        typer.echo(f"{summary.unsolved:,} rows met no error bound; their acceptance is null")
+
+
+def _check(grid: SolveGrid, drafts: Sequence[str]) -> None:
+    """Refuse a grid before models and text are looked at, by the names that options have here."""
+    try:
+        grid.settings(drafts)
+    except InvalidSettingError as error:
+        message = str(error)
+        for name in ("temperature", "draft-temperature", "top-k", "top-p"):
+            message = message.replace(f"--{name} ", f"--solve-{name} ")
+        raise InvalidSettingError(message) from error
