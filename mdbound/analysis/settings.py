@@ -85,7 +85,7 @@ class SolveGrid:
     Attributes:
         sampling: Draft laws.
         temperatures: Target temperatures.
-        draft_temperatures: Draft temperatures; empty means the same as the target's.
+        draft_temperatures: Draft temperatures; None is the target's, and so is an empty tuple.
         draft_temperature_sets: For the `"independent"` law, one setting for each of these sets of
             temperatures; empty makes one set of `draft_temperatures`.
         top_k: Values of top-k, None for no cut.
@@ -103,7 +103,7 @@ class SolveGrid:
 
     sampling: tuple[str, ...] = ("with_replacement", "without_replacement")
     temperatures: tuple[float, ...] = (1.0,)
-    draft_temperatures: tuple[float, ...] = ()
+    draft_temperatures: tuple[float | None, ...] = ()
     top_k: tuple[int | None, ...] = (None,)
     top_p: tuple[float | None, ...] = (None,)
     num_drafts: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
@@ -167,7 +167,10 @@ class SolveGrid:
         """Models and temperatures of each setting's drafts."""
         if law == "independent" and self.draft_temperature_sets:
             return [_draft_set(drafts, values) for values in self.draft_temperature_sets]
-        return _draft_groups(law, drafts, self.draft_temperatures or (temperature,))
+        temperatures = (
+            temperature if each is None else each for each in self.draft_temperatures or (None,)
+        )
+        return _draft_groups(law, drafts, tuple(temperatures))
 
     def _num_drafts_for(self, law: str, distributions: int) -> tuple[int, ...]:
         limit = distributions if law == "independent" else MAX_DRAFTS
@@ -185,11 +188,8 @@ class SolveGrid:
 
         _require(self.sampling, "--sampling", SAMPLING_LAWS.__contains__, _one_of(SAMPLING_LAWS))
         _require(self.temperatures, "--temperature", _is_temperature, _TEMPERATURE_REMEDY)
-        if self.draft_temperatures:
-            _require(
-                self.draft_temperatures, "--draft-temperature", _is_temperature, _TEMPERATURE_REMEDY
-            )
-        for values in self.draft_temperature_sets:
+        of_drafts = tuple(each for each in self.draft_temperatures if each is not None)
+        for values in (of_drafts or (0.0,), *self.draft_temperature_sets):
             _require(values, "--draft-temperature", _is_temperature, _TEMPERATURE_REMEDY)
         _require(
             self.top_k, "--top-k", lambda k: k is None or k >= 1, "give integers >= 1, or 'none'"
@@ -282,27 +282,28 @@ def parse_floats(texts: Iterable[str], option: str) -> tuple[float, ...]:
 
 
 def parse_optional(
-    texts: Iterable[str], option: str, kind: Callable[[str], Item]
+    texts: Iterable[str], option: str, kind: Callable[[str], Item], word: str = "none"
 ) -> tuple[Item | None, ...]:
-    """Read a repeatable option of comma-separated numbers, where `none` stands for no cut.
+    """Read a repeatable option of comma-separated numbers, where a word stands for None.
 
     Args:
         texts: The values as typed, each possibly a comma-separated list.
         option: The option's name, for the error message.
         kind: `int` or `float`.
+        word: The word, such as `none` for no cut.
 
     Returns:
         The values in the order given.
 
     Raises:
-        InvalidSettingError: A piece is neither a number nor `none`.
+        InvalidSettingError: A piece is neither a number nor the word.
 
     Example:
         >>> parse_optional(["10,none", "50"], "--top-k", int)
         (10, None, 50)
     """
     return tuple(
-        None if piece.lower() == "none" else _number(piece, option, kind, ", or 'none'")
+        None if piece.lower() == word else _number(piece, option, kind, f", or {word!r}")
         for piece in _pieces(texts)
     )
 

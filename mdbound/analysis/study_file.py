@@ -18,6 +18,9 @@ from mdbound.errors import InvalidSettingError
 #: Words that stand for "no cut" in lists of top-k, top-p and vocabulary sizes.
 _NO_CUT = ("none", "full")
 
+#: Word that stands for the target's own in a list of draft temperatures.
+_TARGET = ("target",)
+
 
 @dataclass(frozen=True)
 class _Key:
@@ -55,11 +58,15 @@ def _list_of(read: Callable[[str, Any], Any]) -> Callable[[str, Any], tuple[Any,
     return read_list
 
 
-def _or_no_cut(read: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    def read_cut(key: str, value: Any) -> Any:
-        return None if isinstance(value, str) and value.lower() in _NO_CUT else read(key, value)
+def _or_word(
+    read: Callable[[str, Any], Any], words: tuple[str, ...] = _NO_CUT
+) -> Callable[[str, Any], Any]:
+    """A value, or one of the words for None."""
 
-    return read_cut
+    def read_either(key: str, value: Any) -> Any:
+        return None if isinstance(value, str) and value.lower() in words else read(key, value)
+
+    return read_either
 
 
 def _num_drafts(key: str, value: Any) -> tuple[int, ...]:
@@ -78,11 +85,11 @@ KEYS: Mapping[str, _Key] = {
     "num_drafts": _Key("grid", "num_drafts", _num_drafts),
     "sampling": _Key("grid", "sampling", _list_of(_text)),
     "temperature": _Key("grid", "temperatures", _list_of(_number)),
-    "draft_temperature": _Key("grid", "draft_temperatures", _list_of(_number)),
+    "draft_temperature": _Key("grid", "draft_temperatures", _list_of(_or_word(_number, _TARGET))),
     "draft_temperature_sets": _Key("grid", "draft_temperature_sets", _list_of(_list_of(_number))),
-    "top_k": _Key("grid", "top_k", _list_of(_or_no_cut(_integer))),
-    "top_p": _Key("grid", "top_p", _list_of(_or_no_cut(_number))),
-    "vocabulary_size": _Key("grid", "vocabulary_sizes", _list_of(_or_no_cut(_integer))),
+    "top_k": _Key("grid", "top_k", _list_of(_or_word(_integer))),
+    "top_p": _Key("grid", "top_p", _list_of(_or_word(_number))),
+    "vocabulary_size": _Key("grid", "vocabulary_sizes", _list_of(_or_word(_integer))),
     "vocabulary_of": _Key("grid", "vocabulary_of", _text),
     "draft": _Key("grid", "drafts", _list_of(_text)),
     "schemes": _Key("grid", "schemes", _list_of(_text)),

@@ -33,7 +33,8 @@ def solve(
         list[str], typer.Option(help="Target temperatures; 0 is the argmax. Comma list or repeat.")
     ] = ["1.0"],  # noqa: B006  (typer copies it)
     draft_temperature: Annotated[
-        list[str], typer.Option(help="Draft temperatures; the target's when left out.")
+        list[str],
+        typer.Option(help="Draft temperatures, or target for its own; 0 drafts the argmax."),
     ] = [],  # noqa: B006
     top_k: Annotated[
         list[str], typer.Option(help="Most likely tokens kept, or none. Target and draft.")
@@ -99,7 +100,9 @@ def solve(
     grid = settings.SolveGrid(
         sampling=settings.parse_names(sampling),
         temperatures=settings.parse_floats(temperature, "--temperature"),
-        draft_temperatures=settings.parse_floats(draft_temperature, "--draft-temperature"),
+        draft_temperatures=settings.parse_optional(
+            draft_temperature, "--draft-temperature", float, "target"
+        ),
         top_k=settings.parse_optional(top_k, "--top-k", int),
         top_p=settings.parse_optional(top_p, "--top-p", float),
         num_drafts=settings.parse_num_drafts(num_drafts),

@@ -59,6 +59,21 @@ def test_draft_temperature_is_the_targets_when_left_out() -> None:
     }
 
 
+def test_draft_temperatures_can_mix_the_targets_own_with_numbers() -> None:
+    grid = SolveGrid(temperatures=(0.7, 1.0), draft_temperatures=(0.0, None))
+    found = {(each.temperature, each.draft_temperatures) for each in grid.settings(["small"])}
+    assert found == {(0.7, (0.0,)), (0.7, (0.7,)), (1.0, (0.0,)), (1.0, (1.0,))}
+    assert parse_optional(["0,target"], "--draft-temperature", float, "target") == (0.0, None)
+
+
+def test_sets_of_temperatures_need_one_draft_or_as_many() -> None:
+    sets = {"sampling": ("independent",), "draft_temperature_sets": ((1.2, 1.0, 2.0),)}
+    (one,) = SolveGrid(**sets, drafts=("small",)).settings(DRAFTS)
+    assert (one.drafts, one.draft_temperatures) == (("small",) * 3, (1.2, 1.0, 2.0))
+    with pytest.raises(InvalidSettingError, match="one temperature per draft, or name one draft"):
+        SolveGrid(**sets).settings(DRAFTS)
+
+
 def test_independent_drafts_are_models_or_temperatures_of_one_model() -> None:
     models = SolveGrid(sampling=("independent",), drafts=("smaller", "small")).settings(DRAFTS)
     assert [each.drafts for each in models] == [("smaller", "small")]

@@ -16,7 +16,7 @@ batch_rows = 8
 num_drafts = "1-3,8"
 sampling = ["greedy", "independent"]
 temperature = [0.7, 1]
-draft_temperature = 1.2
+draft_temperature = [1.2, "target"]
 draft_temperature_sets = [[1.2, 1.0], [1.2, 2.0]]
 top_k = [10, "none"]
 top_p = ["full", 0.9]
@@ -54,7 +54,7 @@ def test_every_key_reaches_its_place(tmp_path: Path) -> None:
     grid = study.grid
     assert grid.num_drafts == (1, 2, 3, 8)
     assert grid.sampling == ("greedy", "independent")
-    assert (grid.temperatures, grid.draft_temperatures) == ((0.7, 1.0), (1.2,))
+    assert (grid.temperatures, grid.draft_temperatures) == ((0.7, 1.0), (1.2, None))
     assert grid.draft_temperature_sets == ((1.2, 1.0), (1.2, 2.0))
     assert (grid.top_k, grid.top_p) == ((10, None), (None, 0.9))
     assert (grid.vocabulary_sizes, grid.vocabulary_of) == ((10, 1000, None), "draft")
