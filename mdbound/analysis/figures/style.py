@@ -1,0 +1,210 @@
+"""How figures look: size, fonts, and the colours, dashes and markers of laws and schemes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from mdbound.analysis.results import BOUND
+from mdbound.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    # matplotlib is an optional extra, so that types cannot be relied on.
+    Axes: TypeAlias = Any
+    Figure: TypeAlias = Any
+
+#: Width of one column of a two-column paper, in inches.
+COLUMN_WIDTH = 3.3
+
+#: Text and axes. The HTML page swaps this very colour for the reader's own.
+INK = "#1a1a1a"
+
+#: Colour-blind safe colours of Okabe and Ito (2008), but for black (that is `INK`) and yellow
+#: (too pale on white).
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7"),
+    *("#e69f00", "#56b4e9"),
+)
+GREY = "#808080"
+
+#: Opacity of the band around a line.
+BAND_OPACITY = 0.18
+
+#: Map from low to high that reads the same in grey and to the colour-blind.
+COLOUR_MAP = "cividis"
+
+_LAW_COLOURS = {
+    "with_replacement": BLUE,
+    "without_replacement": VERMILLION,
+    "greedy": GREEN,
+    "independent": PURPLE,
+}
+
+# Short, so that two columns of a legend fit one column of a paper.
+_LAW_LABELS = {
+    "with_replacement": "with repl.",
+    "without_replacement": "without repl.",
+    "independent": "indep.",
+}
+
+_SCHEME_LABELS = {
+    "k_seq": "K-SEQ",
+    "rrs_with_replacement": "RRS with repl.",
+    "rrs_without_replacement": "RRS without repl.",
+    "spechub": "SpecHub",
+    "importance_sampling": "imp. sampling",
+    "gumbel_list": "Gumbel list",
+}
+
+_COLOURS = (ORANGE, SKY, GREEN, VERMILLION, BLUE, PURPLE, GREY)
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_DASHES = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+
+# Its keys are literals to newer matplotlib's types, and untyped in older ones.
+_SETTINGS: Any = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so that bytes are the same everywhere
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "legend.columnspacing": 1.2,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.grid": True,
+    "grid.linewidth": 0.4,
+    "grid.alpha": 0.35,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.2,
+    "axes.axisbelow": True,
+    **dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK
+    ),
+    "figure.dpi": 100,
+    "savefig.dpi": 300,
+    "pdf.fonttype": 42,  # TrueType: some journals refuse Type 3
+    "svg.hashsalt": "mdbound",  # ids of clip paths, else different in every run
+    "text.usetex": False,
+}
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """Colour, dashes, marker and width of a line.
+
+    Attributes:
+        colour: Of line and band.
+        dashes: As matplotlib's `linestyle`.
+        marker: As matplotlib's, or empty for none.
+        width: In points.
+        hollow: Whether markers are rings.
+    """
+
+    colour: str
+    dashes: Any = "-"
+    marker: str = ""
+    width: float = 1.2
+    hollow: bool = False
+
+
+def law_style(law: str) -> LineStyle:
+    """Style of the bound of a draft law, where several laws share axes.
+
+    Example:
+        >>> law_style("greedy").dashes
+        '-'
+    """
+    return LineStyle(_LAW_COLOURS.get(law, INK), width=1.6)
+
+
+def scheme_style(scheme: str) -> LineStyle:
+    """Style of a scheme, the same in every figure; the bound is a plain dark line.
+
+    Example:
+        >>> scheme_style("bound").marker, scheme_style("k_seq") == scheme_style("naive")
+        ('', False)
+    """
+    if scheme == BOUND:
+        return LineStyle(INK, width=1.6)
+    from mdbound import schemes
+
+    at = schemes.names().index(scheme) if scheme in schemes.names() else len(schemes.names())
+    # When colours come round again, markers have moved on by one.
+    marker = (at + at // len(_COLOURS)) % len(_MARKERS)
+    return LineStyle(_COLOURS[at % len(_COLOURS)], _DASHES[at % len(_DASHES)], _MARKERS[marker])
+
+
+def law_label(law: str) -> str:
+    """A draft law as legends call it.
+
+    Example:
+        >>> law_label("with_replacement")
+        'with repl.'
+    """
+    return _LAW_LABELS.get(law, law.replace("_", " "))
+
+
+def scheme_label(scheme: str) -> str:
+    """A scheme as legends call it.
+
+    Example:
+        >>> scheme_label("k_seq"), scheme_label("single_draft")
+        ('K-SEQ', 'single draft')
+    """
+    return _SCHEME_LABELS.get(scheme, scheme.replace("_", " "))
+
+
+@contextmanager
+def figure_settings() -> Iterator[None]:
+    """Apply the settings of this module, whatever the user's own; drawing and saving need it.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise MissingDependencyError(
+            "figures need matplotlib; install it with `pip install 'mdbound[plots]'`"
+        ) from error
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        yield
+
+
+def new_figure(rows: int = 1, height: float = 2.3, *, share_x: bool = False) -> tuple[Any, Any]:
+    """Make a figure one column wide with a stack of axes, which leaves room for what surrounds it.
+
+    Args:
+        rows: Number of axes.
+        height: Of the whole figure, in inches.
+        share_x: Whether the axes have the same horizontal range.
+
+    Returns:
+        The figure, and its axes as a list.
+    """
+    from matplotlib.figure import Figure as NewFigure
+
+    figure = NewFigure(figsize=(COLUMN_WIDTH, height), layout="constrained")
+    axes = figure.subplots(rows, 1, sharex=share_x, squeeze=False)[:, 0]
+    return figure, list(axes)
+
+
+def legend_below(figure: Figure, axes: list[Axes], columns: int = 2) -> None:
+    """Put one legend for all axes under the figure, where it covers no data."""
+    handles: dict[str, Any] = {}
+    for each in axes:
+        for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)
