@@ -67,14 +67,20 @@ def rounded(frame: pl.DataFrame) -> pl.DataFrame:
     error bounds are smaller than what 12 decimals can show.
 
     Example:
-        >>> rounded(pl.DataFrame({"mean": [0.1 + 0.2], "largest_error": [2.5e-16]})).row(0)
-        (0.3, 2.5e-16)
+        >>> rounded(pl.DataFrame({"mean": [-1e-16], "largest_error": [2.5e-16]})).row(0)
+        (0.0, 2.5e-16)
     """
-    largest = cs.starts_with("largest_") & cs.float()
-    # Adding 0.0 turns -0.0 into 0.0.
+    floats = frame.select(cs.float()).columns
+    largest = [name for name in floats if name.startswith("largest_")]
     return frame.with_columns(
-        (cs.float() - cs.starts_with("largest_")).round(12) + 0.0, largest.round_sig_figs(12)
+        *(_without_minus_zero(name) for name in floats if name not in largest),
+        pl.col(largest).round_sig_figs(12),
     )
+
+
+def _without_minus_zero(name: str) -> pl.Expr:
+    value = pl.col(name).round(12)
+    return pl.when(value == 0.0).then(0.0).otherwise(value).alias(name)
 
 
 def _keep_if_same(path: Path, temporary: Path) -> None:
