@@ -150,7 +150,8 @@ def check_distribution(probabilities: npt.ArrayLike, name: str) -> FloatArray:
         >>> check_distribution([0.25, 0.75], "target").shape
         (1, 2)
     """
-    rows = np.ascontiguousarray(np.atleast_2d(np.asarray(probabilities, dtype=np.float64)))
+    # Writeable, because compiled code takes read-only arrays for another type.
+    rows = np.require(np.atleast_2d(np.asarray(probabilities)), np.float64, ["C", "W"])
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise InvalidDistributionError(
             f"{name} has shape {rows.shape}: give (V,) or (B, V) with at least one token"
@@ -194,10 +195,17 @@ def check_pair(target: npt.ArrayLike, draft: npt.ArrayLike) -> tuple[FloatArray,
             "give the same vocabulary and the same number of rows"
         )
     batch = max(len(p), len(q))
-    return (
-        np.ascontiguousarray(np.broadcast_to(p, (batch, p.shape[1]))),
-        np.ascontiguousarray(np.broadcast_to(q, (batch, q.shape[1]))),
-    )
+    return repeat_rows(p, batch), repeat_rows(q, batch)
+
+
+def repeat_rows(rows: FloatArray, batch: int) -> FloatArray:
+    """One row as often as a batch has rows, anything else as it is.
+
+    Example:
+        >>> repeat_rows(np.ones((1, 2)), 3).shape
+        (3, 2)
+    """
+    return rows if len(rows) == batch else np.repeat(rows, batch, axis=0)
 
 
 def check_num_drafts(num_drafts: int, name: str = "num_drafts") -> int:

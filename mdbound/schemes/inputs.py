@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.distributions import FloatArray, check_num_drafts, check_pair
+from mdbound.bounds.distributions import FloatArray, check_num_drafts, check_pair, repeat_rows
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
 
 if TYPE_CHECKING:
@@ -73,9 +73,8 @@ def _check_one_per_draft(
             f"the drafts have {', '.join(str(len(q)) for _, q in pairs)} rows: "
             "give the same number of rows for each draft"
         )
-    shape = (batch, pairs[0][0].shape[1])
-    p = np.ascontiguousarray(np.broadcast_to(pairs[0][0], shape))
-    rows = [np.ascontiguousarray(np.broadcast_to(q, shape)) for _, q in pairs]
+    p = repeat_rows(pairs[0][0], batch)
+    rows = [repeat_rows(q, batch) for _, q in pairs]
     if all(np.array_equal(q, rows[0]) for q in rows[1:]):
         return Problem(p, rows[:1], count, identical=True, single=single)
     if scheme.identical_only:

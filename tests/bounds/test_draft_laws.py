@@ -122,3 +122,19 @@ def test_single_draft_is_the_overlap_for_every_law():
             draft = [q] if sampling == "independent" else q
             found = bounds.optimal_acceptance(p, draft, 1, sampling)
             assert found == pytest.approx(overlap, abs=1e-14)
+
+
+@pytest.mark.parametrize("sampling", [*CONTAINED, "independent"])
+def test_read_only_arrays_and_single_rows_against_a_batch(sampling):
+    pairs = list(adversarial_pairs(6, seed=9, max_vocab=5))
+    target = pad([p for p, _ in pairs], 5)
+    q = pad([pairs[0][1]], 5)[0]
+    expected = [
+        bounds.acceptance_curve(p, [q] * 3 if sampling == "independent" else q, 3, sampling)
+        for p in target
+    ]
+    target.setflags(write=False)
+    q.setflags(write=False)
+    draft = [q] * 3 if sampling == "independent" else q
+    found = bounds.acceptance_curve(target, draft, 3, sampling)
+    np.testing.assert_allclose(found, expected, atol=1e-15)
