@@ -179,7 +179,9 @@ def test_trapezoid_error_is_below_its_bound(n: int) -> None:
                 assert error <= fine * (trapezoid_bound(step, n) + 1e-13)
 
 
-def integral(inside: np.ndarray, outside: float, n: int, step: float, offset: float = 0.0) -> float:
+def integral(
+    inside: npt.NDArray[np.float64], outside: float, n: int, step: float, offset: float = 0.0
+) -> float:
     t = np.exp(step * (np.arange(math.floor(-40.0 / step), math.ceil(12.0 / step)) + offset))
     law = np.zeros((n, len(t)))
     law[0] = 1.0
