@@ -14,6 +14,7 @@ from mdbound.bounds.acceptance import (
     solve_curve,
 )
 from mdbound.bounds.canonical import CanonicalDecomposition, canonical_decomposition
+from mdbound.bounds.certificate import Certificate, CheckedInterval, make_certificate
 from mdbound.bounds.distributions import MASS_TOLERANCE, distribution_from_logits
 from mdbound.bounds.draft_laws import SAMPLING_LAWS, draft_law
 from mdbound.bounds.entropy import entropy_from_logits
@@ -34,6 +35,8 @@ __all__ = [
     "SAMPLING_LAWS",
     "AcceptanceCurve",
     "CanonicalDecomposition",
+    "Certificate",
+    "CheckedInterval",
     "EqualsOneCondition",
     "Solution",
     "acceptance_curve",
@@ -46,6 +49,7 @@ __all__ = [
     "equals_one_condition",
     "equals_one_margin",
     "importance_sampling_lp",
+    "make_certificate",
     "optimal_acceptance",
     "optimal_acceptance_lp",
     "solve",

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mdbound.bounds.array_type import holds_tensor
+from mdbound.bounds.certificate import Certificate, make_certificate
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_laws import draft_law
 from mdbound.bounds.solution import AcceptanceCurve
@@ -25,6 +26,8 @@ class Solution:
         target_mass: p(H*).
         containment: F(H*).
         error_bound: absolute error of `acceptance`.
+        certificate: H* in compact form; its `check(target, draft)` proves the value in exact or
+            enclosed arithmetic, without the solver.
     """
 
     acceptance: float
@@ -32,6 +35,7 @@ class Solution:
     target_mass: float
     containment: float
     error_bound: float
+    certificate: Certificate
 
 
 def optimal_acceptance(
@@ -139,6 +143,9 @@ def solve(
         >>> solution = solve([0.5, 0.3, 0.2], [0.2, 0.5, 0.3], 2)
         >>> solution.subset.tolist(), round(solution.containment, 12)
         ([1, 2], 0.64)
+        >>> proven = solution.certificate.check([0.5, 0.3, 0.2], [0.2, 0.5, 0.3])
+        >>> proven.error_of(solution.acceptance) <= solution.error_bound
+        True
     """
     law = draft_law(sampling)
     rows, drafts = law.check(target, draft, num_drafts)
@@ -155,6 +162,7 @@ def solve(
         target_mass=float(curve.target_mass[0, -1]),
         containment=float(curve.containment[0, -1]),
         error_bound=float(curve.error_bound[0, -1]),
+        certificate=make_certificate(rows[0], single, num_drafts, sampling, mask),
     )
 
 
