@@ -1,7 +1,7 @@
 """Time of each scheme's exact rate, as a ratio to a fused float64 softmax of the two rows.
 
-    python benchmarks/schemes.py                    a table
-    python benchmarks/schemes.py --json FILE        the same with versions and processor
+    python -m benchmarks.schemes                    a table
+    python -m benchmarks.schemes --json FILE        the same with versions and processor
 
 Everything runs in one process on one thread; compilation is kept apart by a first call. A time is
 the fastest of several repeats, interleaved with the softmax so that both see the same machine. The
@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,49 +20,20 @@ import numba
 import numpy as np
 from numba import njit
 
-import mdbound
+from benchmarks.side_by_side import SIZES, environment, fastest
 from mdbound import bounds, schemes
+from mdbound.bounds.fused_softmax import softmax_into
 
-SIZES = (32_000, 49_152, 151_936)
 COUNTS = (1, 2, 3, 4, 8)
 SHAPES = {"flat": 1.5, "peaked": 6.0}
 """Standard deviation of the synthetic target logits."""
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+@njit(cache=True, nogil=True)
 def fused_softmax(target: Any, draft: Any, p: Any, q: Any) -> None:
-    """Softmax of two rows, each in a pass for the maximum, one for exp and sum, one to scale."""
-    for logits, out in ((target, p), (draft, q)):
-        top = logits.max()
-        total = 0.0
-        for i in range(len(logits)):
-            out[i] = np.exp(logits[i] - top)
-            total += out[i]
-        scale = 1.0 / total
-        for i in range(len(logits)):
-            out[i] *= scale
-
-
-def numpy_softmax(target: Any, draft: Any, p: Any, q: Any) -> None:
-    """The same with numpy's vectorised exp: the faster of the two is the baseline."""
-    for logits, out in ((target, p), (draft, q)):
-        np.subtract(logits, logits.max(), out=out)
-        np.exp(out, out=out)
-        np.multiply(out, 1.0 / out.sum(), out=out)
-
-
-def fastest(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Seconds of the fastest of `repeats` interleaved runs, after one run to compile."""
-    best = {}
-    for name, call in calls.items():
-        call()
-        best[name] = float("inf")
-    for _ in range(repeats):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            best[name] = min(best[name], time.perf_counter() - start)
-    return best
+    """Softmax of two float32 rows by the package's own kernel, with its vectorised exp."""
+    softmax_into(target, 1.0, p)
+    softmax_into(draft, 1.0, q)
 
 
 def logits_pair(vocab_size: int, spread: float) -> tuple[Any, Any]:
@@ -79,12 +47,9 @@ def measure(vocab_size: int, shape: str, repeats: int) -> list[dict[str, Any]]:
     """One entry per scheme and number of drafts."""
     target, draft = logits_pair(vocab_size, SHAPES[shape])
     p, q = bounds.distribution_from_logits(target), bounds.distribution_from_logits(draft)
+    rows = target.astype(np.float32), draft.astype(np.float32)
     out = (np.empty_like(target), np.empty_like(draft))
-    baselines: dict[str, Callable[[], object]] = {
-        "numba": lambda: fused_softmax(target, draft, *out),
-        "numpy": lambda: numpy_softmax(target, draft, *out),
-    }
-    softmax = min(fastest(baselines, 5 * repeats).values())
+    softmax = fastest({"": lambda: fused_softmax(*rows, *out)}, 5 * repeats)[""]
     entries = []
     for name in schemes.names():
         scheme = schemes.get(name)
@@ -127,25 +92,6 @@ def print_table(entries: list[dict[str, Any]]) -> None:
     print("\n* estimated (conditional Monte Carlo with a standard error); all others are exact")
 
 
-def environment() -> dict[str, str]:
-    """Versions and processor, for the JSON file."""
-    processor = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                processor = line.split(":", 1)[1].strip()
-                break
-    return {
-        "mdbound": mdbound.__version__,
-        "python": sys.version.split()[0],
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-        "processor": processor,
-        "threads": "1",
-    }
-
-
 def main() -> None:
     """Parse the command line, measure, print and optionally write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
@@ -162,7 +108,7 @@ def main() -> None:
     ]
     print_table(entries)
     if arguments.json:
-        report = {"environment": environment(), "entries": entries}
+        report = {"environment": environment() | {"threads": "1"}, "entries": entries}
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
 
 

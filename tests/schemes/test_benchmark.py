@@ -9,13 +9,15 @@ from pathlib import Path
 
 from mdbound import schemes
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "schemes.py"
+ROOT = Path(__file__).parents[2]
 
 
 def test_benchmark_writes_ratios_with_versions(tmp_path: Path) -> None:
     report = tmp_path / "schemes.json"
-    command = [sys.executable, SCRIPT, "--sizes", "100", "--repeats", "1", "--json", report]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "benchmarks.schemes", "--sizes", "100", "--repeats", "1"]
+    done = subprocess.run(
+        [*command, "--json", str(report)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "ratios to it" in done.stdout
     content = json.loads(report.read_text())
