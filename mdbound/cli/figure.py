@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-EXAMPLE = "Example: mdbound figure two-drafts --out two-drafts.pdf"
+EXAMPLE = "Example: mdbound figure acceptance results.parquet --out acceptance.pdf"
 
-
-class FigureName(StrEnum):
-    """Figures that can be drawn."""
-
-    two_drafts = "two-drafts"
+#: The figure that needs no results.
+TWO_DRAFTS = "two-drafts"
 
 
 def register(app: typer.Typer) -> None:
@@ -23,16 +19,54 @@ def register(app: typer.Typer) -> None:
 
 
 def figure(
-    name: Annotated[FigureName, typer.Argument(help="Which figure.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="acceptance, gap, vocabulary, ecdf, entropy, draft-temperatures, second-draft; "
+            "or two-drafts, which needs no RESULTS."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="File to write: .png, .pdf or .svg.")],
-    points: Annotated[int, typer.Option(help="Points per curve.")] = 241,
+    results: Annotated[
+        Path | None, typer.Argument(help="Results file written by `solve` or `sweep`.")
+    ] = None,
+    where: Annotated[
+        list[str],
+        typer.Option(
+            metavar="COLUMN=VALUE",
+            help="Draw these rows only, as in num_drafts=2 or task=qa; may be repeated.",
+        ),
+    ] = [],  # noqa: B006  (typer copies it)
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples of the documents.")] = 9999,
+    seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
+    points: Annotated[int, typer.Option(help="Points per curve of two-drafts.")] = 241,
 ) -> None:
-    """Draw a published figure from exact values.
+    """Draw results, or a published figure from exact values.
+
+    Bands are 95% bootstrap intervals over documents. What a figure has no axis for is held fixed,
+    and printed; choose it with --where.
 
     two-drafts: acceptance of two i.i.d. drafts over three tokens, optimal, SpecTr and SpecInfer
     (Khisti et al. 2025, Figure 2).
     """
-    from mdbound.analysis.two_draft_figure import write_two_draft_figure
+    from mdbound.errors import InvalidSettingError
 
-    drawers = {FigureName.two_drafts: write_two_draft_figure}
-    typer.echo(f"wrote {drawers[name](out, points)}")
+    if name == TWO_DRAFTS:
+        if results is not None:
+            raise InvalidSettingError(f"two-drafts needs no results; leave out {results}")
+        from mdbound.analysis.two_draft_figure import write_two_draft_figure
+
+        typer.echo(f"wrote {write_two_draft_figure(out, points)}")
+        return
+    from mdbound.analysis.figures import FIGURES, FigureOptions, draw, parse_where, write_as
+    from mdbound.analysis.results import open_results
+    from mdbound.analysis.statistics import Bootstrap
+    from mdbound.analysis.unknown_names import refuse_unknown
+
+    refuse_unknown([name], [*FIGURES, TWO_DRAFTS], "figure")
+    if results is None:
+        raise InvalidSettingError(f"figure {name} draws results; give the file that `solve` wrote")
+    options = FigureOptions(Bootstrap(resamples=resamples, seed=seed), parse_where(where))
+    drawing = draw(name, open_results(results), options)
+    typer.echo(drawing.caption)
+    typer.echo(f"wrote {write_as(drawing, out)}")

@@ -13,7 +13,7 @@ from mdbound.cli.solve import command_line
 if TYPE_CHECKING:
     from mdbound.analysis.report import Report
 
-EXAMPLE = "Example: mdbound report results.parquet --out reports/smollm2"
+EXAMPLE = "Example: mdbound report results.parquet --html --out reports/smollm2"
 
 
 def register(app: typer.Typer) -> None:
@@ -23,16 +23,32 @@ def register(app: typer.Typer) -> None:
 
 def report(
     results: Annotated[Path, typer.Argument(help="Results file written by `solve`.")],
-    out: Annotated[Path, typer.Option(help="Folder for the tables.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to. Default: named after RESULTS, with -report."),
+    ] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of the documents.")] = 9999,
     seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
+    html: Annotated[
+        bool,
+        typer.Option("--html", help="Also write one HTML page with tables, figures, provenance."),
+    ] = False,
 ) -> None:
-    """Write tables of mean acceptance with 95% intervals as CSV, LaTeX and Markdown."""
+    """Write tables of mean acceptance with 95% intervals as CSV, LaTeX and Markdown.
+
+    With --html, one page that needs no network goes beside them.
+    """
     from mdbound.analysis.report import write_report
     from mdbound.analysis.statistics import Bootstrap
 
     bootstrap = Bootstrap(resamples=resamples, seed=seed)
-    show_report(write_report(results, out, bootstrap=bootstrap, command=command_line()))
+    folder = out or results.with_name(f"{results.stem}-report")
+    show_report(write_report(results, folder, bootstrap=bootstrap, command=command_line()))
+    if html:
+        from mdbound.analysis.html_report import write_html
+
+        page = write_html(results, folder, bootstrap=bootstrap, command=command_line())
+        typer.echo(f"wrote {page}")
 
 
 def show_report(written: Report) -> None:

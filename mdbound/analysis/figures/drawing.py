@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from mdbound.analysis.results import SETTING_COLUMNS, Results
+from mdbound.analysis.results import RESULT_SCHEMA, SETTING_COLUMNS, Results
 from mdbound.analysis.statistics import Bootstrap
 from mdbound.analysis.unknown_names import refuse_unknown
+from mdbound.errors import InvalidSettingError
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,39 @@ class FigureOptions:
 
     def __post_init__(self) -> None:
         refuse_unknown(self.where, ("task", *SETTING_COLUMNS), "where")
+
+
+def parse_where(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """Read `column=value` as typed on a command line; `none` and `full` stand for no cut.
+
+    Raises:
+        InvalidSettingError: There is no `=`, or the value is not of the column's kind.
+
+    Example:
+        >>> parse_where(["num_drafts=2", "top_k=none", "task=qa", "task=chat"])
+        {'num_drafts': (2,), 'top_k': (None,), 'task': ('qa', 'chat')}
+    """
+    found: dict[str, tuple[Any, ...]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InvalidSettingError(f"--where {text}: give column=value, as in num_drafts=2")
+        refuse_unknown([name], ("task", *SETTING_COLUMNS), "--where: column")
+        found[name] = (*found.get(name, ()), _typed(name, value))
+    return found
+
+
+def _typed(name: str, value: str) -> Any:
+    kinds: dict[type[pl.DataType], Callable[[str], Any]] = {pl.Int64: int, pl.Float64: float}
+    kind = kinds.get(RESULT_SCHEMA[name], str)
+    if value in ("none", "full"):
+        return None
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidSettingError(
+            f"--where {name}={value}: {name} is a number; give one, or none for no cut"
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ def draw_distribution(results: Results, options: FigureOptions) -> Drawing:
             each.set_xlabel(label)
             each.set_ylabel("share of positions")
             each.set_ylim(0.0, 1.02)
+            each.locator_params(axis="x", nbins=6)
         legend_below(figure, axes)
     return Drawing(
         _NAME,

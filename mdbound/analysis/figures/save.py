@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mdbound.analysis.figures.style import INK, figure_settings
+from mdbound.analysis.figures.style import INK, PALETTE, figure_settings
 from mdbound.analysis.results import replacing
 from mdbound.errors import InvalidSettingError
 
@@ -65,8 +65,9 @@ def write_as(drawing: Drawing, path: Path) -> Path:
 
 
 def inline_svg(drawing: Drawing) -> str:
-    """The figure as an SVG element for an HTML page: it takes the colour of the text around it.
+    """The figure as an SVG element for an HTML page.
 
+    It takes the colour of the text around it, and those of the palette from CSS variables.
     Its ids start with the figure's name, so that several figures can stand on one page.
     """
     text = _render(drawing, "svg").decode()
@@ -74,6 +75,8 @@ def inline_svg(drawing: Drawing) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>{drawing.name}-", text)
     text = text.replace('xlink:href="', 'href="').replace(INK, "currentColor")
+    for name, colour in PALETTE.items():
+        text = text.replace(colour, f"var(--{name}, {colour})")
     # The page scales it to the width there is: without a size of its own, by its view box.
     text = re.sub(r'<svg ([^>]*?)width="[^"]*" ?', r"<svg \1", text, count=1)
     text = re.sub(r'<svg ([^>]*?)height="[^"]*" ?', r"<svg \1", text, count=1)

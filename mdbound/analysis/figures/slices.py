@@ -150,6 +150,8 @@ def _preferred(name: str, values: Sequence[Any]) -> Any:
 
 def _in_words(kept: pl.DataFrame, free: Collection[str], options: FigureOptions) -> str:
     words = [f"task {shown(options.where['task'])}"] if "task" in options.where else []
+    if kept["sampling"].n_unique() == 1:
+        words.append(f"draft law {kept['sampling'][0].replace('_', ' ')}")
     for name, label in _FIXED.items():
         values = kept[name].unique(maintain_order=True)
         if name in free or values.to_list() == [None]:

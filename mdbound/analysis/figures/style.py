@@ -21,13 +21,17 @@ COLUMN_WIDTH = 3.3
 #: Text and axes. The HTML page swaps this very colour for the reader's own.
 INK = "#1a1a1a"
 
-#: Colour-blind safe colours of Okabe and Ito (2008), but for black (that is `INK`) and yellow
-#: (too pale on white).
-BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
-    *("#0072b2", "#d55e00", "#009e73", "#cc79a7"),
-    *("#e69f00", "#56b4e9"),
-)
-GREY = "#808080"
+#: Colour-blind safe colours of Okabe and Ito (2008), with grey for their black (that is `INK`) and
+#: without their yellow (too pale on white). The HTML page lightens them on dark ground, by name.
+PALETTE = {
+    "blue": "#0072b2",
+    "vermillion": "#d55e00",
+    "green": "#009e73",
+    "purple": "#cc79a7",
+    "orange": "#e69f00",
+    "sky": "#56b4e9",
+    "grey": "#808080",
+}
 
 #: Opacity of the band around a line.
 BAND_OPACITY = 0.18
@@ -36,10 +40,10 @@ BAND_OPACITY = 0.18
 COLOUR_MAP = "cividis"
 
 _LAW_COLOURS = {
-    "with_replacement": BLUE,
-    "without_replacement": VERMILLION,
-    "greedy": GREEN,
-    "independent": PURPLE,
+    "with_replacement": PALETTE["blue"],
+    "without_replacement": PALETTE["vermillion"],
+    "greedy": PALETTE["green"],
+    "independent": PALETTE["purple"],
 }
 
 # Short, so that two columns of a legend fit one column of a paper.
@@ -58,7 +62,9 @@ _SCHEME_LABELS = {
     "gumbel_list": "Gumbel list",
 }
 
-_COLOURS = (ORANGE, SKY, GREEN, VERMILLION, BLUE, PURPLE, GREY)
+_COLOURS = tuple(
+    PALETTE[name] for name in ("orange", "sky", "green", "vermillion", "blue", "purple", "grey")
+)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
