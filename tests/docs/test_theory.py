@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from mdbound.bounds.exponential_clocks import trapezoid_step
-from mdbound.bounds.independent_drafts import product_overestimator
+from mdbound.bounds.independent_drafts import optimal_subset, product_overestimator
 from tests.docs.pages import DOCS
 
 Law = list[Fraction]
@@ -147,6 +147,23 @@ def test_overestimator_lies_above_the_product_with_slopes_between_the_weights() 
             for k in range(count):
                 assert low[others[k]].prod() <= slopes[k] + 1e-15
                 assert slopes[k] <= high[others[k]].prod() + 1e-15
+
+
+def test_search_ends_where_many_tokens_are_tied() -> None:
+    rng = np.random.default_rng(6)
+    for case in range(150):
+        count, size = int(rng.integers(2, 5)), int(rng.integers(2, 9))
+        q = rng.multinomial(32, rng.dirichlet(np.full(size, 0.7)), size=count) / 32.0
+        x = rng.integers(1, 8, size=count) / 8.0
+        p = np.array([x[:k].prod() * x[k + 1 :].prod() for k in range(count)]) @ q
+        p = np.append(p, max(0.0, 1.0 - p.sum()))  # every token of q has p = w.q at x
+        drafts = np.ascontiguousarray(np.c_[q, np.zeros(count)])
+        members, boxes = optimal_subset(p, drafts)
+        masks = np.array(list(itertools.product([0.0, 1.0], repeat=len(p))))
+        values = masks @ p - (masks @ drafts.T).prod(axis=1)
+        found = p[members].sum() - drafts[:, members].sum(axis=1).prod()
+        assert abs(found - values.min()) <= 2e-14, case
+        assert boxes <= 100, case
 
 
 def trapezoid_bound(step: float, n: int) -> float:
