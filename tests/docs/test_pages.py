@@ -11,6 +11,9 @@ import pytest
 
 from mdbound import bounds, schemes
 from mdbound.analysis.results import RESULT_SCHEMA
+from mdbound.analysis.study import VALUES
+from mdbound.analysis.study_file import KEYS, read_study
+from mdbound.cli import app
 from mdbound.logits_cache.shard_writer import DOCUMENTS_SCHEMA, POSITIONS_SCHEMA, logits_schema
 from tests.docs.pages import DOCS, TUTORIAL, blocks, run_examples
 
@@ -47,6 +50,26 @@ def test_every_scheme_and_law_is_described() -> None:
     assert tuple(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == schemes.names()
     theory = (DOCS / "theory.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `(\w+)` \|", theory, re.MULTILINE)) == set(bounds.SAMPLING_LAWS)
+
+
+def test_every_command_is_described() -> None:
+    page = (DOCS / "commands.md").read_text(encoding="utf-8").split("## Settings")[0]
+    documented = re.findall(r"^\| `(\w+)` \|.*\| `mdbound (\w+) ", page, re.MULTILINE)
+    assert all(command == example for command, example in documented)
+    registered = {command.name for command in app.registered_commands}
+    assert {command for command, _ in documented} == registered, "docs/commands.md is behind"
+
+
+def test_the_study_and_its_keys(tmp_path: Path) -> None:
+    page = (DOCS / "commands.md").read_text(encoding="utf-8")
+    file = tmp_path / "study.toml"
+    file.write_text(page.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    study = read_study(file)
+    assert len(study.grid.settings(("small",))) > 0
+    assert study.tables[0].across == "top_k"
+    rows = re.findall(r"^\| (`[^|]+`) \|", page.split("## Studies")[1], re.MULTILINE)
+    assert {name.strip("` ") for row in rows for name in row.split(",")} == set(KEYS)
+    assert all(f"`{value}`" in page for value in VALUES)
 
 
 @pytest.mark.filterwarnings("ignore")  # of the site generator's own dependencies
