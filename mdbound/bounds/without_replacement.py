@@ -1,38 +1,51 @@
 """Drafts drawn one after the other without replacement from one distribution.
 
 F(H) is q-convex (Hu et al. 2025): along any order its increments F(H + i) - F(H), divided by q_i,
-never fall. So a prefix of the order q/p descending minimises p(H) - F(H). For n = 1 and n = 2
-all prefixes have a closed form; for n >= 3 (`mdbound.bounds.exponential_clocks`) the minimiser is
-found by branch and bound on the prefix length, with the increments of p and of F as bounds.
+never fall. So a prefix of the order q/p descending minimises p(H) - F(H). Rows of many tokens are
+bucketed by ratio and searched for all n at once (`mdbound.bounds.containment_search`). Small
+supports, n above `MAX_SEARCHED_DRAFTS` and rows that the search gives up on are sorted
+(`mdbound.bounds.sorted_prefix_search`).
 """
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-from numba import njit, prange
+from collections.abc import Sequence
 
+import numpy as np
+from numba import get_num_threads, njit, prange
+
+from mdbound.bounds.clock_quadrature import ClockQuadrature, clock_quadrature
+from mdbound.bounds.containment_search import Points, smallest_objectives
 from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.draft_law import BoolArray, DraftLaw, optimal_prefix
+from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows, optimal_prefix
 from mdbound.bounds.exponential_clocks import (
-    ClockTable,
     clock_table,
     containment_step,
     expm1_power_series,
     trapezoid_step,
 )
-from mdbound.bounds.ratio_order import ratio_order
+from mdbound.bounds.fused_softmax import softmax_into
+from mdbound.bounds.ratio_partition import (
+    PartitionSpace,
+    mass,
+    partition_space,
+    ratio_partition,
+)
+from mdbound.bounds.ring_law import ring_nodes
 from mdbound.bounds.solution import AcceptanceCurve
+from mdbound.bounds.sorted_prefix_search import small_containments, solve_by_sorting
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
-from mdbound.bounds.with_replacement import smallest_minimiser
-
-IntArray = npt.NDArray[np.int64]
 
 INTEGRAL_ERROR = 2e-14
-"""Error of one containment for n >= 3: the trapezoid rule's 2e-16 and the rounding of the sums."""
+"""Error of one containment for n >= 3: quadrature and rounding, but for that of the token sums."""
 
-SEARCH_TOLERANCE = 4e-16
-"""A range of prefixes is passed over when it cannot beat the best value by more than this."""
+MIN_SEARCHED_SUPPORT = 256
+"""Supports below this are sorted."""
+
+MAX_SEARCHED_DRAFTS = 8
+"""The power sums of `mdbound.bounds.ring_law` are enough up to this n."""
+
+_SAME_OBJECTIVE = 1e-15  # objectives this close count as equal: the smaller set is reported
 
 
 class WithoutReplacement(DraftLaw):
@@ -46,6 +59,32 @@ class WithoutReplacement(DraftLaw):
         """See `without_replacement_curve`."""
         del strict  # every checked row is solved
         return without_replacement_curve(target, draft, max_drafts)
+
+    def curve_from_logits(
+        self,
+        target: LogitsRows,
+        drafts: Sequence[LogitsRows],
+        temperature: float,
+        draft_temperatures: Sequence[float],
+        max_drafts: int,
+    ) -> AcceptanceCurve:
+        """As `without_replacement_curve`, one row of probabilities per thread at a time."""
+        curve = AcceptanceCurve.empty(len(target), max_drafts)
+        found, error = _new_results(len(target), max_drafts)
+        _solve_logits(
+            target,
+            drafts[0],
+            temperature,
+            draft_temperatures[0],
+            clock_quadrature(min(max_drafts, MAX_SEARCHED_DRAFTS)),
+            trapezoid_step(max(max_drafts, 3)),
+            expm1_power_series(),
+            get_num_threads(),
+            found,
+            error,
+        )
+        _fill_curve(curve, found, error)
+        return curve
 
     def optimal_subset(self, target: FloatArray, draft: FloatArray, num_drafts: int) -> BoolArray:
         """The smallest optimal prefix of the order q/p descending."""
@@ -67,6 +106,9 @@ def without_replacement_curve(
     With n at or above the draft's support the drafts are the whole support and the value is
     its target mass.
 
+    The error bound is `INTEGRAL_ERROR` and two sums per row: the rounding of the masses, in
+    blocks, and three roundings for each of the likely tokens that enter P(N_t < n) one by one.
+
     Args:
         target: p, checked rows (B, V).
         draft: q, checked rows (B, V).
@@ -78,31 +120,33 @@ def without_replacement_curve(
         [[0.7, 0.985714, 1.0]]
     """
     curve = AcceptanceCurve.empty(len(target), max_drafts)
+    found, error = _new_results(len(target), max_drafts)
     _solve_rows(
         target,
         draft,
+        clock_quadrature(min(max_drafts, MAX_SEARCHED_DRAFTS)),
         trapezoid_step(max(max_drafts, 3)),
         expm1_power_series(),
-        curve.acceptance,
-        curve.subset_size,
-        curve.target_mass,
-        curve.draft_mass,
-        curve.containment,
+        get_num_threads(),
+        found,
+        error,
     )
-    curve.error_bound[:] = error_bounds(max_drafts)
+    _fill_curve(curve, found, error)
     return curve
 
 
-def error_bounds(max_drafts: int) -> FloatArray:
-    """Error of alpha*: rounding for n <= 2, the integral's for n >= 3.
+def _new_results(rows: int, max_drafts: int) -> tuple[FloatArray, FloatArray]:
+    return np.full((rows, 5, max_drafts), np.nan), np.full((rows, max_drafts), np.nan)
 
-    Example:
-        >>> error_bounds(3).round(16).tolist()
-        [4.4e-15, 4.4e-15, 2e-14]
-    """
-    bounds = np.full(max_drafts, INTEGRAL_ERROR)
-    bounds[:2] = 40.0 * UNIT_ROUNDOFF
-    return bounds
+
+def _fill_curve(curve: AcceptanceCurve, found: FloatArray, error: FloatArray) -> None:
+    solved = ~np.isnan(found[:, 1])
+    curve.acceptance[:] = found[:, 0]
+    curve.subset_size[solved] = found[:, 1][solved].astype(np.int64)
+    curve.target_mass[:] = found[:, 2]
+    curve.draft_mass[:] = found[:, 3]
+    curve.containment[:] = found[:, 4]
+    curve.error_bound[:] = error
 
 
 def prefix_containment(rates: FloatArray, num_drafts: int, size: int) -> float:
@@ -126,7 +170,7 @@ def prefix_containment(rates: FloatArray, num_drafts: int, size: int) -> float:
     if size < num_drafts:
         return 0.0
     if num_drafts <= 2:
-        return float(_small_containments(rates)[num_drafts - 1, size])
+        return float(small_containments(rates)[num_drafts - 1, size])
     before, after, slope = (np.zeros(num_drafts + 1) for _ in range(3))
     containment_step(
         clock_table(rates),
@@ -145,193 +189,119 @@ def prefix_containment(rates: FloatArray, num_drafts: int, size: int) -> float:
 def _solve_rows(
     target: FloatArray,
     draft: FloatArray,
+    rule: ClockQuadrature,
     step: float,
     series: FloatArray,
-    acceptance: FloatArray,
-    subset_size: IntArray,
-    target_mass: FloatArray,
-    draft_mass: FloatArray,
-    containment: FloatArray,
+    threads: int,
+    found: FloatArray,
+    error: FloatArray,
 ) -> None:
-    for row in prange(len(target)):
-        order = ratio_order(target[row], draft[row])
-        p = target[row][order]
-        q = draft[row][order]
-        p_prefix = prefix_sums(p)
-        q_prefix = prefix_sums(q)
-        value, sizes, contained = _solve_sorted(
-            p, q / q_prefix[-1], p_prefix, acceptance.shape[1], step, series
-        )
-        for n in range(acceptance.shape[1]):
-            acceptance[row, n] = 1.0 + value[n]
-            subset_size[row, n] = sizes[n]
-            target_mass[row, n] = p_prefix[sizes[n]]
-            draft_mass[row, n] = q_prefix[sizes[n]]
-            containment[row, n] = contained[n]
+    chunks = min(len(target), 4 * threads)
+    for chunk in prange(chunks):
+        rates = np.empty(target.shape[1])
+        space = partition_space(target.shape[1])
+        for row in range(chunk, len(target), chunks):
+            p, q = target[row], draft[row]
+            _solve_row(p, q, rule, step, series, rates, space, found[row], error[row])
 
 
-@njit(cache=True, nogil=True)
-def _solve_sorted(
-    p: FloatArray,
-    rates: FloatArray,
-    p_prefix: FloatArray,
-    max_drafts: int,
+@njit(cache=True, parallel=True, nogil=True)
+def _solve_logits(
+    target: LogitsRows,
+    draft: LogitsRows,
+    temperature: float,
+    draft_temperature: float,
+    rule: ClockQuadrature,
     step: float,
     series: FloatArray,
-) -> tuple[FloatArray, IntArray, FloatArray]:
-    """Minimum of p(H) - F_n(H) over the prefixes, its prefix length and F_n there, for each n."""
-    value = np.zeros(max_drafts)
-    sizes = np.zeros(max_drafts, dtype=np.int64)
-    contained = np.zeros(max_drafts)
-    small = _small_containments(rates)
-    for n in range(min(2, max_drafts)):
-        objective = p_prefix - small[n]
-        value[n] = objective.min()
-        sizes[n] = smallest_minimiser(objective, 2.0**-50)
-        contained[n] = small[n, sizes[n]]
-    if max_drafts < 3:
-        return value, sizes, contained
-    if len(rates) <= 3:
-        whole = p_prefix[-1] - 1.0 < 0.0
-        for n in range(2, max_drafts):
-            value[n] = min(p_prefix[-1] - 1.0, 0.0)
-            sizes[n] = len(rates) if whole else 0
-            contained[n] = 1.0 if whole else 0.0
-        return value, sizes, contained
-    search = _new_search(clock_table(rates), p, p_prefix, max_drafts)
-    for n in range(3, max_drafts + 1):
-        search, value[n - 1], sizes[n - 1], contained[n - 1] = _branch_and_bound(
-            search, n, step, series
-        )
-    return value, sizes, contained
+    threads: int,
+    found: FloatArray,
+    error: FloatArray,
+) -> None:
+    chunks = min(len(target), 4 * threads)
+    for chunk in prange(chunks):
+        p = np.empty(target.shape[1])
+        q = np.empty(target.shape[1])
+        rates = np.empty(target.shape[1])
+        space = partition_space(target.shape[1])
+        for row in range(chunk, len(target), chunks):
+            if not softmax_into(target[row], temperature, p):
+                continue
+            if not softmax_into(draft[row], draft_temperature, q):
+                continue
+            _solve_row(p, q, rule, step, series, rates, space, found[row], error[row])
+            _add_softmax_error(p, q, error[row])
 
 
 @njit(cache=True, nogil=True)
-def _small_containments(rates: FloatArray) -> FloatArray:
-    """F_1 and F_2 of every prefix, shape (2, m + 1).
+def _solve_row(
+    target: FloatArray,
+    draft: FloatArray,
+    rule: ClockQuadrature,
+    step: float,
+    series: FloatArray,
+    rates: FloatArray,
+    space: PartitionSpace,
+    found: FloatArray,
+    error: FloatArray,
+) -> None:
+    max_drafts = found.shape[1]
+    if len(draft) >= MIN_SEARCHED_SUPPORT and max_drafts <= MAX_SEARCHED_DRAFTS:
+        scale = 1.0 / mass(draft)
+        for i in range(len(draft)):
+            rates[i] = draft[i] * scale
+        order = ratio_partition(target, rates, space)
+        if len(order.rates) >= MIN_SEARCHED_SUPPORT:
+            nodes = ring_nodes(rule, order.rates)
+            if len(nodes.times) > 0:
+                points, used = smallest_objectives(order, rule, nodes)
+                if used > 0:
+                    _read_points(points, used, found)
+                    error[:] = _search_error(order.rates, nodes.light_rate)
+                    return
+    solve_by_sorting(target, draft, max_drafts, step, series, found)
+    error[:] = INTEGRAL_ERROR
+    error[:2] = 40.0 * UNIT_ROUNDOFF
 
-    F_2 = sum over i in H of q_i (Q - q_i) / (1 - q_i), Q = q(H). Written as Q A - B this cancels
-    to nothing when one token has nearly all the mass, so the heaviest one is kept apart, with
-    Q - q_i and 1 - q_i as sums over the others.
+
+@njit(cache=True, nogil=True)
+def _read_points(points: Points, used: int, found: FloatArray) -> None:
+    """Acceptance, size, p(H), q(H) and F_n(H) of the smallest optimal point for each n."""
+    for n in range(1, found.shape[1] + 1):
+        best = 0.0
+        for point in range(used):
+            best = min(best, points.target[point] - points.contained[point, n])
+        for rank in range(used):
+            point = points.order[rank]
+            objective = points.target[point] - points.contained[point, n]
+            if objective <= best + _SAME_OBJECTIVE:
+                found[0, n - 1] = 1.0 + objective
+                found[1, n - 1] = points.size[point]
+                found[2, n - 1] = points.target[point]
+                found[3, n - 1] = 1.0 - points.outside[point]
+                found[4, n - 1] = points.contained[point, n]
+                break
+
+
+@njit(cache=True, nogil=True)
+def _search_error(rates: FloatArray, light_rate: float) -> float:
+    """Rounding of the masses (blocks of 512 and one addition each) and of the heavy tokens' law."""
+    heavy = 0
+    for i in range(len(rates)):
+        heavy += 1 if rates[i] > light_rate else 0
+    return INTEGRAL_ERROR + UNIT_ROUNDOFF * (512.0 + len(rates) / 512.0 + 3.0 * heavy)
+
+
+@njit(cache=True, nogil=True)
+def _add_softmax_error(target: FloatArray, draft: FloatArray, error: FloatArray) -> None:
+    """Probabilities right to (10 + |ln p|) roundoffs: on average over p in p(H), per draw in F_n.
+
+    What is left after some draws may be the least likely tokens, so each draw is charged for them.
     """
-    size = len(rates)
-    heaviest = int(np.argmax(rates))
-    others = rates.copy()
-    others[heaviest] = 0.0
-    rest = prefix_sums(others)
-    first = np.empty(size)
-    second = np.empty(size)
-    for i in range(size):
-        first[i] = others[i] / (1.0 - others[i])
-        second[i] = others[i] * first[i]
-    first_prefix = prefix_sums(first)
-    second_prefix = prefix_sums(second)
-    containments = np.empty((2, size + 1))
-    total = prefix_sums(rates)
-    for k in range(size + 1):
-        containments[0, k] = total[k]
-        pairs = total[k] * first_prefix[k] - second_prefix[k]
-        if k > heaviest and rest[-1] > 0.0:
-            pairs += rates[heaviest] * (rest[k] / rest[-1])
-        containments[1, k] = max(pairs, 0.0)
-    containments[1, 0] = 0.0
-    containments[1, min(1, size)] = 0.0
-    containments[:, size] = 1.0
-    return containments
-
-
-@njit(cache=True, nogil=True)
-def _new_search(
-    table: ClockTable, p: FloatArray, p_prefix: FloatArray, max_drafts: int
-) -> tuple[ClockTable, FloatArray, FloatArray, IntArray, FloatArray, int]:
-    """State of the search: prefix facts, and the steps evaluated so far (shared by all n)."""
-    ratio = p / table.rates
-    slot = np.full(len(p), -1, dtype=np.int64)
-    steps = np.zeros((32, 3, max_drafts + 1))
-    return table, ratio, p_prefix, slot, steps, 0
-
-
-@njit(cache=True, nogil=True)
-def _evaluate(search, size, step, series):  # type: ignore[no-untyped-def]
-    """Make sure the step from `size` to `size + 1` tokens has been evaluated."""
-    table, ratio, p_prefix, slot, steps, used = search
-    if slot[size] >= 0:
-        return search
-    if used == len(steps):
-        grown = np.zeros((2 * used, 3, steps.shape[2]))
-        grown[:used] = steps
-        steps = grown
-    slot[size] = used
-    entry = steps[used]
-    containment_step(table, size, steps.shape[2] - 1, step, series, entry[0], entry[1], entry[2])
-    return table, ratio, p_prefix, slot, steps, used + 1
-
-
-@njit(cache=True, nogil=True)
-def _branch_and_bound(search, n, step, series):  # type: ignore[no-untyped-def]
-    """Smallest p(H) - F_n(H) over prefixes: ranges between two evaluated steps are bounded.
-
-    Step k adds token k to the prefix of k tokens. Between the steps a < b the prefixes a + 1..b
-    remain; the objective moves by (p_i / q_i - slope_i) q_i per step, both terms rise along the
-    order, so the values at a + 1 and at b bound the ones between.
-    """
-    last = len(search[3]) - 1
-    best, best_size, best_contained = 0.0, 0, 0.0
-    stack = np.empty((128, 2), dtype=np.int64)
-    stack[0, 0], stack[0, 1] = 0, last
-    depth = 1
-    halve = False
-    while depth > 0:
-        depth -= 1
-        a, b = stack[depth, 0], stack[depth, 1]
-        search = _evaluate(search, a, step, series)
-        search = _evaluate(search, b, step, series)
-        table, ratio, p_prefix, slot, steps, _ = search
-        for k in (a, b):
-            for side in range(2):
-                contained = steps[slot[k], side, n]
-                objective = p_prefix[k + side] - contained
-                if objective < best - SEARCH_TOLERANCE or (
-                    objective < best + SEARCH_TOLERANCE and k + side < best_size
-                ):
-                    best, best_size, best_contained = objective, k + side, contained
-        if b - a < 3 and a + 1 >= b - 1:
-            continue
-        left = p_prefix[a + 1] - steps[slot[a], 1, n]
-        right = p_prefix[b] - steps[slot[b], 0, n]
-        # Ratios and slopes here are at most 1 / outside, so this difference is precise enough;
-        # one of prefix sums would lose tokens below an ulp that carry target mass.
-        span = table.outside[a + 1] - table.outside[b]
-        fall = max(0.0, steps[slot[b], 2, n] - ratio[a + 1])
-        rise = max(0.0, ratio[b - 1] - steps[slot[a], 2, n])
-        if _lowest_between(left, right, span, fall, rise) >= best - SEARCH_TOLERANCE:
-            continue
-        middle = (a + b) // 2
-        gap_left = steps[slot[a], 2, n] - ratio[a]
-        gap_right = ratio[b] - steps[slot[b], 2, n]
-        if not halve and gap_left > 0.0 and gap_right > 0.0:
-            aim = table.outside[a + 1] - span * (gap_left / (gap_left + gap_right))
-            middle = a + 1 + np.searchsorted(-table.outside[a + 1 : b], -aim)
-        halve = not halve
-        middle = min(max(middle, a + 1), b - 1)
-        stack[depth, 0], stack[depth, 1] = a, middle
-        stack[depth + 1, 0], stack[depth + 1, 1] = middle, b
-        depth += 2
-    return search, best, best_size, best_contained
-
-
-@njit(cache=True, nogil=True)
-def _lowest_between(left: float, right: float, span: float, fall: float, rise: float) -> float:
-    """Lower bound on a function that is `left` at 0 and `right` at `span`, from its slopes.
-
-    Going right it falls by at most `fall`, going left it falls by at most `rise`, per unit.
-    """
-    if fall == 0.0:
-        return left
-    if rise == 0.0:
-        return right
-    # Where the two lines meet, as a weighted mean: the meeting point itself would be lost to
-    # rounding when one slope is many orders above the other.
-    share = rise / (fall + rise)
-    meeting = left * share + right * (1.0 - share) - span * fall * share
-    return min(meeting, left, right)
+    entropy_bound = np.log(len(target))
+    least = 1.0
+    for i in range(len(draft)):
+        least = min(least, draft[i] if draft[i] > 0.0 else 1.0)
+    for n in range(1, len(error) + 1):
+        draws = 2.0 * n * (10.0 - np.log(least))
+        error[n - 1] += UNIT_ROUNDOFF * (10.0 + entropy_bound + draws)

@@ -1,0 +1,331 @@
+"""Tokens grouped by p/q without sorting them all: segments, buckets, and tokens on demand.
+
+A counting sort puts the tokens that can be drafted into buckets of p/q, 128 to the octave, in
+ascending order; every boundary between buckets is a prefix of the order q/p descending. Segments
+are runs of buckets (a quarter octave where the optima are). Sums over segments are always there;
+sums over the buckets of a segment and the order inside a bucket are made when asked for.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.fused_softmax import block_sum
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+KeyArray = npt.NDArray[np.int16]
+
+_KEYS_PER_OCTAVE_LOG2 = 7
+_OCTAVES_BELOW_ONE = 8
+NUM_KEYS = 2 * _OCTAVES_BELOW_ONE << _KEYS_PER_OCTAVE_LOG2
+"""Keys 0..NUM_KEYS - 1: p/q from 2^-8 to 2^8, what lies beyond goes to the first and last."""
+
+_SHIFT = 52 - _KEYS_PER_OCTAVE_LOG2
+_LOWEST = 1023 - _OCTAVES_BELOW_ONE << _KEYS_PER_OCTAVE_LOG2
+_FINE_OCTAVES = (5, 11)  # octaves 2^-3..2^3, where segments are a quarter octave long
+_BLOCK = 512
+
+
+class Cells(NamedTuple):
+    """Consecutive cells of the order at one level of detail; boundary k is in front of cell k.
+
+    Attributes:
+        start: tokens in front of each boundary.
+        low: smallest p/q of each cell, or a bound below it.
+        high: largest p/q, or a bound above it.
+        target: p of the tokens in front of each boundary.
+        outside: q of the tokens behind each boundary.
+    """
+
+    start: IntArray
+    low: FloatArray
+    high: FloatArray
+    target: FloatArray
+    outside: FloatArray
+
+
+class RatioPartition(NamedTuple):
+    """All tokens that can be drafted, by ratio.
+
+    Attributes:
+        target: p in the order of the buckets, shape (m,).
+        rates: q likewise, summing to 1.
+        segments: the coarse cells.
+        first_bucket: index of each segment's first bucket, and the number of buckets at the end.
+        buckets: the fine cells; their sums are valid in opened segments.
+        tokens: single tokens; valid in opened buckets.
+        opened_segments: which segments have bucket sums.
+        opened_buckets: which buckets are sorted.
+    """
+
+    target: FloatArray
+    rates: FloatArray
+    segments: Cells
+    first_bucket: IntArray
+    buckets: Cells
+    tokens: Cells
+    opened_segments: BoolArray
+    opened_buckets: BoolArray
+
+
+class PartitionSpace(NamedTuple):
+    """Arrays of one thread, for rows of up to V tokens."""
+
+    ratio: FloatArray
+    keys: KeyArray
+    target: FloatArray
+    rates: FloatArray
+    tokens: Cells
+
+
+@njit(cache=True, nogil=True)
+def partition_space(vocab_size: int) -> PartitionSpace:
+    """Scratch for one thread.
+
+    Example:
+        >>> partition_space(10).keys.shape
+        (10,)
+    """
+    return PartitionSpace(
+        np.empty(vocab_size),
+        np.empty(vocab_size, dtype=np.int16),
+        np.empty(vocab_size),
+        np.empty(vocab_size),
+        _empty_cells(vocab_size),
+    )
+
+
+@njit(cache=True, nogil=True)
+def mass(values: FloatArray) -> float:
+    """Sum in blocks: at most 512 plus the number of blocks roundings deep.
+
+    Example:
+        >>> mass(np.full(1000, 0.001)).__round__(12)
+        1.0
+    """
+    total = 0.0
+    for start in range(0, len(values), _BLOCK):
+        total += block_sum(values[start : start + _BLOCK])
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def ratio_partition(target: FloatArray, rates: FloatArray, space: PartitionSpace) -> RatioPartition:
+    """Partition one row.
+
+    Args:
+        target: p, shape (V,).
+        rates: q divided by its sum.
+        space: scratch; the result refers to it.
+
+    Example:
+        >>> p, q = np.array([0.5, 0.3, 0.2, 0.0]), np.array([0.2, 0.3, 0.5, 0.0])
+        >>> order = ratio_partition(p, q, partition_space(4))
+        >>> order.target.tolist(), order.segments.outside.round(3).tolist()
+        ([0.2, 0.3, 0.5], [1.0, 0.5, 0.2, 0.0])
+    """
+    _ratio_keys(target, rates, space.ratio, space.keys)
+    start = _key_starts(space.keys)
+    size = start[NUM_KEYS]
+    ordered_target, ordered_rates = space.target[:size], space.rates[:size]
+    _distribute(target, rates, space.keys, start, ordered_target, ordered_rates)
+    buckets, segments, first_bucket = _cells(start)
+    _segment_sums(ordered_target, ordered_rates, segments)
+    return RatioPartition(
+        ordered_target,
+        ordered_rates,
+        segments,
+        first_bucket,
+        buckets,
+        space.tokens,
+        np.zeros(len(segments.low), dtype=np.bool_),
+        np.zeros(len(buckets.low), dtype=np.bool_),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _ratio_keys(target: FloatArray, rates: FloatArray, ratio: FloatArray, keys: KeyArray) -> None:
+    for i in range(len(target)):
+        ratio[i] = target[i] / rates[i]
+    bits = ratio.view(np.int64)
+    for i in range(len(bits)):
+        # The leading bits of a positive float64 order like the number itself.
+        key = (bits[i] >> np.int64(_SHIFT)) - np.int64(_LOWEST)
+        keys[i] = np.int16(max(np.int64(0), min(key, np.int64(NUM_KEYS - 1))))
+    for i in range(len(keys)):
+        keys[i] = keys[i] if rates[i] > 0.0 else np.int16(NUM_KEYS)
+
+
+@njit(cache=True, nogil=True)
+def _key_starts(keys: KeyArray) -> IntArray:
+    """Where each key begins in the order; those that cannot be drafted come last."""
+    # Four histograms: one alone would wait for itself on equal keys in a row.
+    counts = np.zeros((4, NUM_KEYS + 1), dtype=np.int32)
+    whole = len(keys) // 4 * 4
+    for i in range(0, whole, 4):
+        counts[0, keys[i]] += 1
+        counts[1, keys[i + 1]] += 1
+        counts[2, keys[i + 2]] += 1
+        counts[3, keys[i + 3]] += 1
+    for i in range(whole, len(keys)):
+        counts[0, keys[i]] += 1
+    start = np.empty(NUM_KEYS + 1, dtype=np.int64)
+    total = 0
+    for key in range(NUM_KEYS + 1):
+        start[key] = total
+        total += counts[0, key] + counts[1, key] + counts[2, key] + counts[3, key]
+    return start
+
+
+@njit(cache=True, nogil=True)
+def _distribute(
+    target: FloatArray,
+    rates: FloatArray,
+    keys: KeyArray,
+    start: IntArray,
+    ordered_target: FloatArray,
+    ordered_rates: FloatArray,
+) -> None:
+    place = start.copy()
+    size = start[NUM_KEYS]
+    for i in range(len(keys)):
+        key = keys[i]
+        j = place[key]
+        place[key] = j + 1
+        if j < size:
+            ordered_target[j] = target[i]
+            ordered_rates[j] = rates[i]
+
+
+@njit(cache=True, nogil=True)
+def _segment_of_key(key: int) -> int:
+    octave = key >> _KEYS_PER_OCTAVE_LOG2
+    first, last = _FINE_OCTAVES
+    if octave < first:
+        return octave
+    if octave < last:
+        return first + ((key - (first << _KEYS_PER_OCTAVE_LOG2)) >> (_KEYS_PER_OCTAVE_LOG2 - 2))
+    return octave + 3 * (last - first)
+
+
+@njit(cache=True, nogil=True)
+def _key_edge(key: int) -> float:
+    """Smallest ratio with this key."""
+    if key <= 0:
+        return 0.0
+    if key >= NUM_KEYS:
+        return np.inf
+    bits = np.empty(1, dtype=np.int64)
+    bits[0] = (key + _LOWEST) << _SHIFT
+    return float(bits.view(np.float64)[0])
+
+
+@njit(cache=True, nogil=True)
+def _empty_cells(count: int) -> Cells:
+    return Cells(
+        np.empty(count + 1, dtype=np.int64),
+        np.empty(count),
+        np.empty(count),
+        np.empty(count + 1),
+        np.empty(count + 1),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _cells(start: IntArray) -> tuple[Cells, Cells, IntArray]:
+    """Buckets and segments that hold tokens, without their sums."""
+    count = 0
+    num_segments = 0
+    last = -1
+    for key in range(NUM_KEYS):
+        if start[key + 1] > start[key]:
+            count += 1
+            num_segments += 1 if _segment_of_key(key) != last else 0
+            last = _segment_of_key(key)
+    buckets, segments = _empty_cells(count), _empty_cells(num_segments)
+    first_bucket = np.empty(num_segments + 1, dtype=np.int64)
+    b, s, last = 0, -1, -1
+    for key in range(NUM_KEYS):
+        if start[key + 1] == start[key]:
+            continue
+        buckets.start[b] = start[key]
+        buckets.low[b] = _key_edge(key)
+        buckets.high[b] = _key_edge(key + 1)
+        if _segment_of_key(key) != last:
+            last = _segment_of_key(key)
+            s += 1
+            segments.start[s] = start[key]
+            segments.low[s] = buckets.low[b]
+            first_bucket[s] = b
+        segments.high[s] = buckets.high[b]
+        b += 1
+    buckets.start[count] = segments.start[num_segments] = start[NUM_KEYS]
+    first_bucket[num_segments] = count
+    return buckets, segments, first_bucket
+
+
+@njit(cache=True, nogil=True)
+def _segment_sums(target: FloatArray, rates: FloatArray, segments: Cells) -> None:
+    count = len(segments.low)
+    segments.target[0] = 0.0
+    segments.outside[count] = 0.0
+    for s in range(count):
+        inside = target[segments.start[s] : segments.start[s + 1]]
+        segments.target[s + 1] = segments.target[s] + mass(inside)
+    for s in range(count - 1, -1, -1):
+        # From the far end, so that a small mass outside keeps its relative precision.
+        inside = rates[segments.start[s] : segments.start[s + 1]]
+        segments.outside[s] = segments.outside[s + 1] + mass(inside)
+
+
+@njit(cache=True, nogil=True)
+def open_segment(order: RatioPartition, segment: int) -> None:
+    """Sum up the buckets of a segment, unless that has been done."""
+    if order.opened_segments[segment]:
+        return
+    order.opened_segments[segment] = True
+    buckets = order.buckets
+    first, last = order.first_bucket[segment], order.first_bucket[segment + 1]
+    total = order.segments.target[segment]
+    for b in range(first, last):
+        buckets.target[b] = total
+        total += mass(order.target[buckets.start[b] : buckets.start[b + 1]])
+    total = order.segments.outside[segment + 1]
+    for b in range(last - 1, first - 1, -1):
+        total += mass(order.rates[buckets.start[b] : buckets.start[b + 1]])
+        buckets.outside[b] = total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def open_bucket(order: RatioPartition, segment: int, bucket: int) -> None:
+    """Sort the tokens of a bucket of an opened segment, unless that has been done."""
+    if order.opened_buckets[bucket]:
+        return
+    order.opened_buckets[bucket] = True
+    start, stop = order.buckets.start[bucket], order.buckets.start[bucket + 1]
+    tokens = order.tokens
+    ratio = order.target[start:stop] / order.rates[start:stop]
+    by_ratio = np.argsort(ratio)
+    order.target[start:stop] = order.target[start:stop][by_ratio]
+    order.rates[start:stop] = order.rates[start:stop][by_ratio]
+    tokens.low[start:stop] = ratio[by_ratio]
+    tokens.high[start:stop] = tokens.low[start:stop]
+    total = order.buckets.target[bucket]
+    for i in range(start, stop):
+        tokens.start[i] = i
+        tokens.target[i] = total
+        total += order.target[i]
+    behind = order.buckets.outside[bucket + 1]
+    if bucket + 1 == order.first_bucket[segment + 1]:
+        behind = order.segments.outside[segment + 1]
+    for i in range(stop - 1, start - 1, -1):
+        behind += order.rates[i]
+        tokens.outside[i] = behind
+    order.buckets.low[bucket] = tokens.low[start]
+    order.buckets.high[bucket] = tokens.high[stop - 1]
