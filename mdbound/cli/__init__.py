@@ -15,6 +15,8 @@ from mdbound.cli import (
     demo,
     figure,
     info,
+    recipe,
+    recipes,
     report,
     solve,
     sweep,
@@ -36,7 +38,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _module in (capture, info, solve, sweep, verify, compare, report, figure, vectors, demo):
+for _module in (
+    *(capture, info, solve, sweep, verify, compare, report, figure, vectors),
+    *(recipes, recipe, demo),
+):
     _module.register(app)
 
 

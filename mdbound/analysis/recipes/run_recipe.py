@@ -1,0 +1,242 @@
+"""Run a recipe: capture, study, figures, and the paper's numbers beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import polars as pl
+
+from mdbound.analysis.figures import Drawing, FigureOptions, draw, write_drawing
+from mdbound.analysis.html_page import Commands, Facts, Page, Section, render_page
+from mdbound.analysis.html_report import PAGE_NAME, closing_sections
+from mdbound.analysis.recipes.models import Inputs, capture_settings
+from mdbound.analysis.recipes.published import published_table
+from mdbound.analysis.recipes.recipe import CaptureExperiment, Recipe, TwoDraftCurves
+from mdbound.analysis.recipes.recipe_page import recipe_page, recipe_readme
+from mdbound.analysis.recipes.solve_times import BOUND_TIME, DECOMPOSITION_TIME, solve_times
+from mdbound.analysis.recipes.two_drafts import (
+    curves_table,
+    draw_curves,
+    run_facts,
+    solve_curves,
+    write_curves,
+)
+from mdbound.analysis.results import BOUND, Provenance
+from mdbound.analysis.run_study import StudyRun, run_study
+from mdbound.analysis.selection import capture_tasks
+from mdbound.analysis.solve import ProgressCallback
+from mdbound.analysis.statistics import ALL_TASKS, Bootstrap
+from mdbound.analysis.study import Study, TableSpec
+from mdbound.analysis.table_files import write_table, write_text
+from mdbound.analysis.table_notes import table_notes
+from mdbound.analysis.tables import Measure, Table, acceptance_table
+from mdbound.errors import InvalidSettingError
+from mdbound.logits_cache.capture import capture
+from mdbound.logits_cache.progress import Progress as CaptureProgress
+from mdbound.logits_cache.store import LogitsCache
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """How to run a recipe.
+
+    Attributes:
+        out: Folder of everything it makes.
+        inputs: Models and text; None for a recipe without models.
+        capture: Folder of the logits; `out/capture` when None.
+        bootstrap: How intervals are made.
+        command: Command line, kept with the results.
+        on_capture: Called after each batch of the capture.
+        on_solve: Called after each batch of positions.
+    """
+
+    out: Path
+    inputs: Inputs | None = None
+    capture: Path | None = None
+    bootstrap: Bootstrap = field(default_factory=Bootstrap)
+    command: str = ""
+    on_capture: Callable[[CaptureProgress], None] | None = None
+    on_solve: ProgressCallback | None = None
+
+
+@dataclass(frozen=True)
+class RecipeRun:
+    """What a recipe left behind.
+
+    Attributes:
+        recipe: What was run.
+        table: The paper's numbers beside ours, or the main table.
+        files: Every file of the report.
+    """
+
+    recipe: Recipe
+    table: Table
+    files: tuple[Path, ...]
+
+
+def run_recipe(recipe: Recipe, options: RecipeOptions) -> RecipeRun:
+    """Run a recipe; what an earlier run finished is not done again, and no byte of it changes.
+
+    Args:
+        recipe: From `catalogue.get_recipe`.
+        options: Where to, and on what.
+
+    Raises:
+        InvalidSettingError: An option does not go with the recipe, or the folder holds a run on
+            other models or text.
+        ModelError: A model or text has to be fetched first; the message says how.
+        MissingDependencyError: The capture or plots extra is not installed.
+        OutputError: The disk is full or cannot be written; what was finished is kept.
+    """
+    if isinstance(recipe.experiment, TwoDraftCurves):
+        if options.inputs is not None or options.capture is not None:
+            raise InvalidSettingError(
+                f"{recipe.name} needs no models and no text; leave out --models, --model-file, "
+                "--text, --documents, --positions and --capture"
+            )
+        return _run_curves(recipe, recipe.experiment, options)
+    return _run_on_capture(recipe, recipe.experiment, options)
+
+
+def _run_curves(recipe: Recipe, curves: TwoDraftCurves, options: RecipeOptions) -> RecipeRun:
+    facts = run_facts(options.out)
+    command = f"mdbound recipe {recipe.name}"
+    notes = (f"Made with {_listed(facts)}.", f"Made by: {command}")
+    panels = solve_curves(curves)
+    table, drawing = curves_table(panels, notes), draw_curves(panels)
+    closing = (
+        Section("Provenance", (Facts(tuple(facts.items())),)),
+        Section("Commands", (Commands((command,)),)),
+    )
+    page = recipe_page(recipe, recipe.differences, (), (drawing,), (table,), closing)
+    readme = recipe_readme(recipe, recipe.differences, (table,), (drawing,), (), (command,))
+    files = [
+        *write_curves(panels, options.out, notes),
+        *_write_report(options.out, page, readme),
+        options.out / "provenance.json",
+    ]
+    return RecipeRun(recipe, table, tuple(files))
+
+
+def _run_on_capture(
+    recipe: Recipe, experiment: CaptureExperiment, options: RecipeOptions
+) -> RecipeRun:
+    folder = options.capture or options.out / "capture"
+    settings = capture_settings(recipe, experiment, options.inputs or Inputs(), folder)
+    capture(settings, options.on_capture)
+    cache = LogitsCache.open(folder)
+    run = run_study(
+        _study(recipe, experiment, cache, options),
+        command=options.command,
+        on_progress=options.on_solve,
+    )
+    provenance = run.results.provenance
+    differences = (_models_differ(recipe, provenance), *recipe.differences)
+    notes = (*differences, *table_notes(run.means, provenance, options.bootstrap))
+    means, timed = _with_times(run, experiment, cache, notes)
+    published: dict[str, Table] = {}
+    if experiment.published is not None:
+        published["published"] = published_table(experiment.published, means, notes)
+    drawings = _drawings(run, experiment, options.bootstrap)
+    files: list[Path] = []
+    for name, table in {**published, **timed}.items():
+        files += write_table(table, options.out, name)
+    for drawing in drawings:
+        files += write_drawing(drawing, options.out)
+    names = [*(spec.name for spec in run.study.all_tables), *timed]
+    tables = (*run.tables, *timed.values())
+    commands, beside = (provenance.command,), tuple(published.values())
+    closing = closing_sections(run.means, provenance, options.bootstrap, commands)
+    page = recipe_page(recipe, differences, beside, drawings, tables, closing)
+    readme = recipe_readme(recipe, differences, beside, drawings, names, commands)
+    files += _write_report(options.out, page, readme)
+    return RecipeRun(recipe, (*beside, *tables)[0], (*run.files, *files))
+
+
+def _study(
+    recipe: Recipe, experiment: CaptureExperiment, cache: LogitsCache, options: RecipeOptions
+) -> Study:
+    several = len(capture_tasks(cache)) > 1
+    pooled = {"task": (ALL_TASKS,)} if several and not experiment.per_task else {}
+    tables = (replace(spec, where={**spec.where, **pooled}) for spec in experiment.tables)
+    return Study(
+        recipe.name,
+        cache.path,
+        options.out,
+        experiment.grid,
+        bootstrap=options.bootstrap,
+        tables=tuple(_with_label(spec, recipe) for spec in tables),
+    )
+
+
+def _with_label(spec: TableSpec, recipe: Recipe) -> TableSpec:
+    return replace(spec, label=spec.label or f"tab:{recipe.name}-{spec.name}")
+
+
+def _models_differ(recipe: Recipe, provenance: Provenance) -> str:
+    """Say plainly that the models and the text are not the paper's, or that they are."""
+    capture = provenance.capture
+    paper = dict(recipe.setup)
+    theirs = f"{paper['models']}; {paper.get('text', 'text not known to us')}"
+    ours = f"{Path(str(capture['target'])).name} with {', '.join(map(str, capture['drafts']))}"
+    return (
+        f"DIFFERENT MODELS OR TEXT: the paper's are {theirs}. Ours: {ours}; "
+        f"{capture['documents']} documents of {capture['text']}. Compare orders and gaps, not "
+        "levels."
+    )
+
+
+def _with_times(
+    run: StudyRun, experiment: CaptureExperiment, cache: LogitsCache, notes: Sequence[str]
+) -> tuple[pl.DataFrame, dict[str, Table]]:
+    """Means with the times of their bounds, and tables of those."""
+    if not experiment.solve_times:
+        return run.means, {}
+    times = solve_times(cache, experiment.grid, run.study.out / "solve_times.json")
+    bounds = run.means.filter(
+        (pl.col("task") == run.means["task"][0])
+        & (pl.col("scheme") == BOUND)
+        & (pl.col("sampling") == "with_replacement")
+    )
+    means = bounds.join(
+        times, on=["top_k", "num_drafts"], how="left", nulls_equal=True, maintain_order="left"
+    ).with_columns(pl.lit(None, pl.Float64).alias("no_interval"))
+    nothing = ("no_interval", "no_interval")
+    measures = {
+        "time-bound": Measure(
+            "Milliseconds per position of the bound, solved in batches on all cores; median",
+            *(BOUND_TIME, *nothing),
+            best=None,
+            label="tab:time-bound",
+        ),
+        "time-decomposition": Measure(
+            "Milliseconds per position of the canonical decomposition that the exact optimal "
+            "scheme samples from, one position after the other; median",
+            *(DECOMPOSITION_TIME, *nothing),
+            best=None,
+            label="tab:time-decomposition",
+        ),
+    }
+    tables = {name: acceptance_table(means, notes, each) for name, each in measures.items()}
+    return means, tables
+
+
+def _drawings(run: StudyRun, experiment: CaptureExperiment, bootstrap: Bootstrap) -> list[Drawing]:
+    drawn = (
+        (spec, draw(spec.kind, run.results, FigureOptions(bootstrap, spec.where)))
+        for spec in experiment.figures
+    )
+    return [replace(drawing, name=spec.name) for spec, drawing in drawn]
+
+
+def _write_report(folder: Path, page: Page, readme: str) -> list[Path]:
+    return [
+        write_text(folder / PAGE_NAME, render_page(page)),
+        write_text(folder / "README.md", readme),
+    ]
+
+
+def _listed(facts: dict[str, str]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in facts.items())
