@@ -13,7 +13,13 @@ from mdbound.analysis.html_page import Commands, Facts, Page, Section, render_pa
 from mdbound.analysis.html_report import PAGE_NAME, closing_sections
 from mdbound.analysis.recipes.models import Inputs, capture_settings
 from mdbound.analysis.recipes.published import published_table
-from mdbound.analysis.recipes.recipe import CaptureExperiment, Recipe, TwoDraftCurves
+from mdbound.analysis.recipes.recipe import (
+    SMOLLM2,
+    TINY,
+    CaptureExperiment,
+    Recipe,
+    TwoDraftCurves,
+)
 from mdbound.analysis.recipes.recipe_page import recipe_page, recipe_readme
 from mdbound.analysis.recipes.solve_times import BOUND_TIME, DECOMPOSITION_TIME, solve_times
 from mdbound.analysis.recipes.two_drafts import (
@@ -36,6 +42,9 @@ from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.capture import capture
 from mdbound.logits_cache.progress import Progress as CaptureProgress
 from mdbound.logits_cache.store import LogitsCache
+
+#: Columns of nulls: times have no intervals.
+_NO_INTERVAL = ("no_low", "no_high")
 
 
 @dataclass(frozen=True)
@@ -124,7 +133,8 @@ def _run_on_capture(
     recipe: Recipe, experiment: CaptureExperiment, options: RecipeOptions
 ) -> RecipeRun:
     folder = options.capture or options.out / "capture"
-    settings = capture_settings(recipe, experiment, options.inputs or Inputs(), folder)
+    inputs = options.inputs or Inputs()
+    settings = capture_settings(recipe, experiment, inputs, folder)
     capture(settings, options.on_capture)
     cache = LogitsCache.open(folder)
     run = run_study(
@@ -133,7 +143,7 @@ def _run_on_capture(
         on_progress=options.on_solve,
     )
     provenance = run.results.provenance
-    differences = (_models_differ(recipe, provenance), *recipe.differences)
+    differences = (_models_differ(recipe, provenance, inputs.models), *recipe.differences)
     notes = (*differences, *table_notes(run.means, provenance, options.bootstrap))
     means, timed = _with_times(run, experiment, cache, notes)
     published: dict[str, Table] = {}
@@ -175,16 +185,20 @@ def _with_label(spec: TableSpec, recipe: Recipe) -> TableSpec:
     return replace(spec, label=spec.label or f"tab:{recipe.name}-{spec.name}")
 
 
-def _models_differ(recipe: Recipe, provenance: Provenance) -> str:
-    """Say plainly that the models and the text are not the paper's, or that they are."""
+def _models_differ(recipe: Recipe, provenance: Provenance, models: str) -> str:
+    """Say plainly that the models and the text are not the paper's, or that the models are."""
     capture = provenance.capture
     paper = dict(recipe.setup)
-    theirs = f"{paper['models']}; {paper.get('text', 'text not known to us')}"
-    ours = f"{Path(str(capture['target'])).name} with {', '.join(map(str, capture['drafts']))}"
+    ours = (
+        f"{Path(str(capture['target'])).name} with {', '.join(map(str, capture['drafts']))} on "
+        f"{capture['documents']} documents of {capture['text']}"
+    )
+    if models not in (TINY.name, SMOLLM2.name):
+        return f"Models of the paper: {ours}; the text is the one given, not checked to be its own."
+    theirs = f"{paper['models']} on {paper.get('text', 'text not known to us')}"
     return (
-        f"DIFFERENT MODELS OR TEXT: the paper's are {theirs}. Ours: {ours}; "
-        f"{capture['documents']} documents of {capture['text']}. Compare orders and gaps, not "
-        "levels."
+        f"DIFFERENT MODELS AND TEXT. The paper: {theirs}. Here: {ours}. Compare orders and gaps, "
+        "not levels."
     )
 
 
@@ -202,19 +216,18 @@ def _with_times(
     )
     means = bounds.join(
         times, on=["top_k", "num_drafts"], how="left", nulls_equal=True, maintain_order="left"
-    ).with_columns(pl.lit(None, pl.Float64).alias("no_interval"))
-    nothing = ("no_interval", "no_interval")
+    ).with_columns(pl.lit(None, pl.Float64).alias(name) for name in _NO_INTERVAL)
     measures = {
         "time-bound": Measure(
             "Milliseconds per position of the bound, solved in batches on all cores; median",
-            *(BOUND_TIME, *nothing),
+            *(BOUND_TIME, *_NO_INTERVAL),
             best=None,
             label="tab:time-bound",
         ),
         "time-decomposition": Measure(
             "Milliseconds per position of the canonical decomposition that the exact optimal "
             "scheme samples from, one position after the other; median",
-            *(DECOMPOSITION_TIME, *nothing),
+            *(DECOMPOSITION_TIME, *_NO_INTERVAL),
             best=None,
             label="tab:time-decomposition",
         ),
