@@ -26,7 +26,7 @@ from mdbound.bounds.certificate import make_certificate
 from mdbound.bounds.draft_sets import count_sets
 from mdbound.bounds.linear_program import Backend, optimal_acceptance_lp
 from mdbound.bounds.transport import GAP_TOLERANCE
-from mdbound.errors import InvalidSettingError, MissingDependencyError
+from mdbound.errors import InvalidSettingError, MissingDependencyError, UnsolvedError
 from mdbound.logits_cache.store import LogitsCache
 
 Floats = NDArray[np.float64]
@@ -124,7 +124,8 @@ def verify_results(
     Raises:
         InvalidSettingError: `rows` below 1, `cvxpy_rows` below 0, or another capture.
         CacheError: Results or capture are damaged, or do not belong together.
-        UnsolvedError: A check met no proof within its limits.
+
+    A row that a check cannot settle is counted in its summary, with the reason.
     """
     if cvxpy_rows < 0:
         raise InvalidSettingError(f"--cvxpy-rows {cvxpy_rows}: give 0 or more")
@@ -171,7 +172,7 @@ def _check_certificate(row: SolvedRow, record: _Record) -> None:
     certificate = make_certificate(*problem, row.num_drafts, row.sampling, subset)
     try:
         interval = certificate.check(*problem)
-    except MissingDependencyError as error:
+    except (MissingDependencyError, UnsolvedError) as error:
         record.skip(CERTIFICATE, str(error))
         return
     allowed = row.error_bound + interval.width + (row.num_drafts + 1) * REPRODUCED
@@ -193,7 +194,7 @@ def _check_program(row: SolvedRow, backend: Backend, record: _Record) -> None:
     solved = float(bounds.optimal_acceptance(*problem, row.num_drafts, row.sampling))
     try:
         value = optimal_acceptance_lp(*problem, row.num_drafts, row.sampling, backend)
-    except MissingDependencyError as error:
+    except (MissingDependencyError, UnsolvedError) as error:
         record.skip(backend, str(error))
         return
     record.add(row, backend, solved, abs(value - solved), GAP_TOLERANCE)

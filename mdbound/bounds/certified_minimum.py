@@ -17,6 +17,7 @@ import numpy as np
 from mdbound.bounds.ball_containment import BallContainment
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.exact_arithmetic import BoolArray, dyadic, exact_ratio_order, total
+from mdbound.bounds.summation import prefix_sums
 from mdbound.errors import UnsolvedError
 
 TOLERANCE = Fraction(1, 10**13)
@@ -28,8 +29,12 @@ MAX_BOXES = 20_000
 FEW_OPEN = 6
 """So few open tokens of a box are tried out one set after the other."""
 
-MARGIN = 1e-12
-"""Relative safety of every rounded comparison that forces a token in or out of a box."""
+MARGIN = 2.0**-47
+"""Relative safety of rounded comparisons of a token's p with its sum of w_k q_k: the products and
+sums of up to 16 drafts are within 40 unit roundoffs."""
+
+SUM_MARGIN = 2.0**-50
+"""Relative safety of a compensated sum."""
 
 
 def least_without_replacement(target: FloatArray, draft: FloatArray, num_drafts: int) -> Fraction:
@@ -153,8 +158,11 @@ def least_independent(target: FloatArray, drafts: FloatArray, known: Fraction) -
         >>> float(least_independent(p, np.stack([q, q]), Fraction(-1, 16)))
         -0.0625
     """
+    # A token that no draft can be only adds to p(H).
+    drawn = (drafts > 0.0).any(axis=0)
+    target, drafts = target[drawn], np.ascontiguousarray(drafts[:, drawn])
     masses = np.array([float(total(q)) for q in drafts])
-    boxes = [(np.zeros(len(drafts)), masses * (1.0 + MARGIN))]
+    boxes = [(np.zeros(len(drafts)), masses * (1.0 + SUM_MARGIN))]
     best = min(known, Fraction(0))
     lowest = best
     for _ in range(MAX_BOXES):
@@ -214,17 +222,31 @@ def _contract(
                 for side in (low, high)
             ]
         )
-        certain = target < (weights[0] @ drafts) * (1.0 - MARGIN)
+        # A token of p = 0 costs nothing and may only help.
+        certain = (target < (weights[0] @ drafts) * (1.0 - MARGIN)) | (target == 0.0)
         excluded = target > (weights[1] @ drafts) * (1.0 + MARGIN)
+        # Nor may it leave the box: too heavy to be left out, or to come in.
+        left_out = _masses(drafts, ~excluded) * (1.0 + SUM_MARGIN) - low
+        room = high - _masses(drafts, certain) * (1.0 - SUM_MARGIN)
+        needed = (drafts > (left_out + SUM_MARGIN)[:, None]).any(axis=0) & ~excluded
+        barred = (drafts > (room + SUM_MARGIN)[:, None]).any(axis=0) & ~certain
+        if (needed & barred).any():
+            return None
+        certain |= needed
+        excluded |= barred
         openly = ~certain & ~excluded
-        shrunk_low = np.maximum(low, drafts[:, certain].sum(axis=1) * (1.0 - MARGIN))
-        shrunk_high = np.minimum(high, drafts[:, ~excluded].sum(axis=1) * (1.0 + MARGIN))
+        shrunk_low = np.maximum(low, _masses(drafts, certain) * (1.0 - SUM_MARGIN))
+        shrunk_high = np.minimum(high, _masses(drafts, ~excluded) * (1.0 + SUM_MARGIN))
         if (shrunk_low > shrunk_high).any():
             return None
         moved = max(float((shrunk_low - low).max()), float((high - shrunk_high).max()))
         low, high = shrunk_low, shrunk_high
         if moved <= 1e-3 * float((high - low).max()):
             return certain, openly, low, high
+
+
+def _masses(drafts: FloatArray, inside: BoolArray) -> FloatArray:
+    return np.array([prefix_sums(q[inside])[-1] for q in drafts])
 
 
 def _box_bound(
@@ -249,14 +271,16 @@ def _box_bound(
         math.prod(map(Fraction, corner)) - sum(map(_product, exact, map(Fraction, corner)))
         for corner in corners
     )
-    gain = target - np.array(slopes) @ drafts
-    # Rounding of a token's gain moves the bound by far less than an ulp of p + plane.
+    plane = np.array(slopes) @ drafts
+    gain = target - plane
     taken = certain | (openly & (gain < 0.0))
-    doubtful = openly & (np.abs(gain) <= MARGIN * (target + np.array(slopes) @ drafts))
-    value = total(target[taken & ~doubtful])
+    # Where rounding may hide the sign of a gain, it is below the margin: left out, and paid for.
+    doubtful = openly & (np.abs(gain) <= MARGIN * (target + plane))
+    settled = taken & ~doubtful
+    value = total(target[settled])
     for slope, q in zip(exact, drafts, strict=True):
-        value -= slope * total(q[taken & ~doubtful])
-    slack = Fraction(MARGIN) * (total(target[doubtful]) * 4)
+        value -= slope * total(q[settled])
+    slack = Fraction(MARGIN) * 3 * total(target[doubtful])
     return value - slack - offset, taken
 
 

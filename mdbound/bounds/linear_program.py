@@ -44,8 +44,10 @@ Backend = Literal["highs", "cvxpy"]
 BYTES_PER_ENTRY = {"highs": 1_000, "cvxpy": 6_000}
 """Peak memory per (set, token) pair, measured and rounded up."""
 
+CLARABEL_TOLERANCES = (1e-13, 1e-11, 1e-9)
+
 MASS_UNIT = 1e-4
-"""HiGHS sees probabilities in this unit, which makes its tolerance of 1e-10 one of 1e-14."""
+"""Solvers see probabilities in this unit, which makes HiGHS' tolerance of 1e-10 one of 1e-14."""
 
 
 def optimal_acceptance_lp(
@@ -207,19 +209,11 @@ def _solve_with_cvxpy(problem: TransportProblem, time_limit: float | None) -> Tr
     x = cvxpy.Variable(len(token), nonneg=True)
     of_set = csr_array((ones, (owner, column)), shape=(len(masses), len(token)))
     of_token = csr_array((ones, (token, column)), shape=(len(problem.target), len(token)))
-    limits = [of_set @ x <= masses, of_token @ x <= problem.target]
+    # In units of MASS_UNIT: the solver gives up on programs whose numbers are all tiny.
+    limits = [of_set @ x <= masses / MASS_UNIT, of_token @ x <= problem.target / MASS_UNIT]
     statement = cvxpy.Problem(cvxpy.Maximize(cvxpy.sum(x)), limits)
-    options = {"tol_gap_abs": 1e-13, "tol_gap_rel": 1e-13, "tol_feas": 1e-13}
-    if time_limit is not None:
-        options["time_limit"] = time_limit
     began = time.perf_counter()
-    with warnings.catch_warnings():
-        # "May be inaccurate": the plan and the dual set are evaluated afterwards, and must meet.
-        warnings.simplefilter("ignore", UserWarning)
-        try:
-            statement.solve(solver=cvxpy.CLARABEL, **options)
-        except cvxpy.error.SolverError as error:
-            raise UnsolvedError(f"cvxpy: {error}: use backend 'highs'") from error
+    _run_clarabel(cvxpy, statement, {} if time_limit is None else {"time_limit": time_limit})
     seconds = time.perf_counter() - began
     if x.value is None or limits[1].dual_value is None:
         raise UnsolvedError(
@@ -227,13 +221,29 @@ def _solve_with_cvxpy(problem: TransportProblem, time_limit: float | None) -> Tr
         )
     return finish(
         problem,
-        _split(_within_target(x.value, token, problem.target), problem),
+        _split(_within_target(x.value * MASS_UNIT, token, problem.target), problem),
         limits[1].dual_value > 0.5,
         backend="cvxpy",
         status=statement.status,
         size=(len(masses) + len(problem.target), len(token), 2 * len(token)),
         seconds=seconds,
     )
+
+
+def _run_clarabel(cvxpy: Any, statement: Any, options: dict[str, float]) -> None:
+    """Solve to the tightest tolerance that the solver can reach on this program."""
+    for tolerance in CLARABEL_TOLERANCES:
+        limits = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), tolerance)
+        with warnings.catch_warnings():
+            # "May be inaccurate": plan and dual set are evaluated afterwards, and must meet.
+            warnings.simplefilter("ignore", UserWarning)
+            try:
+                statement.solve(solver=cvxpy.CLARABEL, **options, **limits)
+            except cvxpy.error.SolverError as error:
+                if tolerance == CLARABEL_TOLERANCES[-1]:
+                    raise UnsolvedError(f"cvxpy: {error}: use backend 'highs'") from error
+            else:
+                return
 
 
 def _within_target(flow: FloatArray, token: npt.NDArray[np.int64], p: FloatArray) -> FloatArray:

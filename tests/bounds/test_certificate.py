@@ -136,6 +136,20 @@ def test_full_vocabulary(sampling: str) -> None:
     assert interval.error_of(solution.acceptance) <= solution.error_bound + 2e-13
 
 
+@pytest.mark.parametrize("kept", [1, 7, 200])
+def test_a_draft_equal_to_the_target_is_proven_on_its_flat_edge(kept: int) -> None:
+    """The second draft is cut short, so every set that holds its tokens has the value 1."""
+    rng = np.random.default_rng(kept)
+    p = np.zeros(1_000)
+    p[:kept] = rng.dirichlet(np.ones(kept))
+    q = np.zeros(1_000)
+    q[: kept // 3 + 2] = rng.dirichlet(np.ones(kept // 3 + 2))
+    certificate = make_certificate(p, [p, q], 2, "independent", [])
+    interval = certificate.check(p, [p, q])
+    assert interval.upper == 1
+    assert interval.width <= 2e-13
+
+
 @needs_flint
 @pytest.mark.parametrize("decades", [1, 30, 200])
 def test_ball_containment_encloses_the_exact_value(decades: int) -> None:
