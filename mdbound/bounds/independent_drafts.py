@@ -7,33 +7,37 @@ x_k = q_k(H*), w_k = prod over j != k of x_j. Then
 
 since adding i to H* (removing it) changes the product by at least (at most) the linear term.
 *Contract and branch* keeps a box around x: the least w over the box forces tokens in, the largest
-forces tokens out, forced tokens shrink the box, and so on. What stays open is bounded below by
-linear over-estimators of the product on the box; a box that cannot beat the best set is dropped,
-any other is cut in two along its longest side.
+forces tokens out, forced tokens shrink the box, and so on. A set that beats the best one so far has
+prod_k x_k above minus its value, which bounds the box from below at once. What stays open is
+bounded below by linear over-estimators of the product on the box; a box that cannot beat the best
+set is dropped, any other is cut in two along its longest side
+(`mdbound.bounds.contract_and_branch`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import get_num_threads, njit, prange
 
+from mdbound.bounds.contract_and_branch import (
+    MAX_BOXES,
+    SEARCH_TOLERANCE,
+    SUM_ERROR,
+    contract_and_branch,
+    masked_mass,
+)
 from mdbound.bounds.distributions import FloatArray, check_num_drafts, check_pair
-from mdbound.bounds.draft_law import BoolArray, DraftLaw
+from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows
+from mdbound.bounds.fused_softmax import softmax_into
 from mdbound.bounds.solution import AcceptanceCurve
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
 
 IntArray = npt.NDArray[np.int64]
-
-SEARCH_TOLERANCE = 1e-14
-"""A box is dropped when it cannot beat the best set by more than this."""
-
-MAX_BOXES = 100_000
-"""Boxes after which the solver gives up with an error instead of running on."""
 
 
 class Independent(DraftLaw):
@@ -80,6 +84,32 @@ class Independent(DraftLaw):
         """See `independent_curve`."""
         return independent_curve(target, draft, max_drafts, strict)
 
+    def curve_from_logits(
+        self,
+        target: LogitsRows,
+        drafts: Sequence[LogitsRows],
+        temperature: float,
+        draft_temperatures: Sequence[float],
+        max_drafts: int,
+    ) -> AcceptanceCurve:
+        """As `independent_curve` with `strict=False`, one row of probabilities at a time."""
+        curve = AcceptanceCurve.empty(len(target), max_drafts)
+        found = np.full((5, len(target), max_drafts), np.nan)
+        boxes = np.zeros((len(target), max_drafts), dtype=np.int64)
+        _solve_logits(
+            target,
+            tuple(drafts[:max_drafts]),
+            temperature,
+            np.array(draft_temperatures[:max_drafts], dtype=np.float64),
+            get_num_threads(),
+            found,
+            boxes,
+        )
+        _fill_curve(curve, found)
+        for n in range(1, max_drafts + 1):
+            curve.error_bound[:, n - 1] += _softmax_error(target.shape[1], n)
+        return curve
+
     def optimal_subset(
         self, target: FloatArray, draft: Sequence[FloatArray], num_drafts: int
     ) -> BoolArray:
@@ -113,37 +143,68 @@ def independent_curve(
         >>> independent_curve(p, [q, q[:, ::-1]], 2).acceptance.round(6).tolist()
         [[0.7, 0.94]]
     """
-    stacked = np.ascontiguousarray(np.stack(list(drafts)[:max_drafts], axis=1))  # (B, K, V)
     curve = AcceptanceCurve.empty(len(target), max_drafts)
-    for n in range(1, max_drafts + 1):
-        boxes = _solve_rows(
-            target,
-            stacked,
-            n,
-            curve.acceptance,
-            curve.subset_size,
-            curve.target_mass,
-            curve.draft_mass,
-            curve.containment,
+    found, boxes = solve_independent(target, drafts, max_drafts)
+    if strict and (boxes > MAX_BOXES).any():
+        row, n = (int(index) for index in np.argwhere(boxes > MAX_BOXES)[0])
+        raise UnsolvedError(
+            f"row {row}: {n + 1} independent drafts need more than {MAX_BOXES} boxes; "
+            "solve it with strict=False to skip such rows"
         )
-        if strict and (boxes > MAX_BOXES).any():
-            row = int(np.flatnonzero(boxes > MAX_BOXES)[0])
-            raise UnsolvedError(
-                f"row {row}: {n} independent drafts need more than {MAX_BOXES} boxes; "
-                "solve it with strict=False to skip such rows"
-            )
-        curve.error_bound[boxes <= MAX_BOXES, n - 1] = error_bound(n)
+    _fill_curve(curve, found)
     return curve
 
 
-def error_bound(num_drafts: int) -> float:
-    """Search tolerance plus the rounding of n + 1 masses and of their product.
+def solve_independent(
+    target: FloatArray, drafts: Sequence[FloatArray], max_drafts: int
+) -> tuple[FloatArray, IntArray]:
+    """Acceptance, size, p(H), mean q_k(H), F(H) of every row and n, and the boxes these took.
+
+    Args:
+        target: p, checked rows (B, V).
+        drafts: q_1, ..., q_K, checked rows (B, V) each.
+        max_drafts: N, from 1 to K.
+
+    Returns:
+        Shape (5, B, N), NaN where more than `MAX_BOXES` boxes were needed; and boxes, (B, N).
 
     Example:
-        >>> error_bound(2) < 2e-14
+        >>> p, q = np.array([[0.5, 0.3, 0.2]]), np.array([[0.2, 0.5, 0.3]])
+        >>> solve_independent(p, [q, q], 2)[1].tolist()
+        [[1, 1]]
+    """
+    found = np.full((5, len(target), max_drafts), np.nan)
+    boxes = np.zeros((len(target), max_drafts), dtype=np.int64)
+    stacked = np.ascontiguousarray(np.stack(list(drafts)[:max_drafts], axis=1))  # (B, K, V)
+    _solve_rows(target, stacked, found, boxes)
+    return found, boxes
+
+
+def _fill_curve(curve: AcceptanceCurve, found: FloatArray) -> None:
+    solved = ~np.isnan(found[0])
+    curve.acceptance[:] = found[0]
+    curve.subset_size[solved] = found[1][solved].astype(np.int64)
+    curve.target_mass[:] = found[2]
+    curve.draft_mass[:] = found[3]
+    curve.containment[:] = found[4]
+    for n in range(1, found.shape[2] + 1):
+        curve.error_bound[solved[:, n - 1], n - 1] = error_bound(n)
+
+
+def error_bound(num_drafts: int) -> float:
+    """Search tolerance, and the rounding of n + 1 masses and their product in two sets.
+
+    Example:
+        >>> error_bound(2) < 3e-13
         True
     """
-    return SEARCH_TOLERANCE + (4 * num_drafts + 12) * UNIT_ROUNDOFF
+    rounding = (num_drafts + 1) * SUM_ERROR + (num_drafts + 4) * UNIT_ROUNDOFF
+    return float(SEARCH_TOLERANCE + 3.0 * rounding)
+
+
+def _softmax_error(vocab_size: int, num_drafts: int) -> float:
+    """Rounding of the probabilities: (10 + |ln p|) roundoffs, |ln p| at most ln V on average."""
+    return float((num_drafts + 1) * (12.0 + np.log(vocab_size)) * UNIT_ROUNDOFF)
 
 
 def optimal_subset(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, int]:
@@ -154,7 +215,10 @@ def optimal_subset(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, i
         drafts: q_1..q_K, shape (K, V).
 
     Returns:
-        A mask of shape (V,), and the boxes looked at (above `MAX_BOXES`: not solved).
+        A mask of shape (V,), and the boxes looked at.
+
+    Raises:
+        UnsolvedError: more than `MAX_BOXES` boxes would be needed.
 
     Example:
         >>> p, q = np.array([0.5, 0.3, 0.2]), np.array([[0.2, 0.5, 0.3], [0.2, 0.5, 0.3]])
@@ -162,254 +226,57 @@ def optimal_subset(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, i
         >>> mask.tolist(), boxes
         ([False, True, True], 1)
     """
-    return _contract_and_branch(target, drafts)
+    members, boxes = contract_and_branch(target, drafts)
+    if boxes > MAX_BOXES:
+        raise UnsolvedError(f"{len(drafts)} independent drafts need more than {MAX_BOXES} boxes")
+    return members, boxes
 
 
 @njit(cache=True, parallel=True, nogil=True)
-def _solve_rows(
-    target: FloatArray,
-    drafts: FloatArray,
-    num_drafts: int,
-    acceptance: FloatArray,
-    subset_size: IntArray,
-    target_mass: FloatArray,
-    draft_mass: FloatArray,
-    containment: FloatArray,
-) -> IntArray:
-    boxes = np.zeros(len(target), dtype=np.int64)
+def _solve_rows(target: FloatArray, drafts: FloatArray, found: FloatArray, boxes: IntArray) -> None:
     for row in prange(len(target)):
-        used = drafts[row, :num_drafts]
-        members, boxes[row] = _contract_and_branch(target[row], used)
-        if boxes[row] > MAX_BOXES:
-            continue
-        p_in, product, mean = _set_masses(target[row], used, members)
-        acceptance[row, num_drafts - 1] = 1.0 + (p_in - product)
-        subset_size[row, num_drafts - 1] = members.sum()
-        target_mass[row, num_drafts - 1] = p_in
-        draft_mass[row, num_drafts - 1] = mean
-        containment[row, num_drafts - 1] = product
+        for n in range(boxes.shape[1]):
+            boxes[row, n] = _solve_row(target[row], drafts[row, : n + 1], found[:, row, n])
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _solve_logits(
+    target: LogitsRows,
+    drafts: tuple[LogitsRows, ...],
+    temperature: float,
+    draft_temperatures: FloatArray,
+    threads: int,
+    found: FloatArray,
+    boxes: IntArray,
+) -> None:
+    chunks = min(len(target), 4 * threads)
+    for chunk in prange(chunks):
+        p = np.empty(target.shape[1])
+        q = np.empty((len(drafts), target.shape[1]))
+        for row in range(chunk, len(target), chunks):
+            usable = softmax_into(target[row], temperature, p)
+            for k in range(len(drafts)):
+                usable = softmax_into(drafts[k][row], draft_temperatures[k], q[k]) and usable
+            if usable:
+                for n in range(boxes.shape[1]):
+                    boxes[row, n] = _solve_row(p, q[: n + 1], found[:, row, n])
+
+
+@njit(cache=True, nogil=True)
+def _solve_row(target: FloatArray, drafts: FloatArray, found: FloatArray) -> int:
+    """Fill in what is known of the optimal set; NaN stays where it was not found."""
+    members, boxes = contract_and_branch(target, drafts)
+    if boxes <= MAX_BOXES:
+        product = 1.0
+        mean = 0.0
+        for k in range(len(drafts)):
+            inside = masked_mass(drafts[k], members)
+            product *= inside
+            mean += inside / len(drafts)
+        target_inside = masked_mass(target, members)
+        found[0] = 1.0 + (target_inside - product)
+        found[1] = members.sum()
+        found[2] = target_inside
+        found[3] = mean
+        found[4] = product
     return boxes
-
-
-@njit(cache=True, nogil=True)
-def _set_masses(
-    target: FloatArray, drafts: FloatArray, members: BoolArray
-) -> tuple[float, float, float]:
-    """p(H), prod_k q_k(H) and the mean of q_k(H)."""
-    product = 1.0
-    mean = 0.0
-    for k in range(len(drafts)):
-        mass = prefix_sums(drafts[k][members])[-1]
-        product *= mass
-        mean += mass / len(drafts)
-    return prefix_sums(target[members])[-1], product, mean
-
-
-class _OpenTokens(NamedTuple):
-    """A subproblem: the tokens not yet decided, and the masses of those already in.
-
-    Attributes:
-        ids: token ids, shape (u,).
-        target: p of these, shape (u,).
-        drafts: q_k of these, token by token, shape (u, K).
-        target_in: p(tokens forced in).
-        drafts_in: q_k(tokens forced in), shape (K,).
-    """
-
-    ids: IntArray
-    target: FloatArray
-    drafts: FloatArray
-    target_in: float
-    drafts_in: FloatArray
-
-
-@njit(cache=True, nogil=True)
-def _contract_and_branch(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, int]:
-    """Mask of the optimal set and the number of boxes; see the module's docstring."""
-    num_drafts, vocab_size = drafts.shape
-    root = _OpenTokens(
-        np.arange(vocab_size),
-        target,
-        np.ascontiguousarray(drafts.T),
-        0.0,
-        np.zeros(num_drafts),
-    )
-    best_members = np.zeros(vocab_size, dtype=np.bool_)
-    forced = np.zeros(vocab_size, dtype=np.bool_)
-    totals = np.empty(num_drafts)
-    for k in range(num_drafts):
-        totals[k] = prefix_sums(drafts[k])[-1]
-    best = 0.0
-    stack = [(np.zeros(num_drafts), totals)]
-    boxes = 0
-    while len(stack) > 0 and boxes <= MAX_BOXES:
-        low, high = stack.pop()
-        boxes += 1
-        local_forced = forced.copy()
-        tokens, low, high, feasible = _contract(root, low, high, local_forced)
-        if not feasible:
-            continue
-        value, chosen = _candidate(tokens, low, high)
-        if value < best:
-            best = value
-            best_members = local_forced.copy()
-            best_members[tokens.ids[chosen]] = True
-        if _lower_bound(tokens, low, high) >= best - SEARCH_TOLERANCE:
-            continue
-        if boxes == 1:
-            # Whatever the first contraction decided holds in every part of the box.
-            root = tokens
-            forced = local_forced
-        side = int(np.argmax(high - low))
-        middle = 0.5 * (low[side] + high[side])
-        upper_low = low.copy()
-        upper_low[side] = middle
-        lower_high = high.copy()
-        lower_high[side] = middle
-        stack.append((low, lower_high))
-        stack.append((upper_low, high))
-    return best_members, boxes
-
-
-@njit(cache=True, nogil=True)
-def _leave_one_out_products(x: FloatArray) -> FloatArray:
-    weights = np.ones(len(x))
-    for k in range(len(x)):
-        for j in range(len(x)):
-            if j != k:
-                weights[k] *= x[j]
-    return weights
-
-
-@njit(cache=True, nogil=True)
-def _weighted(drafts: FloatArray, token: int, weights: FloatArray) -> float:
-    total = 0.0
-    for k in range(len(weights)):
-        total += weights[k] * drafts[token, k]
-    return total
-
-
-@njit(cache=True, nogil=True)
-def _contract(
-    tokens: _OpenTokens, low: FloatArray, high: FloatArray, forced: BoolArray
-) -> tuple[_OpenTokens, FloatArray, FloatArray, bool]:
-    """Decide tokens and shrink the box until nothing moves; mark those forced in.
-
-    Returns the tokens still open, the smaller box, and whether the box can hold an optimum.
-    """
-    num_drafts = len(low)
-    slack = (4.0 * num_drafts + 4.0) * UNIT_ROUNDOFF
-    # Masses are plain sums here: widen by their rounding so that no optimum is cut off.
-    margin = 2.0 * UNIT_ROUNDOFF * (len(tokens.ids) + 4)
-    low = low.copy()
-    high = high.copy()
-    ids, target, drafts = tokens.ids.copy(), tokens.target.copy(), tokens.drafts.copy()
-    target_in = tokens.target_in
-    drafts_in = tokens.drafts_in.copy()
-    while True:
-        least = _leave_one_out_products(low)
-        most = _leave_one_out_products(high)
-        possible = drafts_in.copy()
-        kept = 0
-        for i in range(len(ids)):
-            if target[i] < _weighted(drafts, i, least) * (1.0 - slack):
-                forced[ids[i]] = True
-                target_in += target[i]
-                for k in range(num_drafts):
-                    drafts_in[k] += drafts[i, k]
-                    possible[k] += drafts[i, k]
-                continue
-            gain = _weighted(drafts, i, most)
-            if target[i] > gain * (1.0 + slack) or gain == 0.0:
-                continue
-            ids[kept] = ids[i]
-            target[kept] = target[i]
-            for k in range(num_drafts):
-                drafts[kept, k] = drafts[i, k]
-                possible[k] += drafts[i, k]
-            kept += 1
-        moved = kept < len(ids)
-        ids, target, drafts = ids[:kept], target[:kept], drafts[:kept]
-        for k in range(num_drafts):
-            low[k] = max(low[k], drafts_in[k] * (1.0 - margin))
-            high[k] = min(high[k], possible[k] * (1.0 + margin))
-            if low[k] > high[k]:
-                return _OpenTokens(ids, target, drafts, target_in, drafts_in), low, high, False
-        if not moved:
-            return _OpenTokens(ids, target, drafts, target_in, drafts_in), low, high, True
-
-
-@njit(cache=True, nogil=True)
-def _candidate(tokens: _OpenTokens, low: FloatArray, high: FloatArray) -> tuple[float, IntArray]:
-    """A good threshold set of the box: its value and which open tokens it takes."""
-    weights = _leave_one_out_products(0.5 * (low + high))
-    best = np.inf
-    best_chosen = np.empty(0, dtype=np.int64)
-    for _ in range(3):
-        chosen = np.empty(len(tokens.ids), dtype=np.int64)
-        count = 0
-        value = tokens.target_in
-        masses = tokens.drafts_in.copy()
-        for i in range(len(tokens.ids)):
-            if tokens.target[i] < _weighted(tokens.drafts, i, weights):
-                chosen[count] = i
-                count += 1
-                value += tokens.target[i]
-                masses += tokens.drafts[i]
-        value -= masses.prod()
-        if value < best:
-            best = value
-            best_chosen = chosen[:count]
-        weights = _leave_one_out_products(masses)
-    return best, best_chosen
-
-
-@njit(cache=True, nogil=True)
-def _lower_bound(tokens: _OpenTokens, low: FloatArray, high: FloatArray) -> float:
-    """No set of the box has a smaller p(H) - prod_k q_k(H) than this."""
-    best = -np.inf
-    for fifth in range(5):
-        slopes, constant = product_overestimator(low, high, 0.25 * fifth)
-        value = tokens.target_in - constant
-        for k in range(len(slopes)):
-            value -= slopes[k] * tokens.drafts_in[k]
-        for i in range(len(tokens.ids)):
-            value += min(0.0, tokens.target[i] - _weighted(tokens.drafts, i, slopes))
-        best = max(best, value)
-    return best
-
-
-@njit(cache=True, nogil=True)
-def product_overestimator(
-    low: FloatArray, high: FloatArray, mix: float
-) -> tuple[FloatArray, float]:
-    """Linear function above the product of x_k on the box, as slopes and a constant.
-
-    McCormick's two planes over x y, applied from the last factor to the first with y the
-    product of the later ones, mixed with weight `mix` on the first plane.
-
-    Args:
-        low: lower corner of the box, shape (K,), not negative.
-        high: upper corner.
-        mix: in [0, 1].
-
-    Example:
-        >>> slopes, constant = product_overestimator(np.zeros(2), np.ones(2), 1.0)
-        >>> slopes.tolist(), constant
-        ([0.0, 1.0], 0.0)
-    """
-    num_drafts = len(low)
-    slopes = np.zeros(num_drafts)
-    slopes[num_drafts - 1] = 1.0
-    constant = 0.0
-    later_low, later_high = low[num_drafts - 1], high[num_drafts - 1]
-    for k in range(num_drafts - 2, -1, -1):
-        # x y <= high y + later_low x - high later_low, and the same with the ends exchanged.
-        factor = mix * high[k] + (1.0 - mix) * low[k]
-        slopes *= factor
-        constant *= factor
-        slopes[k] = mix * later_low + (1.0 - mix) * later_high
-        constant -= mix * high[k] * later_low + (1.0 - mix) * low[k] * later_high
-        later_low *= low[k]
-        later_high *= high[k]
-    return slopes, constant
