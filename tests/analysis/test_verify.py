@@ -22,12 +22,12 @@ pytest.importorskip("cvxpy")
 
 GRID = SolveGrid(
     sampling=("with_replacement", "without_replacement", "greedy", "independent"),
-    temperatures=(0.7, 1.0),
-    draft_temperatures=(1.0, 1.3),
+    temperatures=(0.7,),
+    draft_temperatures=(1.3,),
     top_k=(None, 5),
-    top_p=(None, 0.9),
+    top_p=(0.95,),
     vocabulary_sizes=(None, 8),
-    num_drafts=(1, 2, 3, 4),
+    num_drafts=(1, 2),
     schemes=("k_seq",),
 )
 
@@ -35,8 +35,7 @@ GRID = SolveGrid(
 @pytest.fixture(scope="module")
 def results(cache: LogitsCache, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("verify") / "r.parquet"
-    grid = SolveGrid(**{**vars(GRID), "num_drafts": (1, 2)})
-    solve_cache(cache, grid.settings(cache.draft_names), out)
+    solve_cache(cache, GRID.settings(cache.draft_names), out)
     return out
 
 
@@ -50,11 +49,11 @@ def corrupt(results: Path, out: Path, change: Callable[[pl.DataFrame], pl.DataFr
 
 
 def test_correct_results_pass_every_check(cache: LogitsCache, results: Path) -> None:
-    found = verify_results(results, cache, rows=120, cvxpy_rows=3)
+    found = verify_results(results, cache, rows=60, cvxpy_rows=3)
     assert found.failures == []
     assert found.passed
-    assert found.rows == 120
-    assert [found.checks[name].rows for name in verify.CHECKS] == [120, 120, 120, 3]
+    assert found.rows == 60
+    assert [found.checks[name].rows for name in verify.CHECKS] == [60, 60, 60, 3]
     assert found.checks["certificate"].worst < 1e-13
     assert not any(check.skipped for check in found.checks.values())
 
