@@ -5,9 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
+from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.lines import draw_lines, law_panels, mean_lines
 from mdbound.analysis.figures.slices import band_words, take_slice, varies
-from mdbound.analysis.figures.style import figure_settings, legend_below, new_figure
+from mdbound.analysis.figures.style import figure_settings
 from mdbound.analysis.results import BOUND, Results
 
 _NAME = "acceptance"
@@ -29,16 +30,14 @@ def draw_acceptance(results: Results, options: FigureOptions) -> Drawing:
     panels = law_panels(lines)
     with_schemes = any(line.scheme != BOUND for line in lines)
     with figure_settings():
-        figure, axes = new_figure(
-            len(panels), 0.6 + 1.35 * len(panels) + 0.07 * len(lines), share_x=True
-        )
+        figure, axes = new_figure(len(panels), share_x=True)
         for each, (title, panel) in zip(axes, panels, strict=True):
             draw_lines(each, panel)
             each.set_title(title)
             each.set_ylabel("acceptance")
         axes[-1].set_xlabel("number of drafts $n$")
         axes[-1].xaxis.get_major_locator().set_params(integer=True)
-        legend_below(figure, axes)
+        arrange(figure, axes)
     return Drawing(
         _NAME,
         figure,

@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 
 from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
+from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.lines import draw_lines, law_panels, mean_lines
 from mdbound.analysis.figures.slices import band_words, take_slice
-from mdbound.analysis.figures.style import figure_settings, legend_below, new_figure
+from mdbound.analysis.figures.style import figure_settings
 from mdbound.analysis.results import Results
 
 _NAME = "entropy"
@@ -34,15 +35,13 @@ def draw_entropy(results: Results, options: FigureOptions) -> Drawing:
     lines = mean_lines(rows.lazy(), "entropy", options.bootstrap)
     with figure_settings():
         panels = law_panels(lines, most=6)
-        figure, axes = new_figure(
-            len(panels), 0.6 + 1.35 * len(panels) + 0.07 * len(lines), share_x=True
-        )
+        figure, axes = new_figure(len(panels), share_x=True)
         for each, (title, panel) in zip(axes, panels, strict=True):
             draw_lines(each, panel)
             each.set_title(title)
             each.set_ylabel("acceptance")
         axes[-1].set_xlabel("target entropy (nats)")
-        legend_below(figure, axes)
+        arrange(figure, axes)
     return Drawing(
         _NAME,
         figure,

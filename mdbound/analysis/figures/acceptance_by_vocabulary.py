@@ -7,9 +7,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
+from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.lines import draw_lines, law_panels, mean_lines
 from mdbound.analysis.figures.slices import Slice, band_words, take_slice, varies
-from mdbound.analysis.figures.style import figure_settings, legend_below, new_figure
+from mdbound.analysis.figures.style import figure_settings
 from mdbound.analysis.results import Results
 
 _NAME = "vocabulary"
@@ -43,9 +44,7 @@ def draw_vocabulary(results: Results, options: FigureOptions) -> Drawing:
     name, meaning = _MEANING[across]
     with figure_settings():
         panels = law_panels(lines, most=6)
-        figure, axes = new_figure(
-            len(panels), 0.6 + 1.35 * len(panels) + 0.07 * len(lines), share_x=True
-        )
+        figure, axes = new_figure(len(panels), share_x=True)
         for each, (title, panel) in zip(axes, panels, strict=True):
             draw_lines(each, panel)
             each.set_title(title)
@@ -53,7 +52,7 @@ def draw_vocabulary(results: Results, options: FigureOptions) -> Drawing:
             each.set_ylabel("acceptance")
         _name_sizes(axes[-1], np.unique(np.concatenate([line.x for line in lines])), full)
         axes[-1].set_xlabel(name)
-        legend_below(figure, axes)
+        arrange(figure, axes)
     return Drawing(
         _NAME,
         figure,

@@ -9,14 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
+from mdbound.analysis.figures.layout import arrange_map, new_figure
 from mdbound.analysis.figures.slices import DRAFTING, take_slice
-from mdbound.analysis.figures.style import (
-    COLOUR_MAP,
-    COLUMN_WIDTH,
-    INK,
-    figure_settings,
-    new_figure,
-)
+from mdbound.analysis.figures.style import COLOUR_MAP, INK, figure_settings
 from mdbound.analysis.results import BOUND, Results
 from mdbound.analysis.statistics import task_means
 
@@ -45,7 +40,7 @@ def draw_map(results: Results, options: FigureOptions) -> Drawing:
     means = task_means(part.rows, by=("draft_temperatures",), bootstrap=options.bootstrap)
     temperatures, cells = _cells(means, symmetric="|" not in part.settings["draft"][0])
     with figure_settings():
-        figure, (axes,) = new_figure(height=COLUMN_WIDTH * 0.86)
+        figure, (axes,) = new_figure()
         _draw_cells(figure, axes, temperatures, cells)
     half = (means["high"] - means["low"]).to_numpy().max() / 2 if _has_bands(means) else None
     spread = f"Half-widths of the 95% intervals are at most {half:.3f}. " if half else ""
@@ -83,7 +78,7 @@ def _draw_cells(figure: Any, axes: Any, temperatures: Floats, cells: Floats) -> 
     axes.set_xlabel("temperature of draft 1")
     axes.set_ylabel("temperature of draft 2")
     axes.grid(visible=False)
-    bar = figure.colorbar(image, ax=axes, shrink=0.85, label="optimal acceptance")
+    bar = figure.colorbar(image, cax=arrange_map(figure, axes), label="optimal acceptance")
     bar.outline.set_visible(False)
     middle = (np.nanmin(cells) + np.nanmax(cells)) / 2
     for (first, second), value in np.ndenumerate(cells):

@@ -6,9 +6,10 @@ import polars as pl
 
 from mdbound.analysis.comparison import paired_rows
 from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
+from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.lines import draw_lines, mean_lines
 from mdbound.analysis.figures.slices import band_words, take_slice, varies
-from mdbound.analysis.figures.style import figure_settings, legend_below, new_figure
+from mdbound.analysis.figures.style import figure_settings
 from mdbound.analysis.results import BOUND, Results
 
 _NAME = "gap"
@@ -28,12 +29,12 @@ def draw_gap(results: Results, options: FigureOptions) -> Drawing:
     part = take_slice(results, options, {"temperature"})
     lines = mean_lines(paired_rows(part.rows), "temperature", options.bootstrap, "gap")
     with figure_settings():
-        figure, (axes,) = new_figure(height=1.95 + 0.08 * len(lines))
+        figure, (axes,) = new_figure()
         draw_lines(axes, lines)
         axes.set_xlabel("temperature")
         axes.set_ylabel("bound − scheme")
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-        legend_below(figure, [axes])
+        arrange(figure, [axes])
     return Drawing(
         _NAME,
         figure,

@@ -20,6 +20,7 @@ from mdbound.analysis.figures.style import (
 )
 from mdbound.analysis.results import BOUND
 from mdbound.analysis.statistics import Bootstrap, task_means
+from mdbound.analysis.table_files import rounded
 
 if TYPE_CHECKING:
     from mdbound.analysis.figures.style import Axes
@@ -68,7 +69,7 @@ def mean_lines(
     Returns:
         A line per law and scheme, bounds first, in the order of tables.
     """
-    means = task_means(rows, value, [*_LINE, x], bootstrap, per)
+    means = rounded(task_means(rows, value, [*_LINE, x], bootstrap, per))
     lines = [_line(group.sort(x), x) for group in means.partition_by(_LINE)]
     return sorted(lines, key=_place)
 

@@ -7,9 +7,10 @@ import polars as pl
 
 from mdbound.analysis.comparison import paired_rows
 from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
+from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.lines import Line, draw_lines, mean_lines
 from mdbound.analysis.figures.slices import band_words, take_slice
-from mdbound.analysis.figures.style import figure_settings, legend_below, new_figure
+from mdbound.analysis.figures.style import figure_settings
 from mdbound.analysis.results import BOUND, Results
 from mdbound.analysis.statistics import Bootstrap
 
@@ -35,15 +36,14 @@ def draw_distribution(results: Results, options: FigureOptions) -> Drawing:
         gaps = paired_rows(part.rows)
         panels.append(("gap: bound − scheme", _ecdf(gaps, "gap", options.bootstrap)))
     with figure_settings():
-        lines = sum(len(panel) for _, panel in panels)
-        figure, axes = new_figure(len(panels), 0.5 + 1.5 * len(panels) + 0.09 * lines)
+        figure, axes = new_figure(len(panels))
         for each, (label, panel) in zip(axes, panels, strict=True):
             draw_lines(each, panel, marks=False)
             each.set_xlabel(label)
             each.set_ylabel("share of positions")
             each.set_ylim(0.0, 1.02)
             each.locator_params(axis="x", nbins=6)
-        legend_below(figure, axes)
+        arrange(figure, axes)
     return Drawing(
         _NAME,
         figure,

@@ -6,15 +6,10 @@ import numpy as np
 import polars as pl
 
 from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
+from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.lines import draw_lines, mean_lines
 from mdbound.analysis.figures.slices import band_words, settings_of, take_slice
-from mdbound.analysis.figures.style import (
-    figure_settings,
-    legend_below,
-    new_figure,
-    scheme_label,
-    scheme_style,
-)
+from mdbound.analysis.figures.style import figure_settings, scheme_label, scheme_style
 from mdbound.analysis.results import BOUND, Results
 
 _NAME = "second-draft"
@@ -52,7 +47,7 @@ def draw_second_draft(results: Results, options: FigureOptions) -> Drawing:
         if line.scheme in known
     ]
     with figure_settings():
-        figure, (axes,) = new_figure(height=2.4)
+        figure, (axes,) = new_figure()
         draw_lines(axes, lines)
         for line in same:
             style = scheme_style(line.scheme)
@@ -66,7 +61,7 @@ def draw_second_draft(results: Results, options: FigureOptions) -> Drawing:
             )
         axes.set_xlabel("temperature of draft 2")
         axes.set_ylabel("acceptance")
-        legend_below(figure, [axes])
+        arrange(figure, [axes])
     return Drawing(
         _NAME,
         figure,

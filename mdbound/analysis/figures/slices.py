@@ -18,6 +18,8 @@ from mdbound.errors import InvalidSettingError
 DRAFTING = "drafting"
 SAME = "as the target's"
 
+_ROW = "row of the file"
+
 #: What is held fixed, in this order, and how a caption calls it.
 _FIXED = {
     "draft": "draft",
@@ -89,8 +91,11 @@ def take_slice(results: Results, options: FigureOptions, free: Collection[str]) 
         if name not in free:
             kept = _fixed(kept, name)
     rows = (
-        _kept(results.frame, options.where)
+        _kept(results.frame.with_row_index(_ROW), options.where)
         .join(kept.lazy(), on=SETTING_COLUMNS, how="semi", nulls_equal=True)
+        # Joins lose the order, and with it the documents that a bootstrap draws.
+        .sort(_ROW)
+        .drop(_ROW)
         .with_columns(
             pl.concat_str("task", "doc_id", separator="/").alias("doc_id"),
             pl.lit(ALL_TASKS).alias("task"),

@@ -187,30 +187,3 @@ def figure_settings() -> Iterator[None]:
         mpl.rcdefaults()
         mpl.rcParams.update(_SETTINGS)
         yield
-
-
-def new_figure(rows: int = 1, height: float = 2.3, *, share_x: bool = False) -> tuple[Any, Any]:
-    """Make a figure one column wide with a stack of axes, which leaves room for what surrounds it.
-
-    Args:
-        rows: Number of axes.
-        height: Of the whole figure, in inches.
-        share_x: Whether the axes have the same horizontal range.
-
-    Returns:
-        The figure, and its axes as a list.
-    """
-    from matplotlib.figure import Figure as NewFigure
-
-    figure = NewFigure(figsize=(COLUMN_WIDTH, height), layout="constrained")
-    axes = figure.subplots(rows, 1, sharex=share_x, squeeze=False)[:, 0]
-    return figure, list(axes)
-
-
-def legend_below(figure: Figure, axes: list[Axes], columns: int = 2) -> None:
-    """Put one legend for all axes under the figure, where it covers no data."""
-    handles: dict[str, Any] = {}
-    for each in axes:
-        for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)

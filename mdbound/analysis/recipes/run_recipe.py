@@ -219,14 +219,14 @@ def _with_times(
     ).with_columns(pl.lit(None, pl.Float64).alias(name) for name in _NO_INTERVAL)
     measures = {
         "time-bound": Measure(
-            "Milliseconds per position of the bound, solved in batches on all cores; median",
+            "Milliseconds per position of the bound, solved in batches on all cores",
             *(BOUND_TIME, *_NO_INTERVAL),
             best=None,
             label="tab:time-bound",
         ),
         "time-decomposition": Measure(
             "Milliseconds per position of the canonical decomposition that the exact optimal "
-            "scheme samples from, one position after the other; median",
+            "scheme samples from, one position after the other; median over positions",
             *(DECOMPOSITION_TIME, *_NO_INTERVAL),
             best=None,
             label="tab:time-decomposition",

@@ -43,7 +43,7 @@ def solve_times(cache: LogitsCache, grid: SolveGrid, file: Path) -> pl.DataFrame
 
     Returns:
         Columns `top_k`, `num_drafts`, `bound_ms` (solved in one batch on all cores) and
-        `decomposition_ms` (one position after the other); medians.
+        `decomposition_ms` (one position after the other; the median position).
 
     Raises:
         OutputError: The file cannot be written.
@@ -95,17 +95,17 @@ def _times(target: FloatArray, draft: FloatArray, num_drafts: int) -> tuple[floa
         partial(bounds.optimal_acceptance, target, draft, num_drafts), _REPEATS
     )
     apart = [
-        _milliseconds(partial(bounds.canonical_decomposition, p, q, num_drafts), repeats=1)
+        _milliseconds(partial(bounds.canonical_decomposition, p, q, num_drafts), repeats=2)
         for p, q in zip(target, draft, strict=True)
     ]
     return round(together / len(target), 4), round(statistics.median(apart), 4)
 
 
 def _milliseconds(work: Callable[[], object], repeats: int) -> float:
-    """Median time of a call, after one that warms up."""
+    """Fastest of several calls, after one that warms up: others only waited for the machine."""
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
         work()
         times.append((time.perf_counter() - start) * 1e3)
-    return statistics.median(times[1:])
+    return min(times[1:])

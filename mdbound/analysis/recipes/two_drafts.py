@@ -11,12 +11,8 @@ import polars as pl
 import mdbound
 from mdbound.analysis.environment import environment
 from mdbound.analysis.figures import Drawing, write_drawing
-from mdbound.analysis.figures.style import (
-    figure_settings,
-    legend_below,
-    new_figure,
-    scheme_style,
-)
+from mdbound.analysis.figures.layout import arrange, new_figure
+from mdbound.analysis.figures.style import figure_settings, scheme_style
 from mdbound.analysis.recipes.recipe import TwoDraftCurves
 from mdbound.analysis.results import BOUND
 from mdbound.analysis.table_files import rounded, write_frame, write_table, write_text
@@ -82,7 +78,7 @@ def draw_curves(panels: list[TwoDraftPanel]) -> Drawing:
         MissingDependencyError: matplotlib is not installed.
     """
     with figure_settings():
-        figure, axes = new_figure(len(panels), 3.9)
+        figure, axes = new_figure(len(panels))
         for each, panel in zip(axes, panels, strict=True):
             reached = panel.x[panel.equals_one]
             if len(reached):
@@ -100,7 +96,7 @@ def draw_curves(panels: list[TwoDraftPanel]) -> Drawing:
             each.set_xlim(0.0, float(panel.x[-1]))
             each.set_ylabel("acceptance")
         axes[-1].set_xlabel("$x$")
-        legend_below(figure, axes, columns=3)
+        arrange(figure, axes, legend_columns=3)
     return Drawing(
         "figure2", figure, f"{_CAPTION}. Exact values; the distributions are the paper's."
     )
