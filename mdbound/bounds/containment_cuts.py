@@ -209,7 +209,7 @@ def _choose_cuts(
         if 0 < right < count:
             cuts[found] = right
             found += 1
-        slope = _expected_slope(ends, outside[left]) if left > 0 else ends.slope_a
+        slope = _expected_slope(ends, outside[left]) if 0 < left < count else ends.slope_a
         while left < crossing and high[left] <= slope:
             left += 1
         slope = _expected_slope(ends, outside[right]) if right < count else ends.slope_b

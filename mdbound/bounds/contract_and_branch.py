@@ -30,6 +30,8 @@ SUM_ERROR = (BLOCK + 4.0) * UNIT_ROUNDOFF
 """Relative error of a sum over tokens."""
 
 _START = 0.8  # x of the first guess
+_GUESSES = 3  # threshold sets tried per box
+_MANY = 256  # from here on a pass that decides less than an eighth is worse than cutting the box
 
 
 class OpenTokens(NamedTuple):
@@ -63,8 +65,12 @@ def contract_and_branch(target: FloatArray, drafts: FloatArray) -> tuple[BoolArr
         ([False, True, True], 1)
     """
     num_drafts, vocab_size = drafts.shape
-    root = _all_tokens(target, drafts)
     members = np.zeros(vocab_size, dtype=np.bool_)
+    if num_drafts == 1:
+        for i in range(vocab_size):
+            members[i] = target[i] < drafts[0, i]
+        return members, 1
+    root = _all_tokens(target, drafts)
     forced = np.zeros(vocab_size, dtype=np.bool_)
     high = np.empty(num_drafts)
     for k in range(num_drafts):
@@ -163,7 +169,7 @@ def _contract(
     forced: BoolArray,
     owned: bool,
 ) -> tuple[OpenTokens, bool]:
-    """Decide tokens and shrink the box until nothing moves; mark those forced in.
+    """Decide tokens and shrink the box until little moves; mark those forced in.
 
     `low` and `high` are updated. With `owned` the root's arrays are overwritten. Returns what is
     still open, and whether the box can hold a set better than the best one.
@@ -182,13 +188,14 @@ def _contract(
         most = _leave_one_out_products(high)
         kept = _decide(ids, masses, count, least, most, forced, inside, possible)
         moved = kept < count
+        slow = count - kept < count // 8
         count = kept
         for k in range(num_drafts):
             low[k] = max(low[k], inside[k + 1] * (1.0 - margin))
             high[k] = min(high[k], possible[k + 1] * (1.0 + margin))
             if low[k] > high[k]:
                 return OpenTokens(ids, masses, inside, count), False
-        if not moved:
+        if not moved or (slow and count > _MANY):
             return OpenTokens(ids, masses, inside, count), True
 
 
@@ -299,32 +306,49 @@ def _improve(
 ) -> float:
     """Try a few threshold sets; if one is better than `best`, write it to `members`."""
     weights = _leave_one_out_products(x)
-    count = tokens.size
-    rows = len(tokens.masses)
-    gain = np.empty(BLOCK)
-    chosen = np.empty(count, dtype=np.bool_)
-    for _ in range(3):
-        totals = tokens.inside.copy()
-        sums, lost = np.zeros((1, rows)), np.zeros((1, rows))
-        for start in range(0, count, BLOCK):
-            size = min(BLOCK, count - start)
-            _weighted(tokens.masses, start, weights, gain[:size])
-            for i in range(size):
-                chosen[start + i] = tokens.masses[0, start + i] < gain[i]
-            for row in range(rows):
-                block = tokens.masses[row, start : start + size]
-                _add(sums, lost, 0, row, _block_mass(block, chosen[start : start + size]))
-        for row in range(rows):
-            totals[row] += sums[0, row] + lost[0, row]
-        value = totals[0] - totals[1:].prod()
+    chosen_weights = weights
+    improved = False
+    for _ in range(_GUESSES):
+        masses = _threshold_masses(tokens, weights)
+        value = masses[0] - masses[1:].prod()
         if value < best:
             best = value
-            members[:] = forced
-            for i in range(count):
-                if chosen[i]:
-                    members[tokens.ids[i]] = True
-        weights = _leave_one_out_products(totals[1:])
+            chosen_weights = weights
+            improved = True
+        weights = _leave_one_out_products(masses[1:])
+    if improved:
+        members[:] = forced
+        gain = np.empty(BLOCK)
+        for start in range(0, tokens.size, BLOCK):
+            size = min(BLOCK, tokens.size - start)
+            _weighted(tokens.masses, start, chosen_weights, gain[:size])
+            for i in range(size):
+                members[tokens.ids[start + i]] = tokens.masses[0, start + i] < gain[i]
     return best
+
+
+@njit(cache=True, nogil=True)
+def _threshold_masses(tokens: OpenTokens, weights: FloatArray) -> FloatArray:
+    """Masses p and q_k of the tokens in and of the open ones with p_i < sum over k of w_k q_k,i."""
+    rows = len(tokens.masses)
+    gain = np.empty(BLOCK)
+    chosen = np.empty(BLOCK, dtype=np.bool_)
+    sums, lost = np.zeros((1, rows)), np.zeros((1, rows))
+    for start in range(0, tokens.size, BLOCK):
+        size = min(BLOCK, tokens.size - start)
+        _weighted(tokens.masses, start, weights, gain[:size])
+        _mark_below(tokens.masses[0, start : start + size], gain, chosen)
+        for row in range(rows):
+            block = tokens.masses[row, start : start + size]
+            _add(sums, lost, 0, row, _block_mass(block, chosen))
+    totals: FloatArray = tokens.inside + (sums[0] + lost[0])
+    return totals
+
+
+@njit(cache=True, nogil=True)
+def _mark_below(target: FloatArray, gain: FloatArray, marks: BoolArray) -> None:
+    for i in range(len(target)):
+        marks[i] = target[i] < gain[i]
 
 
 @njit(cache=True, nogil=True)
