@@ -69,7 +69,7 @@ RESULT_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "draft_mass": pl.Float64,  # q(H*); mean over the drafts where they differ
     "containment": pl.Float64,  # F(H*)
     "error_bound": pl.Float64,  # absolute, on acceptance
-    "two_draft_acceptance": pl.Float64,  # closed form, with replacement and n = 2 only
+    "two_draft_acceptance": pl.Float64,  # closed form, n = 2 with replacement: the same optimum
     "equals_one_margin": pl.Float64,  # min over H of p(H) - q(H)^2, same rows
     "equals_one": pl.Boolean,  # margin 0 up to rounding: acceptance is exactly 1
     "target_entropy": pl.Float64,  # nats, of the target at these settings

@@ -75,9 +75,3 @@ def test_order_of_laws_and_of_n(bounds):
         .agg(pl.col("acceptance").diff().min().alias("least_step"))
     )
     assert steps["least_step"].min() >= -1e-12
-
-
-def test_two_roads_to_two_drafts_agree(bounds):
-    rows = bounds.filter(pl.col("two_draft_acceptance").is_not_null())
-    assert rows.height > 0
-    assert (rows["two_draft_acceptance"] - rows["acceptance"]).abs().max() <= 1e-13
