@@ -282,7 +282,7 @@ def test_logits_that_make_no_distribution_name_the_shard(
     def refuse(*_: Any, **__: Any) -> None:
         raise InvalidDistributionError("row 3 has NaN")
 
-    monkeypatch.setattr(bounds, "distribution_from_logits", refuse)
+    monkeypatch.setattr(bounds, "entropy_from_logits", refuse)
     with pytest.raises(InvalidDistributionError, match=r"shard 0, .*row 0: row 3 has NaN"):
         solved(cache, PLAIN, tmp_path / "r.parquet")
     assert not leftovers(tmp_path)
