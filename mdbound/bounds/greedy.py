@@ -129,10 +129,10 @@ def greedy_curve(target: FloatArray, draft: FloatArray, max_drafts: int) -> Acce
 def _softmax_error(vocab_size: int) -> float:
     """Rounding of the probabilities, (10 + |ln p|) unit roundoffs each, in both rows.
 
-    The mean of |ln p| is at most ln V, over all tokens and over those of the rest alike; the
-    rest's own mass scales all of them and drops out of h.
+    The mean of |ln p| over all tokens is at most ln V; that of |ln q| over the rest, in h, is
+    larger by |ln q(rest)|, which is at most 708 because smaller exponentials are taken as 0.
     """
-    return float(4.0 * (12.0 + np.log(vocab_size)) * UNIT_ROUNDOFF)
+    return float((4.0 * (12.0 + np.log(vocab_size)) + 2.0 * 708.0) * UNIT_ROUNDOFF)
 
 
 @njit(cache=True, nogil=True)
