@@ -158,7 +158,7 @@ def _table(table: Table) -> str:
     head += [f'<th scope="col" class="number">{escape(name)}</th>' for name in table.values]
     rows = []
     for labels, cells in table.rows:
-        row = [f"<td>{escape(label)}</td>" for label in labels]
+        row = [f"<td>{_breakable(label)}</td>" for label in labels]
         rows.append(f"<tr>{''.join([*row, *map(_cell, cells)])}</tr>")
     is_open = " open" if len(rows) <= _LONG_TABLE else ""
     lines = [
@@ -170,6 +170,11 @@ def _table(table: Table) -> str:
         "</tbody></table></div></details>",
     ]
     return "\n".join(lines)
+
+
+def _breakable(label: str) -> str:
+    """Escaped text that may break after an underscore or a bar, for narrow windows."""
+    return re.sub(r"[_|]", r"\g<0><wbr>", escape(label))
 
 
 def _cell(cell: Interval) -> str:

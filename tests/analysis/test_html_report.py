@@ -21,7 +21,7 @@ from mdbound.logits_cache.store import LogitsCache
 pytest.importorskip("matplotlib")
 
 QUICK = Bootstrap(resamples=100)
-VOID = {"meta", "link", "br", "img", "input", "hr", "path", "use", "rect", "image"}
+VOID = {"meta", "wbr", "link", "br", "img", "input", "hr", "path", "use", "rect", "image"}
 
 
 class Checker(HTMLParser):

@@ -138,6 +138,7 @@ TEMPERATURE = Recipe(
     citation=_CITATION,
     setup=(
         _MODELS,
+        ("text", "XSum, Dolly-15k, WMT18; which of them here is not known to us"),
         ("target temperature", "1.0"),
         ("drafts", "2: draft 1 at 1.2, draft 2 from 1.0 to 2.4"),
         ("baseline", "two identical drafts at 1.2"),

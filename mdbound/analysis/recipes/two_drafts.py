@@ -92,7 +92,7 @@ def draw_curves(panels: list[TwoDraftPanel]) -> Drawing:
                     linewidth=style.width,
                     label=label,
                 )
-            each.set_title(f"target {_target(panel)}")
+            each.set_title(_target(panel).replace("-", "−"))
             each.set_xlim(0.0, float(panel.x[-1]))
             each.set_ylabel("acceptance")
         axes[-1].set_xlabel("$x$")
@@ -127,7 +127,7 @@ def write_curves(panels: list[TwoDraftPanel], folder: Path, notes: tuple[str, ..
 
 
 def _target(panel: TwoDraftPanel) -> str:
-    return f"({panel.first}, x, {1 - panel.first} − x)"
+    return f"p = ({panel.first}, x, {1 - panel.first} - x)"
 
 
 def _touches(panel: TwoDraftPanel, name: str) -> str:

@@ -175,6 +175,8 @@ def test_figure_2_needs_no_models_and_is_exact(tmp_path: Path) -> None:
     at = curves.row(60, named=True)
     target = [1 / 6, at["x"], 5 / 6 - at["x"]]
     assert at["optimal"] == pytest.approx(bounds.two_draft_acceptance(target, [1 / 3] * 3))
+    # No TeX engine but LuaTeX and XeTeX reads more without being told.
+    assert (tmp_path / "out" / "figure2.tex").read_text(encoding="utf-8").isascii()
     assert at["rrs_with_replacement"] < at["k_seq"] < at["optimal"]
     checked((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
 
