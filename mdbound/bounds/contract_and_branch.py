@@ -304,10 +304,14 @@ def _keep(ids: IntArray, masses: FloatArray, start: int, stays: BoolArray, kept:
 def _improve(
     tokens: OpenTokens, x: FloatArray, forced: BoolArray, best: float, members: BoolArray
 ) -> float:
-    """Try a few threshold sets; if one is better than `best`, write it to `members`."""
+    """Try the forced set and a few thresholds; write what beats `best` to `members`."""
     weights = _leave_one_out_products(x)
-    chosen_weights = weights
-    improved = False
+    # With weights 0 only the tokens forced in are taken. In a box shrunk to a point that set
+    # meets the lower bound, which is why the search ends.
+    chosen_weights = np.zeros(len(x))
+    value = tokens.inside[0] - tokens.inside[1:].prod()
+    improved = value < best
+    best = min(best, value)
     for _ in range(_GUESSES):
         masses = _threshold_masses(tokens, weights)
         value = masses[0] - masses[1:].prod()

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from mdbound.bounds.contract_and_branch import product_overestimator
 from mdbound.bounds.exponential_clocks import trapezoid_step
-from mdbound.bounds.independent_drafts import optimal_subset, product_overestimator
+from mdbound.bounds.independent_drafts import optimal_subset
 from tests.docs.pages import DOCS
 
 Law = list[Fraction]
