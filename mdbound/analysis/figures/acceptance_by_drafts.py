@@ -44,7 +44,7 @@ def draw_acceptance(results: Results, options: FigureOptions) -> Drawing:
         "Probability that the output token is one of n drafted tokens, mean over positions: the "
         "optimum over all lossless rules under each draft law"
         f"{', and verification schemes' if with_schemes else ''}. "
-        f"{band_words(options.bootstrap)} {part.fixed}",
+        f"{band_words(part, options.bootstrap)} {part.fixed}",
     )
 
 

@@ -47,7 +47,7 @@ def draw_entropy(results: Results, options: FigureOptions) -> Drawing:
         figure,
         "Probability that the output token is one of the drafts against the entropy of the target "
         f"distribution: means over {bins} bins with equally many positions, each drawn at its "
-        f"mean entropy. {band_words(options.bootstrap)} {part.fixed}",
+        f"mean entropy. {band_words(part, options.bootstrap)} {part.fixed}",
     )
 
 

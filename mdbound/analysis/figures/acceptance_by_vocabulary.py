@@ -58,7 +58,7 @@ def draw_vocabulary(results: Results, options: FigureOptions) -> Drawing:
         figure,
         f"Probability that the output token is one of the drafts against the {name}: "
         f"{meaning.format(owner=_owner(part))}. Mean over positions. "
-        f"{band_words(options.bootstrap)} {part.fixed}",
+        f"{band_words(part, options.bootstrap)} {part.fixed}",
     )
 
 

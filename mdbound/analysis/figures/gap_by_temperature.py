@@ -40,7 +40,7 @@ def draw_gap(results: Results, options: FigureOptions) -> Drawing:
         figure,
         "Gap between the bound of the draft law and the rate of a scheme, mean over positions, "
         "taken position by position. "
-        f"{band_words(options.bootstrap)} {part.fixed}",
+        f"{band_words(part, options.bootstrap)} {part.fixed}",
     )
 
 

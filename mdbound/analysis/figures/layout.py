@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from mdbound.analysis.figures.style import Axes, Figure
 
 # Lengths in inches, for text of 7 to 8 points.
-_LEFT = 0.52
+_LEFT_LABEL = 0.26
+_LABEL_EDGE = 0.16
+_DIGIT = 0.062
+_MAP_LEFT = 0.52
 _RIGHT = 0.10
 _EDGE = 0.05
 _TITLE = 0.20
@@ -68,12 +71,13 @@ def arrange(
     height = legend + sum(above) + sum(below) + len(axes) * panel_height
     height += (len(axes) - 1) * _BETWEEN
     figure.set_size_inches(COLUMN_WIDTH, height)
+    left = _LEFT_LABEL + _DIGIT * max(_longest_label(each, panel_height) for each in axes)
     top = height
     for each, over, under in zip(axes, above, below, strict=True):
         bottom = top - over - panel_height
-        width = COLUMN_WIDTH - _LEFT - _RIGHT
-        each.set_position(_share(_LEFT, bottom, width, panel_height, height))
-        each.yaxis.set_label_coords(-0.38 / width, 0.5)
+        width = COLUMN_WIDTH - left - _RIGHT
+        each.set_position(_share(left, bottom, width, panel_height, height))
+        each.yaxis.set_label_coords((_LABEL_EDGE - left) / width, 0.5)
         top = bottom - under - _BETWEEN
     figure.legend(
         *(list(handles.values()), list(handles)),
@@ -90,10 +94,10 @@ def arrange_map(figure: Figure, axes: Axes) -> Axes:
     side, height = 2.05, 2.55
     bottom = _TICKS + _LABEL + _EDGE
     figure.set_size_inches(COLUMN_WIDTH, height)
-    axes.set_position(_share(_LEFT, bottom, side, side, height))
+    axes.set_position(_share(_MAP_LEFT, bottom, side, side, height))
     shorter = 0.85 * side
     return figure.add_axes(
-        _share(_LEFT + side + 0.10, bottom + (side - shorter) / 2, 0.10, shorter, height)
+        _share(_MAP_LEFT + side + 0.10, bottom + (side - shorter) / 2, 0.10, shorter, height)
     )
 
 
@@ -102,6 +106,13 @@ def _share(
 ) -> tuple[float, float, float, float]:
     """A rectangle in inches as shares of a figure of a height."""
     return left / COLUMN_WIDTH, bottom / whole, width / COLUMN_WIDTH, height / whole
+
+
+def _longest_label(axes: Axes, panel_height: float) -> int:
+    """Characters of the longest number beside the vertical axis."""
+    # Which numbers stand there depends on the height.
+    axes.set_position(_share(0.5, 0.0, 2.0, panel_height, axes.figure.get_figheight()))
+    return max(len(label.get_text()) for label in axes.get_yticklabels())
 
 
 def _room_below(axes: Axes) -> float:

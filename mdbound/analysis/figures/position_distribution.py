@@ -49,7 +49,7 @@ def draw_distribution(results: Results, options: FigureOptions) -> Drawing:
         figure,
         "Share of the positions whose optimal acceptance is at most the value below"
         f"{'; and whose gap to the bound is' if len(panels) > 1 else ''}. "
-        f"{band_words(options.bootstrap)} {part.fixed}",
+        f"{band_words(part, options.bootstrap)} {part.fixed}",
     )
 
 

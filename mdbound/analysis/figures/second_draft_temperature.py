@@ -68,7 +68,7 @@ def draw_second_draft(results: Results, options: FigureOptions) -> Drawing:
         f"Probability that the output token is one of two drafts, mean over positions: draft 1 at "
         f"temperature {first}, draft 2 as below. "
         f"{f'Dotted: two identical drafts at {first}. ' if same else ''}"
-        f"{band_words(options.bootstrap)} {part.fixed}",
+        f"{band_words(part, options.bootstrap)} {part.fixed}",
     )
 
 

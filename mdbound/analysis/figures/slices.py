@@ -10,7 +10,7 @@ import polars as pl
 
 from mdbound.analysis.figures.drawing import FigureOptions
 from mdbound.analysis.results import BOUND, SETTING_COLUMNS, Results
-from mdbound.analysis.statistics import ALL_TASKS, Bootstrap
+from mdbound.analysis.statistics import ALL_TASKS, FEW_DOCUMENTS, Bootstrap
 from mdbound.analysis.tables import shown
 from mdbound.errors import InvalidSettingError
 
@@ -109,14 +109,13 @@ def varies(settings: pl.DataFrame, name: str) -> bool:
     return settings.filter(pl.col("scheme") == BOUND)[name].n_unique() > 1
 
 
-def band_words(bootstrap: Bootstrap) -> str:
-    """What the bands of a figure are.
-
-    Example:
-        >>> band_words(Bootstrap())
-        'Bands: 95% bootstrap intervals over documents.'
-    """
-    return f"Bands: {bootstrap.confidence:.0%} bootstrap intervals over documents."
+def band_words(part: Slice, bootstrap: Bootstrap) -> str:
+    """What the bands of a figure are, and whether they can be relied on."""
+    documents = part.rows.select(pl.col("doc_id").n_unique()).collect().item()
+    if documents < 2:
+        return "No bands: one document says nothing about others."
+    few = f", too narrow to rely on with {documents} documents" if documents < FEW_DOCUMENTS else ""
+    return f"Bands: {bootstrap.confidence:.0%} bootstrap intervals over documents{few}."
 
 
 def _kept(rows: pl.LazyFrame, where: Any) -> pl.LazyFrame:

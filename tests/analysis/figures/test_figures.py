@@ -14,12 +14,16 @@ import polars as pl
 import pytest
 
 from mdbound.analysis.figures import FIGURES, Drawing, FigureOptions, draw, draw_all, parse_where
+from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.save import FORMATS, inline_svg, write_as, write_drawing
 from mdbound.analysis.figures.style import INK, figure_settings, scheme_style
-from mdbound.analysis.results import Results
+from mdbound.analysis.results import Results, open_results
+from mdbound.analysis.solve import solve_cache
 from mdbound.errors import InvalidSettingError, MissingDependencyError
+from mdbound.logits_cache.store import LogitsCache
 from mdbound.schemes import names
-from tests.analysis.figures.conftest import QUICK
+from tests.analysis.conftest import make_cache
+from tests.analysis.figures.conftest import GRIDS, QUICK
 
 backend_agg = pytest.importorskip("matplotlib.backends.backend_agg")
 
@@ -74,6 +78,7 @@ def test_bounds_alone_share_one_panel(results: Results) -> None:
         "bound, without repl.",
     }
     assert "Held fixed: draft small; temperature 1.0" in drawing.caption
+    assert "too narrow to rely on with 6 documents." in drawing.caption
 
 
 def test_gap_is_taken_position_by_position(results: Results) -> None:
@@ -148,6 +153,15 @@ def test_second_draft_has_identical_drafts_as_a_level(results: Results) -> None:
     assert shown[0.8] == pytest.approx(level, abs=1e-9)  # both drafts at 0.8
 
 
+def test_one_document_has_no_bands(tmp_path: Path) -> None:
+    cache = LogitsCache.open(make_cache(tmp_path / "c", drafts=1, rows=4))
+    settings = GRIDS[0].settings(["small"])
+    alone = open_results(solve_cache(cache, settings, tmp_path / "r.parquet").path)
+    for drawing in draw_all(alone, options(task=("qa",))):
+        assert "No bands: one document" in drawing.caption
+        write_drawing(drawing, tmp_path)
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_nothing_is_clipped_and_the_legend_covers_no_data(
     drawings: dict[str, Drawing], name: str
@@ -170,6 +184,20 @@ def test_nothing_is_clipped_and_the_legend_covers_no_data(
 
 def test_draw_all_draws_what_the_results_hold(drawings: dict[str, Drawing]) -> None:
     assert list(drawings) == list(FIGURES)
+
+
+def test_long_numbers_leave_room_for_the_label() -> None:
+    with figure_settings():
+        figure, (axes,) = new_figure()
+        axes.plot([0, 1], [0.0001, 0.0012], label="line")
+        axes.set_ylabel("bound − scheme")
+        arrange(figure, [axes])
+        canvas = backend_agg.FigureCanvasAgg(figure)
+        canvas.draw()
+        label = axes.yaxis.get_label().get_window_extent(canvas.get_renderer())
+        numbers = [each.get_window_extent(canvas.get_renderer()) for each in axes.get_yticklabels()]
+    assert label.x0 >= 0
+    assert all(label.x1 < number.x0 for number in numbers)
 
 
 @pytest.mark.parametrize("ending", FORMATS)
