@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
 
 from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
 from mdbound.analysis.figures.layout import arrange, new_figure
-from mdbound.analysis.figures.lines import draw_lines, mean_lines
+from mdbound.analysis.figures.lines import Line, draw_lines, mean_lines
 from mdbound.analysis.figures.slices import band_words, settings_of, take_slice
 from mdbound.analysis.figures.style import figure_settings, scheme_label, scheme_style
 from mdbound.analysis.results import BOUND, Results
+
+if TYPE_CHECKING:
+    from mdbound.analysis.figures.style import Axes
 
 _NAME = "second-draft"
 _PAIRS = (pl.col("sampling") == "independent") & (
@@ -49,16 +55,7 @@ def draw_second_draft(results: Results, options: FigureOptions) -> Drawing:
     with figure_settings():
         figure, (axes,) = new_figure()
         draw_lines(axes, lines)
-        for line in same:
-            style = scheme_style(line.scheme)
-            label = f"{scheme_label(line.scheme)}, identical"
-            axes.axhline(
-                line.mean[0],
-                color=style.colour,
-                linewidth=0.8,
-                linestyle=(0, (1, 1.5)),
-                label=label,
-            )
+        _draw_levels(axes, same)
         axes.set_xlabel("temperature of draft 2")
         axes.set_ylabel("acceptance")
         arrange(figure, [axes])
@@ -70,6 +67,18 @@ def draw_second_draft(results: Results, options: FigureOptions) -> Drawing:
         f"{f'Dotted: two identical drafts at {first}. ' if same else ''}"
         f"{band_words(part, options.bootstrap)} {part.fixed}",
     )
+
+
+def _draw_levels(axes: Axes, lines: Sequence[Line]) -> None:
+    """Draw the one point of each line as a level across the axes."""
+    for line in lines:
+        axes.axhline(
+            line.mean[0],
+            color=scheme_style(line.scheme).colour,
+            linewidth=0.8,
+            linestyle=(0, (1, 1.5)),
+            label=f"{scheme_label(line.scheme)}, identical",
+        )
 
 
 def _any(rows: pl.LazyFrame) -> bool:
