@@ -156,7 +156,10 @@ def _row_lines(table: Table) -> list[str]:
             lines.append(r"\midrule")
         previous = labels[0]
         numbers = map(_number, cells)
-        lines.append(rf"{' & '.join([*map(escape_latex, labels), *numbers])} \\")
+        first, *others = map(escape_latex, labels)
+        # A bracket right after \\ or \midrule would be read as an option of theirs.
+        first = f"{{}}{first}" if first.startswith(("(", "[")) else first
+        lines.append(rf"{' & '.join([first, *others, *numbers])} \\")
     return lines
 
 

@@ -29,6 +29,8 @@ NASTY = Table(
         (("a_b|c&d", "50%\nnext"), (Interval(0.5, 0.4, 0.6, 2), Interval(None))),
         (("数学", "q"), (Interval(1.0, rank=1), Interval(0.25, 0.2, 0.3))),
         (("数学", "r"), (Interval(-0.0001), Interval(-10.25, -10.5, -10.0, 1))),
+        (("(bracket", "s"), (Interval(0.5), Interval(0.5))),
+        (("[bracket", "t"), (Interval(0.5), Interval(0.5))),
     ),
     notes=("% note _ here\n\\second", "plain"),
     label="tab:50%_of {x}",
@@ -206,7 +208,7 @@ def test_the_best_of_a_block_is_bold_and_the_second_underlined(report: Report) -
 def test_markdown_rows_have_every_column() -> None:
     lines = to_markdown(NASTY).splitlines()
     rows = [line for line in lines if line.startswith("|")]
-    assert len(rows) == 5
+    assert len(rows) == 2 + len(NASTY.rows)
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}
     assert "<ins>0.500</ins> [0.400, 0.600]" in rows[2]
     assert "**1.000**" in rows[3]
