@@ -16,7 +16,7 @@ from numba import get_num_threads, njit, prange
 
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows
-from mdbound.bounds.fused_softmax import block_sum, softmax_into
+from mdbound.bounds.fused_softmax import block_sum, mass_error, softmax_into
 from mdbound.bounds.solution import AcceptanceCurve
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
 
@@ -127,12 +127,13 @@ def greedy_curve(target: FloatArray, draft: FloatArray, max_drafts: int) -> Acce
 
 
 def _softmax_error(vocab_size: int) -> float:
-    """Rounding of the probabilities, (10 + |ln p|) unit roundoffs each, in both rows.
+    """Rounding of the probabilities: `mass_error` in p, and 4 + 3 |ln q| roundoffs each in h.
 
-    The mean of |ln p| over all tokens is at most ln V; that of |ln q| over the rest, in h, is
-    larger by |ln q(rest)|, which is at most 708 because smaller exponentials are taken as 0.
+    The mean of |ln q| over the rest is at most ln V + |ln q(rest)|, and the latter at most
+    708 + ln V because smaller exponentials are taken as 0.
     """
-    return float((4.0 * (12.0 + np.log(vocab_size)) + 2.0 * 708.0) * UNIT_ROUNDOFF)
+    of_draw = 10.0 + 3.0 * (2.0 * np.log(vocab_size) + 708.0)
+    return float((mass_error(vocab_size) + of_draw) * UNIT_ROUNDOFF)
 
 
 @njit(cache=True, nogil=True)

@@ -32,7 +32,7 @@ from mdbound.bounds.contract_and_branch import (
 )
 from mdbound.bounds.distributions import FloatArray, check_num_drafts, check_pair
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows
-from mdbound.bounds.fused_softmax import softmax_into
+from mdbound.bounds.fused_softmax import mass_error, softmax_into
 from mdbound.bounds.solution import AcceptanceCurve
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
@@ -203,8 +203,8 @@ def error_bound(num_drafts: int) -> float:
 
 
 def _softmax_error(vocab_size: int, num_drafts: int) -> float:
-    """Rounding of the probabilities: (10 + |ln p|) roundoffs, |ln p| at most ln V on average."""
-    return float((num_drafts + 1) * (12.0 + np.log(vocab_size)) * UNIT_ROUNDOFF)
+    """Rounding of the probabilities in n + 1 masses."""
+    return float((num_drafts + 1) * mass_error(vocab_size) * UNIT_ROUNDOFF)
 
 
 def optimal_subset(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, int]:

@@ -24,7 +24,7 @@ from mdbound.bounds.exponential_clocks import (
     expm1_power_series,
     trapezoid_step,
 )
-from mdbound.bounds.fused_softmax import softmax_into
+from mdbound.bounds.fused_softmax import mass_error, softmax_into
 from mdbound.bounds.ratio_partition import (
     PartitionSpace,
     mass,
@@ -294,14 +294,15 @@ def _search_error(rates: FloatArray, light_rate: float) -> float:
 
 @njit(cache=True, nogil=True)
 def _add_softmax_error(target: FloatArray, draft: FloatArray, error: FloatArray) -> None:
-    """Probabilities right to (10 + |ln p|) roundoffs: on average over p in p(H), per draw in F_n.
+    """Rounding of the probabilities: `mass_error` in p(H), and in F_n one term for each draw.
 
-    What is left after some draws may be the least likely tokens, so each draw is charged for them.
+    Relative errors up to e move the law of one draw by at most e / 2 in total variation. What is
+    left after some draws may be the least likely tokens: e is 4 + 3 |ln q| for these, see
+    `mdbound.bounds.fused_softmax.softmax_into`.
     """
-    entropy_bound = np.log(len(target))
     least = 1.0
     for i in range(len(draft)):
         least = min(least, draft[i] if draft[i] > 0.0 else 1.0)
     for n in range(1, len(error) + 1):
-        draws = 2.0 * n * (10.0 - np.log(least))
-        error[n - 1] += UNIT_ROUNDOFF * (10.0 + entropy_bound + draws)
+        draws = n * (10.0 - 2.0 * np.log(least))
+        error[n - 1] += UNIT_ROUNDOFF * (mass_error(len(target)) + draws)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from mdbound.bounds.clock_quadrature import node_step
 from mdbound.bounds.contract_and_branch import product_overestimator
 from mdbound.bounds.exponential_clocks import trapezoid_step
 from mdbound.bounds.independent_drafts import optimal_subset
@@ -182,6 +183,84 @@ def test_table_of_trapezoid_bounds() -> None:
             assert float(f"{trapezoid_bound(float(step), n):.0e}") == float(cell)
     for n in (3, 8):
         assert trapezoid_bound(trapezoid_step(n), n) <= 2.1e-16
+
+
+def magnitude(n: int, height: float, start: float) -> float:
+    """M of (8.3), integrated on a grid of its own."""
+    x = np.linspace(-8.0, start, 200_001)
+    u = x + 1j * height
+    z = np.exp(u - np.exp(-u))
+    early = np.abs(z * (1.0 + np.exp(-u))) * np.exp(np.abs(z) + np.maximum(0.0, -z.real))
+    theta = height + math.exp(-start) * math.sin(height)
+    psi = theta - float(np.angle(1.0 + np.exp(-start + 1j * height)))
+    assert 0.0 < psi <= theta < math.pi / 2
+    integral_before = float(np.trapezoid(early, x))
+    return integral_before + math.cos(theta) ** -(n - 1) / math.cos(psi)
+
+
+def rows_of_steps() -> list[list[float]]:
+    page = (DOCS / "theory.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| (0\.\d+ \| .+) \|$", page, re.MULTILINE)
+    return [[float(n), *map(float, cells.split(" | "))] for n, cells in rows]
+
+
+def test_table_of_steps() -> None:
+    rows = rows_of_steps()
+    assert [row[0] for row in rows] == [3, 5, 8]
+    for n, step, height, start, stated in rows:
+        assert round(node_step(int(n)), 3) == step
+        found = magnitude(int(n), height, start)
+        assert float(f"{found:.0e}") == stated
+        assert 2.0 * found / math.expm1(2.0 * math.pi * height / node_step(int(n))) <= 2.1e-16
+
+
+def test_integrand_on_the_line_is_below_both_estimates() -> None:
+    rng = np.random.default_rng(7)
+    for n, _, height, start, _ in rows_of_steps():
+        x = np.linspace(-4.0, 6.0, 2001)
+        u = x + 1j * height
+        z = np.exp(u - np.exp(-u))
+        speed = np.abs(z * (1.0 + np.exp(-u)))
+        later = x >= start
+        for decades in (0.5, 3.0):
+            rates = 10.0 ** -(decades * rng.random(12))
+            rates /= rates.sum()
+            found = np.abs(clock_integrand(rates[:-1], rates[-1], int(n), z)) * speed
+            early = speed * np.exp(np.abs(z) + np.maximum(0.0, -z.real))
+            assert (found <= early * (1.0 + 1e-12)).all()
+            real = clock_integrand(rates[:-1], rates[-1], int(n), z.real + 0j).real
+            late = (np.abs(z) / z.real)[later] ** (n - 1) * (speed * real)[later]
+            assert (found[later] <= late * (1.0 + 1e-12)).all()
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+def test_error_with_fewer_nodes_is_below_its_bound(n: int) -> None:
+    rng = np.random.default_rng(8)
+    for decades in (0.5, 3.0):
+        rates = 10.0 ** -(decades * rng.random(n + 3))
+        rates /= rates.sum()
+        fine = integral(rates[:-1], rates[-1], n, 0.05)
+        for step in (0.8, 0.5, 0.35):
+            lines = [(y, magnitude(n, y, x)) for y, x in ((0.9, 1.5), (1.1, 2.0), (1.3, 2.5))]
+            bound = min(2.0 * m / math.expm1(2.0 * math.pi * y / step) for y, m in lines)
+            for offset in (0.0, 0.5):
+                u = step * (np.arange(math.floor(-5.0 / step), math.ceil(14.0 / step)) + offset)
+                t = np.exp(u - np.exp(-u)) + 0j
+                values = clock_integrand(rates[:-1], rates[-1], n, t) * t * (1.0 + np.exp(-u))
+                assert abs(step * values.sum().real - fine) <= bound + 1e-13
+
+
+def clock_integrand(
+    inside: npt.NDArray[np.float64], outside: float, n: int, z: npt.NDArray[np.complex128]
+) -> npt.NDArray[np.complex128]:
+    """W e^(-W z) P_n(z)."""
+    law = np.zeros((n, len(z)), dtype=np.complex128)
+    law[0] = 1.0
+    for rate in inside:
+        silent = np.exp(-rate * z)
+        law[1:] = law[1:] * silent + law[:-1] * (1.0 - silent)
+        law[0] *= silent
+    return np.asarray(outside * np.exp(-outside * z) * law.sum(axis=0))
 
 
 @pytest.mark.parametrize("n", [1, 3, 5])
