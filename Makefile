@@ -9,6 +9,7 @@ SMOL   := .real/SmolLM2-135M-Instruct.Q4_1.gguf
 
 demo: $(VENV)/.capture
 	$(BIN)/mdbound demo --out demo-output
+	$(BIN)/mdbound verify demo-output/results.parquet --cache demo-output/capture --rows 60
 
 test: lint types docs unit
 

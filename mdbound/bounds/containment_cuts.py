@@ -95,7 +95,7 @@ def cut_cells(
         >>> ends = Ends(0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 2.0)
         >>> target, outside, cuts = np.array([0.0, 0.2]), np.array([1.0, 0.5]), np.empty(9, int)
         >>> cut_cells(low, high, target, outside, ends, 0.0, True, cuts), int(cuts[0])
-        (3, 1)
+        (1, 1)
     """
     count = len(low)
     falling = ends.slope_a >= high[count - 1]

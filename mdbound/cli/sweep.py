@@ -13,7 +13,7 @@ from mdbound.cli.solve import command_line
 if TYPE_CHECKING:
     from mdbound.analysis.run_study import StudyRun
 
-EXAMPLE = "Example: mdbound sweep study.toml --set limit_per_task=2 --out /tmp/quick"
+EXAMPLE = "Example: mdbound sweep study.toml --set limit_per_task=2 --out quick"
 
 
 def register(app: typer.Typer) -> None:

@@ -74,8 +74,12 @@ def score_passages(
                 keep=keep, use_cache=False,
             )  # fmt: skip
             logits = output.logits[:, -keep:, : model.vocab_size]  # (B, keep, V)
-            for row, item in enumerate(part):
-                yield item, logits[row, : item.rows].float().cpu().numpy()
+            recorded = [
+                logits[row, : item.rows].float().cpu().numpy() for row, item in enumerate(part)
+            ]
+        # Outside the block: a generator that waits inside it would leave its caller without
+        # gradients.
+        yield from zip(part, recorded, strict=True)
 
 
 def score_together(

@@ -151,3 +151,11 @@ def test_broken_weights_are_named(pair: tuple[str, str]) -> None:
         broken.network.lm_head.weight[3, 0] = float("nan")
     with pytest.raises(InvalidDistributionError, match=r"'target'.*document 0, position 3"):
         answer_prompts(broken, prompt_passages()[:1], Sampling(1.0, 4, 0))
+
+
+def test_scores_taken_one_by_one_leave_gradients_on(model: LanguageModel) -> None:
+    first, second = score_passages(model, passages()), score_passages(model, passages())
+    for _ in zip(first, second, strict=True):
+        assert torch.is_grad_enabled()
+        assert not torch.is_inference_mode_enabled()
+    assert torch.is_grad_enabled()
