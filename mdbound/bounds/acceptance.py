@@ -70,9 +70,14 @@ def optimal_acceptance(
 
 
 def acceptance_curve(
-    target: npt.ArrayLike, draft: Any, max_drafts: int, sampling: str = "with_replacement"
+    target: npt.ArrayLike,
+    draft: Any,
+    max_drafts: int,
+    sampling: str = "with_replacement",
+    *,
+    strict: bool = True,
 ) -> FloatArray:
-    """Optimal acceptance for every n = 1..max_drafts; arguments as `optimal_acceptance`.
+    """Optimal acceptance for every n = 1..max_drafts; arguments as `solve_curve`.
 
     Returns:
         Shape (max_drafts,) for one row, (B, max_drafts) for a batch.
@@ -81,7 +86,7 @@ def acceptance_curve(
         >>> acceptance_curve([0.5, 0.3, 0.2], [0.2, 0.5, 0.3], 3).round(3).tolist()
         [0.7, 0.86, 0.988]
     """
-    curve = solve_curve(target, draft, max_drafts, sampling).acceptance
+    curve = solve_curve(target, draft, max_drafts, sampling, strict=strict).acceptance
     return curve[0] if _is_single(target, draft, sampling) else curve
 
 

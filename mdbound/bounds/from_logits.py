@@ -30,6 +30,8 @@ def acceptance_curve_from_logits(
     draft_temperature: float | Sequence[float] | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
+    *,
+    strict: bool = True,
 ) -> FloatArray:
     """Optimal acceptance for n = 1..max_drafts from raw logits; see `solve_curve_from_logits`.
 
@@ -49,6 +51,7 @@ def acceptance_curve_from_logits(
         draft_temperature=draft_temperature,
         top_k=top_k,
         top_p=top_p,
+        strict=strict,
     )
     return curve.acceptance[0] if np.ndim(target_logits) < 2 else curve.acceptance
 
