@@ -87,7 +87,7 @@ def new_buckets(vocab_size: int) -> Buckets:
     """
     buckets = number_of_buckets(vocab_size)
     return Buckets(
-        np.zeros(vocab_size, dtype=np.uint16),
+        np.empty(vocab_size, dtype=np.uint16),
         np.zeros(2 * buckets),
         np.zeros(buckets, dtype=np.int64),
         np.zeros(buckets + 1),
@@ -255,7 +255,7 @@ def fill_from_logits(
         buckets: overwritten.
     """
     _clear(buckets)
-    lost = np.zeros(len(buckets.masses))
+    lost = np.zeros(len(buckets.masses) if compensated else 0)
     work = np.empty((2, BLOCK))
     places = np.empty(BLOCK, dtype=np.int32)
     bins = len(buckets.tokens)
@@ -321,7 +321,8 @@ def _add_to_totals(
 def _close(buckets: Buckets, lost: FloatArray, lost_totals: tuple[float, float]) -> None:
     buckets.totals[0] += lost_totals[0]
     buckets.totals[1] += lost_totals[1]
-    buckets.masses[:] += lost
+    if len(lost) > 0:
+        buckets.masses[:] += lost
 
 
 @njit(cache=True, nogil=True)
@@ -342,7 +343,7 @@ def fill_from_probabilities(
         buckets: overwritten.
     """
     _clear(buckets)
-    lost = np.zeros(len(buckets.masses))
+    lost = np.zeros(len(buckets.masses) if compensated else 0)
     places = np.empty(BLOCK, dtype=np.int32)
     bins = len(buckets.tokens)
     lowest = bits_of_float(math.exp(LOWEST_LOG_RATIO))
