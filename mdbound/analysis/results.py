@@ -201,7 +201,22 @@ def open_results(path: Path | str) -> Results:
         provenance = Provenance.from_metadata(metadata)
     except (KeyError, ValueError) as error:
         raise CacheError(f"{path}: damaged metadata ({error}); solve the capture again") from error
-    return Results(path, provenance, pl.scan_parquet(path, glob=False))
+    frame = pl.scan_parquet(path, glob=False)
+    _refuse_impossible_rates(frame, path)
+    return Results(path, provenance, frame)
+
+
+def _refuse_impossible_rates(frame: pl.LazyFrame, path: Path) -> None:
+    """Damage that Parquet itself does not notice shows in numbers that are no probabilities."""
+    rate = pl.col("acceptance")
+    try:
+        low, high = frame.select(rate.min(), rate.max().alias("high")).collect().row(0)
+    except pl.exceptions.PolarsError as error:
+        raise CacheError(f"{path} is damaged ({error}); solve the capture again") from error
+    if low is not None and not (low >= -1e-9 and high <= 1.0 + 1e-9):
+        raise CacheError(
+            f"{path} is damaged: acceptance runs from {low} to {high}; solve the capture again"
+        )
 
 
 def _read_metadata(path: Path) -> dict[str, str]:

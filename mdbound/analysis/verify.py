@@ -127,6 +127,8 @@ def verify_results(
 
     A row that a check cannot settle is counted in its summary, with the reason.
     """
+    if seed < 0:
+        raise InvalidSettingError(f"--seed {seed}: give 0 or more")
     if cvxpy_rows < 0:
         raise InvalidSettingError(f"--cvxpy-rows {cvxpy_rows}: give 0 or more")
     record = _Record()

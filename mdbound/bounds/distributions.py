@@ -10,12 +10,17 @@ import numpy.typing as npt
 from mdbound.bounds.array_type import holds_tensor
 from mdbound.bounds.fused_softmax import softmax_rows
 from mdbound.bounds.nucleus import keep_nucleus
+from mdbound.bounds.vector_exp import SMALLEST_EXPONENT
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 MASS_TOLERANCE = 1e-9
 """A row of probabilities may sum to 1 within this; beyond it the row is refused, never rescaled."""
+
+
+SMALLEST_MASS = 1e-303
+"""Laws that renormalise what was not drafted need probabilities of 0 or at least this."""
 
 
 def distribution_from_logits(
@@ -80,8 +85,10 @@ def _softmax(rows: npt.NDArray[Any], temperature: float) -> FloatArray:
     if rows.dtype == np.float32:
         softmax_rows(np.ascontiguousarray(rows), temperature, probabilities)
         return probabilities
-    np.subtract(rows, rows.max(axis=1, keepdims=True), out=probabilities)
+    wide = rows.astype(np.float64)  # half precision would subtract in half precision
+    np.subtract(wide, wide.max(axis=1, keepdims=True), out=probabilities)
     probabilities /= temperature
+    probabilities[probabilities < SMALLEST_EXPONENT] = -np.inf
     np.exp(probabilities, out=probabilities)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     return probabilities
@@ -206,6 +213,27 @@ def repeat_rows(rows: FloatArray, batch: int) -> FloatArray:
         (3, 2)
     """
     return rows if len(rows) == batch else np.repeat(rows, batch, axis=0)
+
+
+def refuse_vanishing(draft: FloatArray) -> None:
+    """Refuse draft probabilities between 0 and `SMALLEST_MASS`, for laws that renormalise.
+
+    Sequential draws depend on ratios of the smallest probabilities, which float64 cannot hold
+    when they are close to its own smallest numbers.
+
+    Raises:
+        InvalidDistributionError: naming row and token.
+
+    Example:
+        >>> refuse_vanishing(np.array([[1.0, 0.0]]))
+    """
+    vanishing = (draft > 0.0) & (draft < SMALLEST_MASS)
+    if vanishing.any():
+        row, token = (int(index) for index in np.argwhere(vanishing)[0])
+        raise InvalidDistributionError(
+            f"draft row {row}: the probability of token {token} is {draft[row, token]}, too close "
+            f"to the smallest numbers to renormalise by; set what is below {SMALLEST_MASS} to 0"
+        )
 
 
 def check_num_drafts(num_drafts: int, name: str = "num_drafts") -> int:

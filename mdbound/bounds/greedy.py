@@ -9,12 +9,13 @@ drafts lie in H iff Top is in H and the draw is, so F(H) = h(H) for H containing
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import get_num_threads, njit, prange
 
-from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.distributions import FloatArray, refuse_vanishing
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows
 from mdbound.bounds.fused_softmax import block_sum, mass_error, softmax_into
 from mdbound.bounds.solution import AcceptanceCurve
@@ -36,6 +37,14 @@ class Greedy(DraftLaw):
     """The n - 1 most likely draft tokens, and one draw from the rest."""
 
     name = "greedy"
+
+    def check(
+        self, target: npt.ArrayLike, draft: Any, max_drafts: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """As every law, and no draft probability that vanishes next to the smallest numbers."""
+        rows, drafts = super().check(target, draft, max_drafts)
+        refuse_vanishing(drafts)
+        return rows, drafts
 
     def curve(
         self, target: FloatArray, draft: FloatArray, max_drafts: int, strict: bool = True
@@ -130,9 +139,9 @@ def _softmax_error(vocab_size: int) -> float:
     """Rounding of the probabilities: `mass_error` in p, and 4 + 3 |ln q| roundoffs each in h.
 
     The mean of |ln q| over the rest is at most ln V + |ln q(rest)|, and the latter at most
-    708 + ln V because smaller exponentials are taken as 0.
+    680 + ln V because smaller exponentials are taken as 0.
     """
-    of_draw = 10.0 + 3.0 * (2.0 * np.log(vocab_size) + 708.0)
+    of_draw = 10.0 + 3.0 * (2.0 * np.log(vocab_size) + 680.0)
     return float((mass_error(vocab_size) + of_draw) * UNIT_ROUNDOFF)
 
 

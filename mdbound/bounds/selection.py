@@ -199,7 +199,9 @@ def _newton(
         if relative <= TOLERANCE or (settled and error <= ACCEPTED):
             return theta, (nodes, low, high)
         previous = relative
-        theta = np.maximum.accumulate(theta + step * min(1.0, 3.0 / float(np.abs(step).max())))
+        # Steps above 3 in ln a are shortened; a block of one ratio has nothing to step.
+        longest = max(3.0, float(np.abs(step).max()))
+        theta = np.maximum.accumulate(theta + step * (3.0 / longest))
     raise UnsolvedError(
         f"block weights: {len(points)} points, the marginals are off by {error:.3g} of the block's "
         f"mass after {MAX_STEPS} Newton steps; importance_sampling_lp solves small vocabularies"

@@ -23,7 +23,9 @@ _ROUND = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer in th
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93147180369123816490e-01  # 33 bits, so that k * _LN2_HIGH is exact
 _LN2_LOW = 1.90821492927058770002e-10
-_SMALLEST = -708.0  # below, the result is 0: e^-708 is about the smallest normal number
+SMALLEST_EXPONENT = -680.0
+"""Below this the exponential is 0, so that ratios of what remains stay far from overflow."""
+
 
 _C = tuple(1.0 / math.factorial(k) for k in range(14))
 
@@ -57,7 +59,7 @@ bits_of_float: Callable[[float], int] = cast(Any, intrinsic)(_bits_of_float)
 
 @njit(inline="always")
 def vector_exp(x: float) -> float:
-    """e^x for x <= 0, to `EXP_RELATIVE_ERROR`; 0 below -708, and for -inf.
+    """e^x for x <= 0, to `EXP_RELATIVE_ERROR`; 0 below -680, and for -inf.
 
     The argument is split as k ln 2 + f with |f| <= ln(2) / 2; the Taylor polynomial of degree 13
     leaves 4e-18.
@@ -66,7 +68,7 @@ def vector_exp(x: float) -> float:
         >>> vector_exp(0.0), vector_exp(-np.inf), round(vector_exp(-1.0), 15)
         (1.0, 0.0, 0.367879441171442)
     """
-    clipped = max(x, _SMALLEST)
+    clipped = max(x, SMALLEST_EXPONENT)
     shifted = clipped * _LOG2_E + _ROUND
     k = shifted - _ROUND
     f = (clipped - k * _LN2_HIGH) - k * _LN2_LOW
@@ -78,7 +80,7 @@ def vector_exp(x: float) -> float:
     tail = low + f4 * (high + f4 * top)
     power = float_of_bits((bits_of_float(shifted) + 1023) << 52)
     value = (1.0 + (f + f2 * tail)) * power
-    return value if x >= _SMALLEST else 0.0
+    return value if x >= SMALLEST_EXPONENT else 0.0
 
 
 @njit(cache=True, nogil=True)

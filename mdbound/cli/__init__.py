@@ -53,6 +53,10 @@ def main() -> None:
         _fail(str(error))
     except ClickError as error:
         _fail(getattr(error, "format_message", error.__str__)())
+    except BrokenPipeError:
+        _fail("the program that reads the output went away")
+    except OSError as error:
+        _fail(f"cannot write the output: {error}")
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:

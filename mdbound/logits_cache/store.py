@@ -195,6 +195,11 @@ class LogitsCache:
                     raise CacheError(_damaged(path))
                 for batch in file.iter_batches(batch_rows, columns=["logits"]):
                     values = batch.column(0).flatten().to_numpy(zero_copy_only=True)
+                    if len(values) != batch.num_rows * self.vocab_size:
+                        raise CacheError(
+                            f"{path} holds {len(values) // batch.num_rows} logits a row, the "
+                            f"manifest says {self.vocab_size}; capture again"
+                        )
                     yield values.reshape(batch.num_rows, self.vocab_size)
         except (OSError, pa.ArrowException) as error:
             raise CacheError(_damaged(path)) from error

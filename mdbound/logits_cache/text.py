@@ -133,7 +133,10 @@ def _jsonl(path: Path, field: str | None) -> Iterator[tuple[str, str, str]]:
             raise TextSourceError(f"{origin} is not JSON ({error}); fix or remove it") from error
         if not isinstance(record, dict):
             raise TextSourceError(f"{origin} is not a JSON object; give one object per line")
-        yield _task_of(record, path.stem), _text_of(record, field, origin), origin
+        text = _text_of(record, field, origin)
+        if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise TextSourceError(f"{origin} has half of a surrogate pair; fix or remove it")
+        yield _task_of(record, path.stem), text, origin
 
 
 def _hub_records(source: str, field: str | None) -> Iterator[tuple[str, str, str]]:

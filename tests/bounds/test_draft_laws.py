@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mdbound import bounds
+from mdbound.errors import InvalidDistributionError
 from tests.oracles import (
     adversarial_pairs,
     adversarial_row,
@@ -140,3 +141,27 @@ def test_read_only_arrays_and_single_rows_against_a_batch(sampling):
     draft = [q] * 3 if sampling == "independent" else q
     found = bounds.acceptance_curve(target, draft, 3, sampling)
     np.testing.assert_allclose(found, expected, atol=1e-15)
+
+
+@pytest.mark.parametrize("sampling", ["without_replacement", "greedy"])
+def test_masses_too_small_to_renormalise_by_are_refused(sampling):
+    with pytest.raises(InvalidDistributionError, match="draft row 0: the probability of token 0"):
+        bounds.solve_curve([0.25] * 4, [2e-310, 1.0, 0.0, 0.0], 3, sampling)
+
+
+def test_logits_never_make_such_masses():
+    logits = np.array([0.0, -72.0, -71.0, -67.9])
+    for dtype in (np.float64, np.float32):
+        q = bounds.distribution_from_logits(logits.astype(dtype), 0.1)
+        assert np.count_nonzero(q) == 2
+        found = bounds.acceptance_curve_from_logits(
+            np.zeros(4, dtype), logits.astype(dtype), 3, "without_replacement",
+            temperature=1.0, draft_temperature=0.1,
+        )  # fmt: skip
+        np.testing.assert_allclose(found, [0.25, 0.5, 0.5], atol=1e-14)
+
+
+def test_half_precision_logits_are_warped_in_double():
+    logits = np.array([10.0, -3.3, 9.97], dtype=np.float16)
+    expected = bounds.distribution_from_logits(logits.astype(np.float64))
+    np.testing.assert_allclose(bounds.distribution_from_logits(logits), expected, rtol=1e-14)

@@ -165,3 +165,12 @@ def test_bad_arguments_are_refused() -> None:
 def test_marginals_that_no_rule_has_are_an_error() -> None:
     with pytest.raises(UnsolvedError, match="Newton steps"):
         solve_block(np.array([0.5, 0.5]), np.array([0.1, 0.2]), 0.0, 2)
+
+
+@pytest.mark.parametrize("num_drafts", [7, 8, 12])
+def test_a_block_of_one_ratio(num_drafts: int) -> None:
+    """p = q: every drafted token is as good, so each draw is as likely to be selected."""
+    decomposition = canonical_decomposition([0.5, 0.5], [0.5, 0.5], num_drafts)
+    found = decomposition.selection_probabilities([0] * (num_drafts - 1) + [1])
+    assert found[0] == pytest.approx((num_drafts - 1) / num_drafts, abs=1e-9)
+    assert found[1] == pytest.approx(1 / num_drafts, abs=1e-9)
