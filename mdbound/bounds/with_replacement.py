@@ -18,6 +18,7 @@ from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows, optimal_prefix
 from mdbound.bounds.fused_softmax import LogitsRow, largest_logit
 from mdbound.bounds.log_ratio_buckets import (
+    TOKENS_PER_BUCKET,
     fill_from_logits,
     fill_from_probabilities,
     new_buckets,
@@ -163,7 +164,9 @@ def _solve_logits(
         fill_from_logits(p, q, largest, inverse, shift, max_drafts, False, buckets)
         prefixes, crowd = bucket_prefixes(buckets, True)
         crowded = crowd > CROWD_LIMIT
-        if crowded or prefixes.edges[-2] < max_drafts:
+        # The last bucket may hold tokens of an optimal set if the sample placed it too low.
+        misplaced = prefixes.edges[-2] < max_drafts
+        if crowded or (misplaced and buckets.tokens[-1] > 8 * TOKENS_PER_BUCKET):
             shift = math.log(buckets.totals[0] / buckets.totals[1])
             fill_from_logits(p, q, largest, inverse, shift, max_drafts, crowded, buckets)
             prefixes, crowd = bucket_prefixes(buckets, True)
