@@ -59,7 +59,7 @@ def row_pairs(rng, vocab_size):
     def logits(scale):
         return (scale * rng.normal(0.0, 1.0, vocab_size)).astype(np.float32)
 
-    usual, steep = logits(1.0), np.linspace(0.0, -480.0, vocab_size).astype(np.float32)
+    usual, steep = logits(1.0), np.linspace(0.0, -470.0, vocab_size).astype(np.float32)
     masked_target, masked_draft = logits(2.0), logits(2.0)
     masked_target[1::3] = masked_draft[2::3] = -np.inf
     peaked = logits(1.0)

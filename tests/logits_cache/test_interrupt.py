@@ -50,7 +50,7 @@ def test_signal_loses_at_most_the_shard_in_hand(
     if kind == signal.SIGINT:
         assert process.returncode == 130
         assert message == "mdbound: interrupted; finished shards are kept, run again to resume\n"
-        assert not list(settings.out.rglob("*.partial"))
+    # A signal may fall between opening a file and guarding it: the next run sweeps up.
     summary = capture(settings)
     assert 0 < summary.new_positions < summary.positions
     assert not list(settings.out.rglob("*.partial"))
