@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.distributions import FloatArray, check_num_drafts, check_pair
+from mdbound.bounds.distributions import FloatArray, check_num_drafts, check_pair, refuse_vanishing
 from mdbound.bounds.fused_softmax import softmax_into
 from mdbound.bounds.ratio_order import ratio_order
 from mdbound.bounds.solution import AcceptanceCurve
@@ -32,6 +32,9 @@ class DraftLaw(ABC):
     num_distributions: ClassVar[int | None] = 1
     """Draft distributions it takes; None stands for one per draft."""
 
+    renormalises: ClassVar[bool] = False
+    """Whether drafts are drawn from what others left, which a vanishing mass cannot scale."""
+
     def check(self, target: npt.ArrayLike, draft: Any, max_drafts: int) -> tuple[FloatArray, Any]:
         """Return target and draft as checked rows.
 
@@ -40,7 +43,10 @@ class DraftLaw(ABC):
             InvalidSettingError: max_drafts is below 1 or more than the law can draw.
         """
         check_num_drafts(max_drafts)
-        return check_pair(target, draft)
+        rows, drafts = check_pair(target, draft)
+        if self.renormalises:
+            refuse_vanishing(drafts)
+        return rows, drafts
 
     @abstractmethod
     def curve(

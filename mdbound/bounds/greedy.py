@@ -9,13 +9,12 @@ drafts lie in H iff Top is in H and the draw is, so F(H) = h(H) for H containing
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import get_num_threads, njit, prange
 
-from mdbound.bounds.distributions import FloatArray, refuse_vanishing
+from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows
 from mdbound.bounds.fused_softmax import block_sum, mass_error, softmax_into
 from mdbound.bounds.solution import AcceptanceCurve
@@ -37,14 +36,7 @@ class Greedy(DraftLaw):
     """The n - 1 most likely draft tokens, and one draw from the rest."""
 
     name = "greedy"
-
-    def check(
-        self, target: npt.ArrayLike, draft: Any, max_drafts: int
-    ) -> tuple[FloatArray, FloatArray]:
-        """As every law, and no draft probability that vanishes next to the smallest numbers."""
-        rows, drafts = super().check(target, draft, max_drafts)
-        refuse_vanishing(drafts)
-        return rows, drafts
+    renormalises = True
 
     def curve(
         self, target: FloatArray, draft: FloatArray, max_drafts: int, strict: bool = True

@@ -18,6 +18,7 @@ from numba import njit
 
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.log_ratio_buckets import EDGE_SLACK, LARGEST_RATIO, Buckets
+from mdbound.bounds.slope_bound import lowest_between
 from mdbound.bounds.summation import compensated_add
 
 IntArray = npt.NDArray[np.int64]
@@ -130,26 +131,6 @@ def _prefix_masses(
             partial = 0.0
         partial += masses[b]
     return (crowd - most) / total
-
-
-@njit(cache=True, nogil=True)
-def lowest_between(left: float, right: float, span: float, fall: float, rise: float) -> float:
-    """Lower bound on a function that is `left` at 0 and `right` at `span`, from its slopes.
-
-    Going right it falls by at most `fall`, going left by at most `rise`, per unit.
-
-    Example:
-        >>> lowest_between(0.0, 0.0, 2.0, 1.0, 1.0)
-        -1.0
-    """
-    if fall <= 0.0:
-        return left
-    if rise <= 0.0:
-        return right
-    # Where the two lines meet, as a weighted mean: the meeting point itself would be lost to
-    # rounding when one slope is many orders above the other.
-    share = rise / (fall + rise)
-    return min(left * share + right * (1.0 - share) - span * fall * share, left, right)
 
 
 @njit(cache=True, nogil=True, fastmath={"nnan", "reassoc", "contract"})

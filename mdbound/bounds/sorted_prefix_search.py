@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from mdbound.bounds.containment_cuts import lowest_between
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.exponential_clocks import ClockTable, clock_table, containment_step
 from mdbound.bounds.ratio_order import ratio_order, smallest_minimiser
+from mdbound.bounds.slope_bound import lowest_between
 from mdbound.bounds.summation import prefix_sums
 
 IntArray = npt.NDArray[np.int64]

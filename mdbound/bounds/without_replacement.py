@@ -10,15 +10,13 @@ supports, n above `MAX_SEARCHED_DRAFTS` and rows that the search gives up on are
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import get_num_threads, njit, prange
 
 from mdbound.bounds.clock_quadrature import ClockQuadrature, clock_quadrature
 from mdbound.bounds.containment_search import Points, smallest_objectives
-from mdbound.bounds.distributions import FloatArray, refuse_vanishing
+from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows, optimal_prefix
 from mdbound.bounds.exponential_clocks import (
     clock_table,
@@ -54,14 +52,7 @@ class WithoutReplacement(DraftLaw):
     """n sequential draws from q, renormalised after each; the whole support if n exceeds it."""
 
     name = "without_replacement"
-
-    def check(
-        self, target: npt.ArrayLike, draft: Any, max_drafts: int
-    ) -> tuple[FloatArray, FloatArray]:
-        """As every law, and no draft probability that vanishes next to the smallest numbers."""
-        rows, drafts = super().check(target, draft, max_drafts)
-        refuse_vanishing(drafts)
-        return rows, drafts
+    renormalises = True
 
     def curve(
         self, target: FloatArray, draft: FloatArray, max_drafts: int, strict: bool = True
