@@ -17,7 +17,7 @@ import numpy.typing as npt
 from numba import njit
 
 from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.log_ratio_buckets import EDGE_SLACK, LARGEST_RATIO, Buckets
+from mdbound.bounds.ratio_buckets import EDGE_SLACK, LARGEST_RATIO, Buckets
 from mdbound.bounds.slope_bound import lowest_between
 from mdbound.bounds.summation import compensated_add
 
@@ -91,8 +91,8 @@ def bucket_prefixes(buckets: Buckets, normalise: bool) -> tuple[Prefixes, float]
     for b in range(bins):
         tokens[b + 1] = tokens[b] + buckets.tokens[b]
     crowd = max(
-        _prefix_masses(buckets.masses[0::2], buckets.tokens, buckets.totals[0], target),
-        _prefix_masses(buckets.masses[1::2], buckets.tokens, buckets.totals[1], draft),
+        _prefix_masses(buckets.target, buckets.tokens, buckets.totals[0], target),
+        _prefix_masses(buckets.draft, buckets.tokens, buckets.totals[1], draft),
     )
     edges = buckets.edges
     if normalise:

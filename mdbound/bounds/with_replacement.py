@@ -17,13 +17,7 @@ from numba import njit, prange
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows, optimal_prefix
 from mdbound.bounds.fused_softmax import LogitsRow, largest_logit
-from mdbound.bounds.log_ratio_buckets import (
-    TOKENS_PER_BUCKET,
-    fill_from_logits,
-    fill_from_probabilities,
-    new_buckets,
-    sampled_log_shift,
-)
+from mdbound.bounds.log_ratio_buckets import fill_from_logits, sampled_log_shift
 from mdbound.bounds.prefix_search import (
     GROUP,
     Minimum,
@@ -31,6 +25,13 @@ from mdbound.bounds.prefix_search import (
     open_tokens,
     search_edges,
     search_tokens,
+)
+from mdbound.bounds.ratio_buckets import (
+    SPAN_ROUNDINGS,
+    TOKENS_PER_BUCKET,
+    TOTAL_ROUNDINGS,
+    fill_from_probabilities,
+    new_buckets,
 )
 from mdbound.bounds.solution import AcceptanceCurve
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
@@ -106,10 +107,10 @@ def with_replacement_curve(
 def error_bound(num_drafts: int, crowd: float, log_vocab: float) -> float:
     """Rounding error of alpha* in terms of unit roundoffs.
 
-    A prefix mass carries the rounding of its bucket sums (`crowd` roundoffs), of the sums over
-    `GROUP` buckets, and, from logits, of each exponential: 2.5 for the polynomial and
-    3 |ln p_i| for its argument, whose mean is at most 3 ln V, and 4 for the normalisation. The
-    power n multiplies this by n. A few more are the power itself, the final sums, the search
+    A prefix mass carries the rounding of its bucket sums (`crowd` roundoffs), of the total, of
+    the sums over `GROUP` buckets, and, from logits, of each exponential: 2.5 for the polynomial
+    and 3 |ln p_i| for its argument, whose mean is at most 3 ln V, and 4 for the normalisation.
+    The power n multiplies this by n. A few more are the power itself, the final sums, the search
     tolerance, and tokens whose rounded ratios are out of order.
 
     Args:
@@ -121,7 +122,7 @@ def error_bound(num_drafts: int, crowd: float, log_vocab: float) -> float:
         >>> error_bound(8, 200.0, 12.0) < 4e-13
         True
     """
-    mass = crowd + GROUP + 4.0
+    mass = crowd + TOTAL_ROUNDINGS + GROUP + 4.0
     if log_vocab > 0.0:
         mass += 6.5 + 3.0 * log_vocab
     return ((1.0 + num_drafts) * mass + 4.0 * num_drafts + 18.0) * UNIT_ROUNDOFF
@@ -170,7 +171,7 @@ def _solve_logits(
             shift = math.log(buckets.totals[0] / buckets.totals[1])
             fill_from_logits(p, q, largest, inverse, shift, max_drafts, crowded, buckets)
             prefixes, crowd = bucket_prefixes(buckets, True)
-            crowd = 2.0 if crowded else crowd
+            crowd = SPAN_ROUNDINGS if crowded else crowd
         minima, open_pairs = search_edges(prefixes, max_drafts)
         ids, starts = open_tokens(buckets, open_pairs)
         p_open = _gather_logits(p, ids, largest[0], inverse[0], 1.0 / buckets.totals[0])
@@ -202,7 +203,7 @@ def _solve_probabilities(
         if crowd > CROWD_LIMIT:
             fill_from_probabilities(p, q, max_drafts, True, buckets)
             prefixes, _ = bucket_prefixes(buckets, False)
-            crowd = 2.0
+            crowd = SPAN_ROUNDINGS
         minima, open_pairs = search_edges(prefixes, max_drafts)
         ids, starts = open_tokens(buckets, open_pairs)
         minima = search_tokens(buckets, prefixes, open_pairs, starts, p[ids], q[ids], minima)

@@ -13,8 +13,9 @@ from mdbound.bounds.fused_softmax import (
     softmax_into,
     softmax_rows,
 )
-from mdbound.bounds.log_ratio_buckets import fill_from_logits, new_buckets
+from mdbound.bounds.log_ratio_buckets import fill_from_logits
 from mdbound.bounds.prefix_search import Minimum, Segment, bucket_prefixes, search_segment
+from mdbound.bounds.ratio_buckets import new_buckets
 from mdbound.bounds.vector_exp import EXP_RELATIVE_ERROR, exp_of
 from tests.oracles import adversarial_row, exact_prefix_minimum, sorted_curve
 
