@@ -31,9 +31,9 @@ that does is still found, by looking at that bucket token by token."""
 EDGE_SLACK = 1e-9
 """Relative allowance on a bucket's range of ratios for the rounding of bucket numbers."""
 
-MAX_BUCKETS = 1024
+MAX_BUCKETS = 2048
 
-TOKENS_PER_BUCKET = 128
+TOKENS_PER_BUCKET = 64
 """Aim for the number of buckets: fewer cost more tokens to look at, more cost more edges."""
 
 LARGEST_RATIO = 1e300
@@ -83,7 +83,7 @@ def number_of_buckets(vocab_size: int) -> int:
 
     Example:
         >>> number_of_buckets(32_000), number_of_buckets(151_936)
-        (256, 1024)
+        (512, 2048)
     """
     buckets = 16
     while buckets < MAX_BUCKETS and buckets * TOKENS_PER_BUCKET < vocab_size:
@@ -93,7 +93,7 @@ def number_of_buckets(vocab_size: int) -> int:
 
 @njit(cache=True, nogil=True)
 def new_buckets(vocab_size: int) -> Buckets:
-    """Empty buckets for rows of this vocabulary size, to be reused from row to row.
+    """Room for the buckets of rows of this vocabulary size, to be reused from row to row.
 
     Example:
         >>> len(new_buckets(1000).tokens)
@@ -102,13 +102,13 @@ def new_buckets(vocab_size: int) -> Buckets:
     buckets = number_of_buckets(vocab_size)
     return Buckets(
         np.empty(vocab_size, dtype=np.uint16),
-        np.zeros(buckets),
-        np.zeros(buckets),
-        np.zeros(buckets, dtype=np.int64),
-        np.zeros(buckets + 1),
-        np.zeros(2),
-        np.zeros((2, buckets)),
-        np.zeros(2 * LANES * buckets),
+        np.empty(buckets),
+        np.empty(buckets),
+        np.empty(buckets, dtype=np.int64),
+        np.empty(buckets + 1),
+        np.empty(2),
+        np.empty((2, buckets)),
+        np.empty(2 * LANES * buckets),
     )
 
 

@@ -10,6 +10,20 @@ import numpy.typing as npt
 from mdbound.bounds.distributions import FloatArray
 
 
+def new_findings(rows: int, max_drafts: int) -> tuple[FloatArray, FloatArray]:
+    """What kernels write, NaN at first: all about the optimum in one array, and its error bound.
+
+    Returns:
+        Acceptance, size, p(H), q(H) and F(H) in an array of shape (rows, 5, max_drafts), so that
+        a row's are together; error bounds, shape (rows, max_drafts).
+
+    Example:
+        >>> new_findings(2, 3)[0].shape
+        (2, 5, 3)
+    """
+    return np.full((rows, 5, max_drafts), np.nan), np.full((rows, max_drafts), np.nan)
+
+
 @dataclass(frozen=True)
 class AcceptanceCurve:
     """Optimal acceptance of B rows for every number of drafts 1..N; arrays of shape (B, N).
@@ -43,6 +57,17 @@ class AcceptanceCurve:
         shape = (rows, max_drafts)
         values = [np.full(shape, np.nan) for _ in range(5)]
         return cls(values[0], np.full(shape, -1), values[1], values[2], values[3], values[4])
+
+    @classmethod
+    def of_findings(cls, found: FloatArray, error_bound: FloatArray) -> AcceptanceCurve:
+        """The curve in what kernels write, see `new_findings`.
+
+        Example:
+            >>> AcceptanceCurve.of_findings(*new_findings(1, 2)).subset_size.tolist()
+            [[-1, -1]]
+        """
+        size = np.where(np.isnan(found[:, 1]), -1, found[:, 1]).astype(np.int64)
+        return cls(found[:, 0], size, found[:, 2], found[:, 3], found[:, 4], error_bound)
 
     def put_rows(self, rows: npt.NDArray[np.intp], other: AcceptanceCurve) -> None:
         """Write the rows of another curve into the given rows of this one.

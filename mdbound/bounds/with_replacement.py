@@ -2,7 +2,8 @@
 
 Hu et al. 2025 (dual of the optimal-transport program); Khisti et al. 2025, Theorem 3 for n = 2
 and Remark 2 for any n. One pass puts the tokens into buckets of p/q (`log_ratio_buckets`), all n
-are then searched in them (`prefix_search`); nothing is sorted.
+are then searched at their edges (`bucket_edges`) and inside the few that may hold an optimum
+(`open_buckets`); nothing is sorted.
 """
 
 from __future__ import annotations
@@ -12,28 +13,23 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import get_num_threads, njit, prange
 
+from mdbound.bounds.bucket_edges import GROUP, Minimum, bucket_prefixes, search_edges
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows, optimal_prefix
 from mdbound.bounds.fused_softmax import LogitsRow, largest_logit
 from mdbound.bounds.log_ratio_buckets import fill_from_logits, sampled_log_shift
-from mdbound.bounds.prefix_search import (
-    GROUP,
-    Minimum,
-    bucket_prefixes,
-    open_tokens,
-    search_edges,
-    search_tokens,
-)
+from mdbound.bounds.open_buckets import divide, open_tokens, search_tokens
 from mdbound.bounds.ratio_buckets import (
     SPAN_ROUNDINGS,
     TOKENS_PER_BUCKET,
     TOTAL_ROUNDINGS,
+    Buckets,
     fill_from_probabilities,
     new_buckets,
 )
-from mdbound.bounds.solution import AcceptanceCurve
+from mdbound.bounds.solution import AcceptanceCurve, new_findings
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.bounds.vector_exp import vector_exp
 
@@ -64,14 +60,16 @@ class WithReplacement(DraftLaw):
         max_drafts: int,
     ) -> AcceptanceCurve:
         """One pass over the logits of each row."""
-        curve = AcceptanceCurve.empty(len(target), max_drafts)
+        found, bounds = new_findings(len(target), max_drafts)
         _solve_logits(
             np.ascontiguousarray(target),
             np.ascontiguousarray(drafts[0]),
             (1.0 / temperature, 1.0 / draft_temperatures[0]),
-            *_arrays(curve),
+            get_num_threads(),
+            found,
+            bounds,
         )
-        return curve
+        return AcceptanceCurve.of_findings(found, bounds)
 
     def optimal_subset(self, target: FloatArray, draft: FloatArray, num_drafts: int) -> BoolArray:
         """The smallest optimal prefix of the order q/p descending."""
@@ -98,9 +96,9 @@ def with_replacement_curve(
         >>> with_replacement_curve(p, q, 3).acceptance.round(6).tolist()
         [[0.7, 0.86, 0.988]]
     """
-    curve = AcceptanceCurve.empty(len(target), max_drafts)
-    _solve_probabilities(target, draft, *_arrays(curve))
-    return curve
+    found, bounds = new_findings(len(target), max_drafts)
+    _solve_probabilities(target, draft, get_num_threads(), found, bounds)
+    return AcceptanceCurve.of_findings(found, bounds)
 
 
 @njit(cache=True, nogil=True)
@@ -128,106 +126,103 @@ def error_bound(num_drafts: int, crowd: float, log_vocab: float) -> float:
     return ((1.0 + num_drafts) * mass + 4.0 * num_drafts + 18.0) * UNIT_ROUNDOFF
 
 
-def _arrays(
-    curve: AcceptanceCurve,
-) -> tuple[FloatArray, IntArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    return (
-        curve.acceptance,
-        curve.subset_size,
-        curve.target_mass,
-        curve.draft_mass,
-        curve.containment,
-        curve.error_bound,
-    )
-
-
 @njit(cache=True, parallel=True, nogil=True)
 def _solve_logits(
     target: LogitsRows,
     draft: LogitsRows,
     inverse: tuple[float, float],
-    acceptance: FloatArray,
-    subset_size: IntArray,
-    target_mass: FloatArray,
-    draft_mass: FloatArray,
-    containment: FloatArray,
+    threads: int,
+    found: FloatArray,
     bounds: FloatArray,
 ) -> None:
-    rows, vocab_size = target.shape
-    max_drafts = acceptance.shape[1]
-    for row in prange(rows):
-        p, q = target[row], draft[row]
-        largest = (largest_logit(p), largest_logit(q))
-        if np.isnan(largest[0]) or np.isnan(largest[1]):
-            continue
-        buckets = new_buckets(vocab_size)
-        shift = sampled_log_shift(p, q, largest, inverse)
-        fill_from_logits(p, q, largest, inverse, shift, max_drafts, False, buckets)
-        prefixes, crowd = bucket_prefixes(buckets, True)
-        crowded = crowd > CROWD_LIMIT
-        # The last bucket may hold tokens of an optimal set if the sample placed it too low.
-        misplaced = prefixes.edges[-2] < max_drafts
-        if crowded or (misplaced and buckets.tokens[-1] > 8 * TOKENS_PER_BUCKET):
-            shift = math.log(buckets.totals[0] / buckets.totals[1])
-            fill_from_logits(p, q, largest, inverse, shift, max_drafts, crowded, buckets)
-            prefixes, crowd = bucket_prefixes(buckets, True)
-            crowd = SPAN_ROUNDINGS if crowded else crowd
-        minima, open_pairs = search_edges(prefixes, max_drafts)
-        ids, starts = open_tokens(buckets, open_pairs)
-        p_open = _gather_logits(p, ids, largest[0], inverse[0], 1.0 / buckets.totals[0])
-        q_open = _gather_logits(q, ids, largest[1], inverse[1], 1.0 / buckets.totals[1])
-        minima = search_tokens(buckets, prefixes, open_pairs, starts, p_open, q_open, minima)
-        for n in range(max_drafts):
-            _put(minima[n], n, row, acceptance, subset_size, target_mass, draft_mass, containment)
-            bounds[row, n] = error_bound(n + 1, crowd, math.log(vocab_size) + 1.0)
+    chunks = min(len(target), 4 * threads)
+    for chunk in prange(chunks):
+        buckets = new_buckets(target.shape[1])
+        for row in range(chunk, len(target), chunks):
+            _solve_logits_row(target[row], draft[row], inverse, buckets, found[row], bounds[row])
 
 
 @njit(cache=True, parallel=True, nogil=True)
 def _solve_probabilities(
     target: FloatArray,
     draft: FloatArray,
-    acceptance: FloatArray,
-    subset_size: IntArray,
-    target_mass: FloatArray,
-    draft_mass: FloatArray,
-    containment: FloatArray,
+    threads: int,
+    found: FloatArray,
     bounds: FloatArray,
 ) -> None:
-    rows, vocab_size = target.shape
-    max_drafts = acceptance.shape[1]
-    for row in prange(rows):
-        p, q = target[row], draft[row]
-        buckets = new_buckets(vocab_size)
-        fill_from_probabilities(p, q, max_drafts, False, buckets)
-        prefixes, crowd = bucket_prefixes(buckets, False)
-        if crowd > CROWD_LIMIT:
-            fill_from_probabilities(p, q, max_drafts, True, buckets)
-            prefixes, _ = bucket_prefixes(buckets, False)
-            crowd = SPAN_ROUNDINGS
-        minima, open_pairs = search_edges(prefixes, max_drafts)
-        ids, starts = open_tokens(buckets, open_pairs)
-        minima = search_tokens(buckets, prefixes, open_pairs, starts, p[ids], q[ids], minima)
-        for n in range(max_drafts):
-            _put(minima[n], n, row, acceptance, subset_size, target_mass, draft_mass, containment)
-            bounds[row, n] = error_bound(n + 1, crowd, 0.0)
+    chunks = min(len(target), 4 * threads)
+    for chunk in prange(chunks):
+        buckets = new_buckets(target.shape[1])
+        for row in range(chunk, len(target), chunks):
+            _solve_probabilities_row(target[row], draft[row], buckets, found[row], bounds[row])
 
 
 @njit(cache=True, nogil=True)
-def _put(
-    minimum: Minimum,
-    n: int,
-    row: int,
-    acceptance: FloatArray,
-    subset_size: IntArray,
-    target_mass: FloatArray,
-    draft_mass: FloatArray,
-    containment: FloatArray,
+def _solve_logits_row(
+    p: LogitsRow,
+    q: LogitsRow,
+    inverse: tuple[float, float],
+    buckets: Buckets,
+    found: FloatArray,
+    bounds: FloatArray,
 ) -> None:
-    acceptance[row, n] = 1.0 + minimum.value
-    subset_size[row, n] = minimum.tokens
-    target_mass[row, n] = minimum.target
-    draft_mass[row, n] = minimum.draft
-    containment[row, n] = minimum.draft ** (n + 1)
+    largest = (largest_logit(p), largest_logit(q))
+    if np.isnan(largest[0]) or np.isnan(largest[1]):
+        return
+    max_drafts = found.shape[1]
+    shift = sampled_log_shift(p, q, largest, inverse)
+    fill_from_logits(p, q, largest, inverse, shift, max_drafts, False, buckets)
+    prefixes, crowd = bucket_prefixes(buckets, True)
+    crowded = crowd > CROWD_LIMIT
+    # The last bucket may hold tokens of an optimal set if the sample placed it too low.
+    misplaced = prefixes.edges[-2] < max_drafts
+    if crowded or (misplaced and buckets.tokens[-1] > 8 * TOKENS_PER_BUCKET):
+        shift = math.log(buckets.totals[0] / buckets.totals[1])
+        fill_from_logits(p, q, largest, inverse, shift, max_drafts, crowded, buckets)
+        prefixes, crowd = bucket_prefixes(buckets, True)
+        crowd = SPAN_ROUNDINGS if crowded else crowd
+    minima, open_pairs = search_edges(prefixes, max_drafts)
+    tokens = open_tokens(buckets, open_pairs)
+    p_open = _gather_logits(p, tokens.ids, largest[0], inverse[0], 1.0 / buckets.totals[0])
+    q_open = _gather_logits(q, tokens.ids, largest[1], inverse[1], 1.0 / buckets.totals[1])
+    parts, rounding = divide(tokens, open_pairs, p_open, q_open, prefixes)
+    minima = search_tokens(tokens, parts, open_pairs, p_open, q_open, minima)
+    _put(minima, found)
+    for n in range(max_drafts):
+        bounds[n] = error_bound(n + 1, crowd + rounding, math.log(len(p)) + 1.0)
+
+
+@njit(cache=True, nogil=True)
+def _solve_probabilities_row(
+    p: FloatArray, q: FloatArray, buckets: Buckets, found: FloatArray, bounds: FloatArray
+) -> None:
+    max_drafts = found.shape[1]
+    fill_from_probabilities(p, q, max_drafts, False, buckets)
+    prefixes, crowd = bucket_prefixes(buckets, False)
+    if crowd > CROWD_LIMIT:
+        fill_from_probabilities(p, q, max_drafts, True, buckets)
+        prefixes, _ = bucket_prefixes(buckets, False)
+        crowd = SPAN_ROUNDINGS
+    minima, open_pairs = search_edges(prefixes, max_drafts)
+    tokens = open_tokens(buckets, open_pairs)
+    p_open, q_open = p[tokens.ids], q[tokens.ids]
+    parts, rounding = divide(tokens, open_pairs, p_open, q_open, prefixes)
+    minima = search_tokens(tokens, parts, open_pairs, p_open, q_open, minima)
+    _put(minima, found)
+    for n in range(max_drafts):
+        bounds[n] = error_bound(n + 1, crowd + rounding, 0.0)
+
+
+@njit(cache=True, nogil=True)
+def _put(minima: list[Minimum], found: FloatArray) -> None:
+    """Acceptance, size, p(H), q(H) and F(H) for each n."""
+    for n in range(len(minima)):
+        best = minima[n]
+        found[0, n] = 1.0 + best.value
+        found[1, n] = best.tokens
+        found[2, n] = best.target
+        found[3, n] = best.draft
+        found[4, n] = best.draft ** (n + 1)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
