@@ -22,7 +22,7 @@ from mdbound.bounds.summation import compensated_add
 IntArray = npt.NDArray[np.int64]
 TokenIds = npt.NDArray[np.int32]
 
-PARTS = 32
+PARTS = 16
 """Into so many parts an open bucket is divided."""
 
 FLAGS = 512

@@ -33,7 +33,7 @@ EDGE_SLACK = 1e-9
 
 MAX_BUCKETS = 2048
 
-TOKENS_PER_BUCKET = 64
+TOKENS_PER_BUCKET = 96
 """Aim for the number of buckets: fewer cost more tokens to look at, more cost more edges."""
 
 LARGEST_RATIO = 1e300
