@@ -67,20 +67,42 @@ def softmax_into(logits: LogitsRow, temperature: float, probabilities: FloatArra
         >>> softmax_into(np.zeros(2, dtype=np.float32), 1.0, row), row.tolist()
         (True, [0.5, 0.5])
     """
+    total = exponentials_into(logits, temperature, probabilities)
+    if np.isnan(total):
+        return False
+    scale = 1.0 / total
+    for i in range(len(probabilities)):
+        probabilities[i] *= scale
+    return True
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def exponentials_into(logits: LogitsRow, temperature: float, exponentials: FloatArray) -> float:
+    """Write the softmax but for its denominator, which is returned; NaN if the row is no logits.
+
+    The largest exponential is 1.
+
+    Args:
+        logits: as `softmax_into`.
+        temperature: above 0.
+        exponentials: float64, shape (V,), written.
+
+    Example:
+        >>> row = np.empty(2)
+        >>> exponentials_into(np.zeros(2, dtype=np.float32), 1.0, row), row.tolist()
+        (2.0, [1.0, 1.0])
+    """
     largest = largest_logit(logits)
     if np.isnan(largest):
-        return False
+        return np.nan
     inverse = 1.0 / temperature
     total = 0.0
     size = len(logits)
     for start in range(0, size, BLOCK):
         stop = min(start + BLOCK, size)
-        exp_block(logits[start:stop], largest, inverse, probabilities[start:stop])
-        total += block_sum(probabilities[start:stop])
-    scale = 1.0 / total
-    for i in range(size):
-        probabilities[i] *= scale
-    return True
+        exp_block(logits[start:stop], largest, inverse, exponentials[start:stop])
+        total += block_sum(exponentials[start:stop])
+    return total
 
 
 @njit(cache=True, nogil=True)

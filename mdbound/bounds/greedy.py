@@ -9,6 +9,7 @@ drafts lie in H iff Top is in H and the draw is, so F(H) = h(H) for H containing
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +17,15 @@ from numba import get_num_threads, njit, prange
 
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows
-from mdbound.bounds.fused_softmax import block_sum, mass_error, softmax_into
-from mdbound.bounds.solution import AcceptanceCurve
-from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
+from mdbound.bounds.flagged import FLAGS, put_flagged
+from mdbound.bounds.fused_softmax import block_sum, exponentials_into, mass_error
+from mdbound.bounds.solution import AcceptanceCurve, new_findings
+from mdbound.bounds.summation import UNIT_ROUNDOFF, compensated_add, prefix_sums
+from mdbound.bounds.vector_exp import float_of_bits
 
 IntArray = npt.NDArray[np.int64]
 
-BLOCK = 128
+BLOCK = FLAGS
 """Tokens summed in any order; the sums of blocks are compensated."""
 
 TIE = 2.0**-50
@@ -30,6 +33,14 @@ TIE = 2.0**-50
 
 SUM_ERROR = (2.0 * BLOCK + 40.0) * UNIT_ROUNDOFF
 """Two sums of blocks, the renormalisation, a product and a minimum for each token."""
+
+
+class Close(NamedTuple):
+    """Room for the tokens that one n puts into the set and another does not."""
+
+    ids: npt.NDArray[np.int32]
+    p: FloatArray
+    q: FloatArray
 
 
 class Greedy(DraftLaw):
@@ -54,22 +65,13 @@ class Greedy(DraftLaw):
         max_drafts: int,
     ) -> AcceptanceCurve:
         """As `greedy_curve`, one row of probabilities per thread at a time."""
-        curve = AcceptanceCurve.empty(len(target), max_drafts)
+        found, error_bound = new_findings(len(target), max_drafts)
         _solve_logits(
-            target,
-            drafts[0],
-            temperature,
-            draft_temperatures[0],
-            get_num_threads(),
-            curve.acceptance,
-            curve.subset_size,
-            curve.target_mass,
-            curve.draft_mass,
-            curve.containment,
+            target, drafts[0], temperature, draft_temperatures[0], get_num_threads(), found
         )
-        solved = curve.subset_size >= 0
-        curve.error_bound[solved] = SUM_ERROR + _softmax_error(target.shape[1])
-        return curve
+        solved = ~np.isnan(found[:, 0])
+        error_bound[solved] = SUM_ERROR + _softmax_error(target.shape[1])
+        return AcceptanceCurve.of_findings(found, error_bound)
 
     def optimal_subset(self, target: FloatArray, draft: FloatArray, num_drafts: int) -> BoolArray:
         """Top and the tokens of the rest with p < h; empty if there are none of these."""
@@ -112,19 +114,10 @@ def greedy_curve(target: FloatArray, draft: FloatArray, max_drafts: int) -> Acce
         >>> greedy_curve(p, q, 3).acceptance.round(6).tolist()
         [[0.7, 0.9, 1.0]]
     """
-    curve = AcceptanceCurve.empty(len(target), max_drafts)
-    _solve_rows(
-        target,
-        draft,
-        get_num_threads(),
-        curve.acceptance,
-        curve.subset_size,
-        curve.target_mass,
-        curve.draft_mass,
-        curve.containment,
-    )
-    curve.error_bound[:] = SUM_ERROR
-    return curve
+    found, error_bound = new_findings(len(target), max_drafts)
+    _solve_rows(target, draft, get_num_threads(), found)
+    error_bound[:] = SUM_ERROR
+    return AcceptanceCurve.of_findings(found, error_bound)
 
 
 def _softmax_error(vocab_size: int) -> float:
@@ -149,14 +142,22 @@ def most_likely_tokens(draft: FloatArray, count: int) -> IntArray:
     """
     top = np.empty(count, dtype=np.int64)
     found = 0
-    for start in range(0, len(draft), BLOCK) if count > 0 else range(0):
-        stop = min(start + BLOCK, len(draft))
-        least = draft[top[found - 1]] if found == count else 0.0
-        if not _largest(draft[start:stop]) > least:
+    if count == 0:
+        return top
+    blocks = (len(draft) + BLOCK - 1) // BLOCK
+    largest = np.empty(blocks)
+    for block in range(blocks):
+        largest[block] = _largest(draft[block * BLOCK : (block + 1) * BLOCK])
+    # As many tokens as blocks are at least as likely as the count-th largest of these.
+    least = np.partition(largest, blocks - count)[blocks - count] if blocks > count else 0.0
+    for block in range(blocks):
+        if largest[block] < least:
             continue
-        for token in range(start, stop):
+        for token in range(block * BLOCK, min((block + 1) * BLOCK, len(draft))):
             mass = draft[token]
-            if mass <= 0.0 or (found == count and mass <= draft[top[found - 1]]):
+            if mass < least or mass <= 0.0:
+                continue
+            if found == count and mass <= draft[top[found - 1]]:
                 continue
             place = found if found < count else count - 1
             while place > 0 and draft[top[place - 1]] < mass:
@@ -167,12 +168,14 @@ def most_likely_tokens(draft: FloatArray, count: int) -> IntArray:
     return top[:found]
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc"})
+@njit(cache=True, nogil=True)
 def _largest(values: FloatArray) -> float:
-    largest = 0.0
-    for i in range(len(values)):
-        largest = max(largest, values[i])
-    return largest
+    """Largest of some values, none negative: their bits order like them, and compare faster."""
+    bits = values.view(np.int64)
+    largest = np.int64(0)
+    for i in range(len(bits)):
+        largest = max(largest, bits[i])
+    return float_of_bits(int(largest))
 
 
 @njit(cache=True, parallel=True, nogil=True)
@@ -180,26 +183,15 @@ def _solve_rows(
     target: FloatArray,
     draft: FloatArray,
     threads: int,
-    acceptance: FloatArray,
-    subset_size: IntArray,
-    target_mass: FloatArray,
-    draft_mass: FloatArray,
-    containment: FloatArray,
+    found: FloatArray,
 ) -> None:
     chunks = min(len(target), 4 * threads)
     for chunk in prange(chunks):
         rest = np.empty(target.shape[1])
-        close = np.empty((2, target.shape[1]))
-        solved = np.empty((5, acceptance.shape[1]))
+        close = _room(target.shape[1])
         for row in range(chunk, len(target), chunks):
             rest[:] = draft[row]
-            _solve_row(target[row], rest, close, solved)
-            acceptance[row] = solved[0]
-            target_mass[row] = solved[2]
-            draft_mass[row] = solved[3]
-            containment[row] = solved[4]
-            for n in range(acceptance.shape[1]):
-                subset_size[row, n] = int(solved[1, n])
+            _solve_row(target[row], rest, (1.0, 1.0), close, found[row])
 
 
 @njit(cache=True, parallel=True, nogil=True)
@@ -209,40 +201,44 @@ def _solve_logits(
     temperature: float,
     draft_temperature: float,
     threads: int,
-    acceptance: FloatArray,
-    subset_size: IntArray,
-    target_mass: FloatArray,
-    draft_mass: FloatArray,
-    containment: FloatArray,
+    found: FloatArray,
 ) -> None:
     chunks = min(len(target), 4 * threads)
     for chunk in prange(chunks):
         p = np.empty(target.shape[1])
         rest = np.empty(target.shape[1])
-        close = np.empty((2, target.shape[1]))
-        solved = np.empty((5, acceptance.shape[1]))
+        close = _room(target.shape[1])
         for row in range(chunk, len(target), chunks):
-            if not softmax_into(target[row], temperature, p):
-                continue
-            if not softmax_into(draft[row], draft_temperature, rest):
-                continue
-            _solve_row(p, rest, close, solved)
-            acceptance[row] = solved[0]
-            target_mass[row] = solved[2]
-            draft_mass[row] = solved[3]
-            containment[row] = solved[4]
-            for n in range(acceptance.shape[1]):
-                subset_size[row, n] = int(solved[1, n])
+            target_total = exponentials_into(target[row], temperature, p)
+            draft_total = exponentials_into(draft[row], draft_temperature, rest)
+            if not (np.isnan(target_total) or np.isnan(draft_total)):
+                _solve_row(p, rest, (target_total, draft_total), close, found[row])
 
 
 @njit(cache=True, nogil=True)
-def _solve_row(p: FloatArray, rest: FloatArray, close: FloatArray, solved: FloatArray) -> None:
+def _room(vocab_size: int) -> Close:
+    # One id more: it is written before it is known to be one.
+    return Close(
+        np.empty(vocab_size + 1, dtype=np.int32), np.empty(vocab_size), np.empty(vocab_size)
+    )
+
+
+@njit(cache=True, nogil=True)
+def _solve_row(
+    p: FloatArray,
+    rest: FloatArray,
+    totals: tuple[float, float],
+    close: Close,
+    found: FloatArray,
+) -> None:
     """Value, size, p(H), q(H) and h(H) of one row for every n; `rest` is q, and is overwritten.
 
-    The scale 1 / q(rest) grows with n. Tokens below h at the smallest scale, and those above it
-    at the largest, need one pass for all n; only the others are looked at for each n.
+    p and q are given up to the factors 1 / totals. The scale 1 / q(rest) grows with n. Tokens
+    below h at the smallest scale, and those above it at the largest, need one pass for all n;
+    only the others are looked at for each n.
     """
-    max_drafts = solved.shape[1]
+    max_drafts = found.shape[1]
+    target_total, draft_total = totals
     top = most_likely_tokens(rest, max_drafts - 1)
     top_draft = rest[top]
     rest[top] = 0.0
@@ -250,12 +246,13 @@ def _solve_row(p: FloatArray, rest: FloatArray, close: FloatArray, solved: Float
     rest_mass[len(top)] = _blocked_sum(rest)
     for k in range(len(top) - 1, -1, -1):
         rest_mass[k] = rest_mass[k + 1] + top_draft[k]
+    # p / target_total < q / rest_mass in terms of what is given.
     scale = np.zeros(len(top) + 1)
     for k in range(len(top) + 1):
-        scale[k] = 1.0 / rest_mass[k] if rest_mass[k] > 0.0 else 0.0
+        scale[k] = target_total / rest_mass[k] if rest_mass[k] > 0.0 else 0.0
     smallest, largest = scale.min() * (1.0 - TIE), scale.max() * (1.0 - TIE)
-    p_below, q_above, size_below = _split(p, rest, smallest, largest)
-    count = _copy_between(p, rest, smallest, largest, close)
+    below, count = _split_off(p, rest, smallest, largest, close)
+    p_close, q_close, size_close = _split_at(close.p[:count], close.q[:count], scale * (1.0 - TIE))
     p_top = q_top = 0.0
     for n in range(max_drafts):
         k = min(n, len(top))
@@ -263,27 +260,26 @@ def _solve_row(p: FloatArray, rest: FloatArray, close: FloatArray, solved: Float
             p_top += p[top[n - 1]]
             q_top += top_draft[n - 1]
         threshold = scale[k] * (1.0 - TIE)
-        p_in, q_out, size = _split(close[0, :count], close[1, :count], threshold, threshold)
-        p_in += p_below
-        q_out += q_above
-        size += size_below
+        p_in = p_close[k] + below[0]
+        q_out = q_close[k] + below[1]
+        size = size_close[k] + below[2]
         for rank in range(k, len(top)):
             if p[top[rank]] < top_draft[rank] * threshold:
                 p_in += p[top[rank]]
                 size += 1
             else:
                 q_out += top_draft[rank]
-        h_out = q_out * scale[k]
-        solved[0, n] = p_top + p_in + h_out
+        h_out = q_out / rest_mass[k] if rest_mass[k] > 0.0 else 0.0
+        found[0, n] = (p_top + p_in) / target_total + h_out
         if size == 0 and rest_mass[k] > 0.0:
             # No token of the rest is in deficit: the empty set is as good, and smaller.
-            solved[1:, n] = 0.0
+            found[1:, n] = 0.0
         else:
             h_in = 1.0 - h_out
-            solved[1, n] = k + size
-            solved[2, n] = p_top + p_in
-            solved[3, n] = q_top + h_in * rest_mass[k]
-            solved[4, n] = h_in
+            found[1, n] = k + size
+            found[2, n] = (p_top + p_in) / target_total
+            found[3, n] = (q_top + h_in * rest_mass[k]) / draft_total
+            found[4, n] = h_in
 
 
 @njit(cache=True, nogil=True)
@@ -291,51 +287,60 @@ def _blocked_sum(values: FloatArray) -> float:
     """Sum of blocks in any order, then compensated: `BLOCK` + 2 roundings."""
     total = lost = 0.0
     for start in range(0, len(values), BLOCK):
-        x = block_sum(values[start : start + BLOCK])
-        larger = total + x
-        lost += (total - larger) + x if total >= x else (x - larger) + total
-        total = larger
+        total, lost = compensated_add(total, lost, block_sum(values[start : start + BLOCK]))
     return total + lost
 
 
 @njit(cache=True, nogil=True)
-def _split(
-    p: FloatArray, q: FloatArray, smallest: float, largest: float
-) -> tuple[float, float, int]:
-    """Mass of p where p < q * smallest, of q where p >= q * largest, and the former's number."""
-    p_below = q_above = p_lost = q_lost = 0.0
-    below = 0
+def _split_at(
+    p: FloatArray, q: FloatArray, scales: FloatArray
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """For each scale: mass of p where p < q * scale, of q elsewhere, how many the former are."""
+    p_below, q_above = np.zeros((2, len(scales))), np.zeros((2, len(scales)))
+    below = np.zeros(len(scales), dtype=np.int64)
     for start in range(0, len(p), BLOCK):
-        x, y, size = _block_split(
-            p[start : start + BLOCK], q[start : start + BLOCK], smallest, largest
-        )
-        below += size
-        larger = p_below + x
-        p_lost += (p_below - larger) + x if p_below >= x else (x - larger) + p_below
-        p_below = larger
-        larger = q_above + y
-        q_lost += (q_above - larger) + y if q_above >= y else (y - larger) + q_above
-        q_above = larger
-    return p_below + p_lost, q_above + q_lost, below
+        x, y = p[start : start + BLOCK], q[start : start + BLOCK]
+        for k in range(len(scales)):
+            p_in, q_out, size = _block_split(x, y, scales[k], scales[k])
+            below[k] += size
+            p_below[0, k], p_below[1, k] = compensated_add(p_below[0, k], p_below[1, k], p_in)
+            q_above[0, k], q_above[1, k] = compensated_add(q_above[0, k], q_above[1, k], q_out)
+    return p_below.sum(axis=0), q_above.sum(axis=0), below
 
 
 @njit(cache=True, nogil=True)
-def _copy_between(
-    p: FloatArray, q: FloatArray, smallest: float, largest: float, close: FloatArray
-) -> int:
-    """Copy the tokens with q * smallest <= p < q * largest; return their number."""
-    count = 0
-    for i in range(len(p)):
-        close[0, count] = p[i]
-        close[1, count] = q[i]
-        count += 1 if q[i] * smallest <= p[i] < q[i] * largest else 0
-    return count
+def _split_off(
+    p: FloatArray, q: FloatArray, smallest: float, largest: float, close: Close
+) -> tuple[tuple[float, float, int], int]:
+    """Set aside what is the same for all scales from the smallest to the largest.
+
+    Returns:
+        Mass of p where p < q * smallest, of q where p >= q * largest, and the former's number;
+        how many other tokens were copied to `close`.
+    """
+    p_below = q_above = p_lost = q_lost = 0.0
+    below = count = 0
+    flags = np.zeros(FLAGS, dtype=np.uint8)
+    some = np.empty(FLAGS // 8 + 1, dtype=np.int32)
+    for start in range(0, len(p), BLOCK):
+        inside = slice(start, start + BLOCK)
+        x, y, size = _block_split(p[inside], q[inside], smallest, largest)
+        below += size
+        p_below, p_lost = compensated_add(p_below, p_lost, x)
+        q_above, q_lost = compensated_add(q_above, q_lost, y)
+        _flag_between(p[inside], q[inside], smallest, largest, flags)
+        count = put_flagged(flags, start, close.ids, count, some)
+    for k in range(count):
+        close.p[k] = p[close.ids[k]]
+        close.q[k] = q[close.ids[k]]
+    return (p_below + p_lost, q_above + q_lost, below), count
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
 def _block_split(
     p: FloatArray, q: FloatArray, smallest: float, largest: float
 ) -> tuple[float, float, int]:
+    """Mass of p where p < q * smallest, of q where p >= q * largest, and the former's number."""
     p_below = q_above = 0.0
     below = 0
     for i in range(len(p)):
@@ -343,3 +348,16 @@ def _block_split(
         q_above += q[i] if p[i] >= q[i] * largest else 0.0
         below += 1 if p[i] < q[i] * smallest else 0
     return p_below, q_above, below
+
+
+@njit(cache=True, nogil=True)
+def _flag_between(
+    p: FloatArray,
+    q: FloatArray,
+    smallest: float,
+    largest: float,
+    flags: npt.NDArray[np.uint8],
+) -> None:
+    for i in range(len(p)):
+        flags[i] = np.uint8((p[i] >= q[i] * smallest) & (p[i] < q[i] * largest))
+    flags[len(p) :] = 0

@@ -15,6 +15,7 @@ from numba import njit
 from mdbound.bounds.bucket_edges import Minimum, Prefixes, edge_minimum
 from mdbound.bounds.cell_sums import LANES, add_to_cell
 from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.flagged import FLAGS, put_flagged
 from mdbound.bounds.ratio_buckets import LARGEST_RATIO, BucketIndex, Buckets
 from mdbound.bounds.segment_search import Segment, search_segment
 from mdbound.bounds.summation import compensated_add
@@ -24,9 +25,6 @@ TokenIds = npt.NDArray[np.int32]
 
 PARTS = 16
 """Into so many parts an open bucket is divided."""
-
-FLAGS = 512
-"""Tokens whose buckets are compared at a time."""
 
 PLAIN_SUM = 512
 """So many tokens are summed plainly, then compensated."""
@@ -111,8 +109,7 @@ def _runs(opened: IntArray) -> npt.NDArray[np.uint16]:
 def _put_ids(bucket_of: BucketIndex, runs: npt.NDArray[np.uint16], ids: TokenIds) -> None:
     """Write the ids of all tokens whose bucket lies in one of the runs, without a branch per token.
 
-    Whole vectors of tokens are compared with a run at once. Of the result, eight tokens at a
-    time are looked at only where there is something.
+    Whole vectors of tokens are compared with a run at once.
 
     Args:
         bucket_of: shape (V,).
@@ -120,8 +117,7 @@ def _put_ids(bucket_of: BucketIndex, runs: npt.NDArray[np.uint16], ids: TokenIds
         ids: room for one more than there are.
     """
     flags = np.empty(FLAGS, dtype=np.uint8)
-    eights = flags.view(np.uint64)
-    some = np.empty(FLAGS // 8 + 1, dtype=np.int64)
+    some = np.empty(FLAGS // 8 + 1, dtype=np.int32)
     count = 0
     for start in range(0, len(bucket_of), FLAGS):
         block = bucket_of[start : start + FLAGS]
@@ -130,14 +126,7 @@ def _put_ids(bucket_of: BucketIndex, runs: npt.NDArray[np.uint16], ids: TokenIds
             first, more = runs[run, 0], runs[run, 1]
             for j in range(len(block)):
                 flags[j] |= np.uint8(np.uint16(block[j] - first) <= more)
-        found = 0
-        for k in range(FLAGS // 8):
-            some[found] = k
-            found += 1 if eights[k] != 0 else 0
-        for k in range(found):
-            for j in range(8 * some[k], 8 * some[k] + 8):
-                ids[count] = start + j
-                count += flags[j]
+        count = put_flagged(flags, start, ids, count, some)
 
 
 @njit(cache=True, nogil=True)
