@@ -301,7 +301,7 @@ def _split_at(
     for start in range(0, len(p), BLOCK):
         x, y = p[start : start + BLOCK], q[start : start + BLOCK]
         for k in range(len(scales)):
-            p_in, q_out, size = _block_split(x, y, scales[k], scales[k])
+            p_in, q_out, size = _block_split(x, y, scales[k])
             below[k] += size
             p_below[0, k], p_below[1, k] = compensated_add(p_below[0, k], p_below[1, k], p_in)
             q_above[0, k], q_above[1, k] = compensated_add(q_above[0, k], q_above[1, k], q_out)
@@ -324,11 +324,10 @@ def _split_off(
     some = np.empty(FLAGS // 8 + 1, dtype=np.int32)
     for start in range(0, len(p), BLOCK):
         inside = slice(start, start + BLOCK)
-        x, y, size = _block_split(p[inside], q[inside], smallest, largest)
+        x, y, size = _flag_and_split(p[inside], q[inside], smallest, largest, flags)
         below += size
         p_below, p_lost = compensated_add(p_below, p_lost, x)
         q_above, q_lost = compensated_add(q_above, q_lost, y)
-        _flag_between(p[inside], q[inside], smallest, largest, flags)
         count = put_flagged(flags, start, close.ids, count, some)
     for k in range(count):
         close.p[k] = p[close.ids[k]]
@@ -337,27 +336,34 @@ def _split_off(
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
-def _block_split(
-    p: FloatArray, q: FloatArray, smallest: float, largest: float
-) -> tuple[float, float, int]:
-    """Mass of p where p < q * smallest, of q where p >= q * largest, and the former's number."""
+def _block_split(p: FloatArray, q: FloatArray, scale: float) -> tuple[float, float, int]:
+    """Mass of p where p < q * scale, of q elsewhere, and the number of the former tokens."""
     p_below = q_above = 0.0
     below = 0
     for i in range(len(p)):
-        p_below += p[i] if p[i] < q[i] * smallest else 0.0
-        q_above += q[i] if p[i] >= q[i] * largest else 0.0
-        below += 1 if p[i] < q[i] * smallest else 0
+        is_below = p[i] < q[i] * scale
+        p_below += p[i] if is_below else 0.0
+        q_above += q[i] if p[i] >= q[i] * scale else 0.0
+        below += 1 if is_below else 0
     return p_below, q_above, below
 
 
-@njit(cache=True, nogil=True)
-def _flag_between(
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _flag_and_split(
     p: FloatArray,
     q: FloatArray,
     smallest: float,
     largest: float,
     flags: npt.NDArray[np.uint8],
-) -> None:
+) -> tuple[float, float, int]:
+    """As `_block_split` with two scales, and a flag for each token in between."""
+    p_below = q_above = 0.0
+    below = 0
     for i in range(len(p)):
-        flags[i] = np.uint8((p[i] >= q[i] * smallest) & (p[i] < q[i] * largest))
+        is_below, is_above = p[i] < q[i] * smallest, p[i] >= q[i] * largest
+        p_below += p[i] if is_below else 0.0
+        q_above += q[i] if is_above else 0.0
+        below += 1 if is_below else 0
+        flags[i] = np.uint8(not (is_below or is_above))
     flags[len(p) :] = 0
+    return p_below, q_above, below
