@@ -68,6 +68,14 @@ def bucket_prefixes(buckets: Buckets, normalise: bool) -> tuple[Prefixes, float]
 
     Returns:
         The prefixes, and their rounding from plain bucket sums in unit roundoffs.
+
+    Example:
+        >>> from mdbound.bounds.ratio_buckets import fill_from_probabilities, new_buckets
+        >>> p, q, buckets = np.array([0.5, 0.5]), np.array([0.25, 0.75]), new_buckets(2)
+        >>> fill_from_probabilities(p, q, 1, False, buckets)
+        >>> prefixes, _ = bucket_prefixes(buckets, False)
+        >>> np.unique(prefixes.draft).tolist()
+        [0.0, 0.75, 1.0]
     """
     bins = len(buckets.tokens)
     target, draft = np.empty(bins + 1), np.empty(bins + 1)
@@ -221,6 +229,13 @@ def search_edges(prefixes: Prefixes, max_drafts: int) -> tuple[list[Minimum], In
     Returns:
         The best prefixes, and the pairs of n and a bucket that may hold a better one, shape
         (pairs, 2).
+
+    Example:
+        >>> tokens, edges = np.array([0, 1, 2]), np.array([0.0, 1.0, 2.0])
+        >>> target, draft = np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.75, 1.0])
+        >>> minima, left = search_edges(Prefixes(target, draft, tokens, edges), 1)
+        >>> minima[0].value, int(minima[0].tokens), len(left)
+        (-0.25, 1, 0)
     """
     edges = len(prefixes.target)
     power = np.ones(edges)

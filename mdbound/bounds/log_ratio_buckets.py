@@ -139,6 +139,11 @@ def sampled_log_shift(
         draft: logits, shape (V,).
         largest: largest logit of each.
         inverse: inverse temperature of each.
+
+    Example:
+        >>> row = np.zeros(3, dtype=np.float32)
+        >>> sampled_log_shift(row, row, (0.0, 0.0), (1.0, 1.0))
+        0.0
     """
     values = np.empty(BLOCK)
     shift = _sampled_log_total(target, largest[0], inverse[0], values)
@@ -193,6 +198,13 @@ def fill_from_logits(
         max_drafts: N.
         compensated: leave `SPAN_ROUNDINGS` in each bucket's sum instead of one per token.
         buckets: overwritten.
+
+    Example:
+        >>> from mdbound.bounds.ratio_buckets import new_buckets
+        >>> buckets, row = new_buckets(3), np.zeros(3, dtype=np.float32)
+        >>> fill_from_logits(row, row, (0.0, 0.0), (1.0, 1.0), 0.0, 1, False, buckets)
+        >>> int(buckets.tokens.sum()), float(buckets.target.sum()), buckets.totals.tolist()
+        (3, 3.0, [3.0, 3.0])
     """
     clear(buckets)
     size, bins = len(target), len(buckets.tokens)

@@ -26,7 +26,7 @@ TokenIds = npt.NDArray[np.int32]
 PARTS = 16
 """Into so many parts an open bucket is divided."""
 
-PLAIN_SUM = 512
+PLAIN_SUM = 256
 """So many tokens are summed plainly, then compensated."""
 
 

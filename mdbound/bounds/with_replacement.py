@@ -35,7 +35,7 @@ from mdbound.bounds.vector_exp import vector_exp
 
 IntArray = npt.NDArray[np.int64]
 
-CROWD_LIMIT = 500.0
+CROWD_LIMIT = 350.0
 """Above this mean number of tokens per bucket the bucket sums are taken again, compensated."""
 
 

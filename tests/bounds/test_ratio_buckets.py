@@ -84,7 +84,7 @@ def test_open_tokens_are_all_tokens_of_open_buckets(vocab_size):
 
 def check_parts(tokens, parts, rounding, p, q, prefixes):
     """Each part's masses and range are those of its tokens, in front of it those of the bucket."""
-    assert 0.0 <= rounding <= 512.0
+    assert 0.0 <= rounding <= 256.0
     rank, part = np.divmod(parts.part, PARTS)
     assert (rank == tokens.rank).all()
     low, high = parts.edges[rank, part], parts.edges[rank, part + 1]
