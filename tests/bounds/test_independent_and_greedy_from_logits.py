@@ -48,7 +48,7 @@ def test_greedy_error_bound_from_logits():
             draft = awkward_logits(rng, case // 6, vocab_size)
             curve = bounds.solve_curve_from_logits(target, draft, 4, "greedy", temperature=0.75)
             p, q = exact_softmax(target, 0.75), exact_softmax(draft, 0.75)
-            # What can be drafted at all is part of the definition: nothing below e^-680 of the most.
+            # What can be drafted at all is part of the definition: nothing below e^-680.
             drafted = (draft.astype(float) - draft.max()) / 0.75 >= SMALLEST_EXPONENT
             q = [x if kept else mpmath.mpf(0) for x, kept in zip(q, drafted, strict=True)]
             for n in range(1, 5):
