@@ -59,9 +59,9 @@ def distribution_from_logits(
         [0.731, 0.0, 0.269]
     """
     if holds_tensor(logits):
-        from mdbound.bounds import torch_rows
+        from mdbound.bounds import torch_logits
 
-        warped = torch_rows.distribution_from_logits(logits, temperature, top_k, top_p)
+        warped = torch_logits.distribution_from_logits(logits, temperature, top_k, top_p)
         return cast(FloatArray, warped)
     check_warpers(temperature, top_k, top_p)
     array = np.asarray(logits)

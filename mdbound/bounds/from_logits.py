@@ -71,8 +71,7 @@ def solve_curve_from_logits(
     """Acceptance, optimal sets and error bounds for n = 1..max_drafts from raw logits.
 
     Both models are warped alike (temperature, then top-k, then top-p), but for their
-    temperatures. Torch tensors are solved on their device, under the laws and n that
-    `solve_curve` names.
+    temperatures. Torch tensors are solved on their device, as in `solve_curve`.
 
     Args:
         target_logits: shape (V,) or (B, V).

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mdbound import bounds
-from mdbound.errors import InvalidDistributionError, InvalidSettingError
+from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
 from tests.oracles import adversarial_pairs
 
 torch = pytest.importorskip("torch")
@@ -21,8 +21,13 @@ DEVICES = [
     ),
 ]
 FIELDS = ("acceptance", "target_mass", "draft_mass", "containment")
-ON_DEVICE = [("with_replacement", 5), ("greedy", 5), ("without_replacement", 2)]
-THROUGH_HOST = [("without_replacement", 4), ("independent", 3)]
+LAWS = [
+    ("with_replacement", 5),
+    ("greedy", 5),
+    ("without_replacement", 2),
+    ("without_replacement", 5),
+    ("independent", 3),
+]
 WARPERS = [
     {},
     {"temperature": 0.7},
@@ -46,7 +51,11 @@ def to(values, device, dtype=torch.float64):
 
 
 def several(draft, sampling, count):
-    return [draft] * count if sampling == "independent" else draft
+    """Different drafts where the law takes several: the rows turned round, token by token."""
+    if sampling != "independent":
+        return draft
+    turn = torch.roll if torch.is_tensor(draft) else np.roll
+    return [turn(draft, k, -1) for k in range(count)]
 
 
 def assert_same_curve(found, expected, *, atol=1e-12):
@@ -61,17 +70,17 @@ def assert_same_curve(found, expected, *, atol=1e-12):
     assert bool((found.error_bound < 1e-10).all())
 
 
-@pytest.mark.parametrize(("sampling", "max_drafts"), ON_DEVICE)
+@pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
 def test_adversarial_rows(device, sampling, max_drafts):
-    for p, q in adversarial_pairs(400, seed=3, max_vocab=6):
-        if len(p) != len(q):
-            continue
-        expected = bounds.solve_curve(p, q, max_drafts, sampling)
-        found = bounds.solve_curve(to(p, device), to(q, device), max_drafts, sampling)
+    for p, q in adversarial_pairs(200, seed=3, max_vocab=6):
+        drafts = several(q, sampling, max_drafts)
+        expected = bounds.solve_curve(p, drafts, max_drafts, sampling)
+        tensors = several(to(q, device), sampling, max_drafts)
+        found = bounds.solve_curve(to(p, device), tensors, max_drafts, sampling)
         assert_same_curve(found, expected, atol=1e-14)
 
 
-@pytest.mark.parametrize(("sampling", "max_drafts"), ON_DEVICE)
+@pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
 @pytest.mark.parametrize("vocab_size", [1, 2, 255, 256, 257, 5000])
 def test_batches_of_any_width(device, sampling, max_drafts, vocab_size):
     rng = np.random.default_rng(vocab_size)
@@ -79,8 +88,9 @@ def test_batches_of_any_width(device, sampling, max_drafts, vocab_size):
     p, q = (rows / rows.sum(axis=1, keepdims=True) for rows in (p, q))
     q[0], p[1] = p[0], np.eye(vocab_size)[0]
     q[2] = np.eye(vocab_size)[-1]
-    expected = bounds.solve_curve(p, q, max_drafts, sampling)
-    found = bounds.solve_curve(to(p, device), to(q, device), max_drafts, sampling)
+    expected = bounds.solve_curve(p, several(q, sampling, max_drafts), max_drafts, sampling)
+    tensors = several(to(q, device), sampling, max_drafts)
+    found = bounds.solve_curve(to(p, device), tensors, max_drafts, sampling)
     assert_same_curve(found, expected)
     assert found.acceptance.device.type == device
 
@@ -104,10 +114,14 @@ def test_heavy_token_does_not_cancel_pairs_without_replacement(device):
 def test_token_that_is_never_drafted_beside_one_of_subnormal_mass(device):
     # p/q overflows for token 2, which must not rank with token 1, which has no draft mass.
     p, q = to([0.0, 0.5, 0.5], device), to([1.0, 0.0, 1e-310], device)
-    assert bounds.optimal_acceptance(p, q, 2, "without_replacement") == 0.5
+    assert bounds.optimal_acceptance(p, q, 2, "with_replacement") == 0.0
+    with pytest.raises(InvalidDistributionError, match="draft row 0: the probability of token 2"):
+        bounds.optimal_acceptance(p, q, 2, "without_replacement")
+    curve = bounds.solve_curve(p, q, 2, "without_replacement", strict=False)
+    assert curve.unsolved == [0]
 
 
-@pytest.mark.parametrize(("sampling", "max_drafts"), [*ON_DEVICE, *THROUGH_HOST])
+@pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
 @pytest.mark.parametrize("warpers", WARPERS)
 def test_from_logits(device, sampling, max_drafts, warpers):
     rng = np.random.default_rng(0)
@@ -128,15 +142,29 @@ def test_from_logits(device, sampling, max_drafts, warpers):
     assert_same_curve(found, expected)
 
 
-@pytest.mark.parametrize(("sampling", "max_drafts"), THROUGH_HOST)
-def test_laws_without_a_device_solver(device, sampling, max_drafts):
-    p, q = (np.random.default_rng(k).dirichlet(np.ones(40), 3) for k in (1, 2))
-    expected = bounds.acceptance_curve(p, several(q, sampling, 3), max_drafts, sampling)
-    found = bounds.acceptance_curve(
-        to(p, device), several(to(q, device), sampling, 3), max_drafts, sampling
+@pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
+def test_no_row_leaves_the_device(device, sampling, max_drafts, monkeypatch):
+    from mdbound.bounds import torch_rows
+
+    p, q = (to(np.random.default_rng(k).dirichlet(np.ones(40), 3), device) for k in (1, 2))
+    logits = [rows.float().log() for rows in (p, q)]
+    monkeypatch.setattr(torch_rows, "to_host", None)
+    bounds.solve_curve(p, several(q, sampling, 5), max_drafts, sampling)
+    bounds.solve_curve_from_logits(
+        logits[0], several(logits[1], sampling, 5), max_drafts, sampling, strict=False, top_k=9
     )
-    assert found.device.type == device
-    np.testing.assert_array_equal(found.cpu(), expected)
+
+
+@pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
+def test_rows_seen_through_strides(device, sampling, max_drafts):
+    p, q = (np.random.default_rng(k).dirichlet(np.ones(60), 5) for k in (1, 2))
+    strided = [to(rows.T.copy(), device).T for rows in (p, q)]
+    wide = [to(np.repeat(rows, 2, axis=1), device)[::2, ::2] for rows in (p, q)]
+    assert not strided[0].is_contiguous()
+    for (one, other), rows in ((strided, slice(None)), (wide, slice(None, None, 2))):
+        expected = bounds.solve_curve(p[rows], several(q[rows], sampling, 5), max_drafts, sampling)
+        found = bounds.solve_curve(one, several(other, sampling, 5), max_drafts, sampling)
+        assert_same_curve(found, expected)
 
 
 def test_one_row_is_a_float_and_a_batch_a_tensor(device):
@@ -165,9 +193,10 @@ def test_rows_that_do_not_fit_together_are_solved_in_turn(device, monkeypatch):
     from mdbound.bounds import torch_rows
 
     p, q = (np.random.default_rng(k).dirichlet(np.ones(50), 7) for k in (1, 2))
-    monkeypatch.setattr(torch_rows, "WORKING_ENTRIES", 120)
-    found = bounds.acceptance_curve(to(p, device), to(q, device), 4)
-    np.testing.assert_allclose(found.cpu(), bounds.acceptance_curve(p, q, 4), atol=1e-13)
+    monkeypatch.setattr(torch_rows, "WORKING_ENTRIES", 220)
+    for law in ("with_replacement", "without_replacement"):
+        found = bounds.acceptance_curve(to(p, device), to(q, device), 4, law)
+        np.testing.assert_allclose(found.cpu(), bounds.acceptance_curve(p, q, 4, law), atol=1e-13)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
@@ -261,6 +290,74 @@ def test_a_bad_row_names_itself_or_stays_nan(device):
         bounds.distribution_from_logits(logits)
     curve = bounds.solve_curve_from_logits(logits, logits.flip(1), 2, strict=False)
     assert curve.acceptance.isnan().all(dim=1).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
+def test_bad_rows_are_named_and_do_not_stop_the_others(device, sampling, max_drafts):
+    p, q = (np.random.default_rng(k).dirichlet(np.ones(30), 6) for k in (1, 2))
+    p[1, 3], q[2, 4], q[4] = np.nan, -0.5, 2.0 * q[4]
+    drafts = several(q, sampling, max_drafts)
+    tensors = several(to(q, device), sampling, max_drafts)
+    with pytest.raises(InvalidDistributionError, match=r"target row 1: .* token 3 is nan"):
+        bounds.solve_curve(to(p, device), tensors, max_drafts, sampling)
+    expected = bounds.solve_curve(p, drafts, max_drafts, sampling, strict=False)
+    found = bounds.solve_curve(to(p, device), tensors, max_drafts, sampling, strict=False)
+    assert found.unsolved == expected.unsolved == [1, 2, 4]
+    assert found.subset_size[1].tolist() == [-1] * max_drafts
+    np.testing.assert_allclose(found.acceptance.cpu(), expected.acceptance, rtol=0, atol=1e-13)
+    everything = bounds.solve_curve(to(p[1], device), tensors, max_drafts, sampling, strict=False)
+    assert everything.unsolved == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_row_that_takes_too_many_boxes(device, monkeypatch):
+    from mdbound.bounds import torch_independent
+
+    p, q = (to(np.random.default_rng(k).dirichlet(np.ones(99), 4), device) for k in (1, 2))
+    q[2] = torch.roll(p[2], 1)
+    p[2] = torch.roll(q[2], 1)
+    drafts = several(q, "independent", 3)
+    monkeypatch.setattr(torch_independent, "MAX_BOXES", 2)
+    with pytest.raises(UnsolvedError, match=r"row \d: no optimum within the stated error"):
+        bounds.solve_curve(p, drafts, 3, "independent")
+    curve = bounds.solve_curve(p, drafts, 3, "independent", strict=False)
+    assert curve.unsolved
+    assert curve.subset_size[curve.unsolved[0], -1] == -1
+
+
+@pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
+def test_error_bounds_from_logits_hold_those_of_the_softmax(device, sampling, max_drafts):
+    logits = to(np.random.default_rng(0).normal(0.0, 3.0, (2, 4000)), device, torch.float32)
+    drafts = several(logits.flip(0), sampling, max_drafts)
+    p = bounds.distribution_from_logits(logits)
+    q = [bounds.distribution_from_logits(one) for one in drafts] if len(drafts) > 2 else p.flip(0)
+    found = bounds.solve_curve_from_logits(logits, drafts, max_drafts, sampling)
+    bare = bounds.solve_curve(p, q, max_drafts, sampling)
+    assert torch.equal(found.acceptance, bare.acceptance)
+    assert bool((found.error_bound > bare.error_bound).all())
+
+
+def test_entropy(device):
+    logits = np.random.default_rng(0).normal(0.0, 3.0, (3, 700)).astype(np.float32)
+    logits[1, ::2] = -np.inf
+    for warpers in ({}, {"temperature": 0.6}, {"temperature": 0.0}, {"top_k": 9}, {"top_p": 0.5}):
+        found = bounds.entropy_from_logits(to(logits, device, torch.float32), **warpers)
+        expected = bounds.entropy_from_logits(logits, **warpers)
+        assert found.device.type == device
+        np.testing.assert_allclose(found.cpu(), expected, rtol=0, atol=1e-13)
+
+
+def test_tiny_exponentials_are_zero_as_on_the_cpu(device):
+    logits = np.array([[0.0, -1.0, -679.0, -681.0, -800.0]] * 2, np.float32)
+    found = bounds.distribution_from_logits(to(logits, device, torch.float32))
+    expected = bounds.distribution_from_logits(logits)
+    assert (found > 0.0).tolist() == (expected > 0.0).tolist() == [[True] * 3 + [False] * 2] * 2
+    turned = np.ascontiguousarray(logits[:, ::-1])
+    for law in ("without_replacement", "greedy"):
+        one = bounds.acceptance_curve_from_logits(
+            *(to(rows, device, torch.float32) for rows in (logits, turned)), 4, law
+        )
+        other = bounds.acceptance_curve_from_logits(logits, turned, 4, law)
+        np.testing.assert_allclose(one.cpu(), other, rtol=0, atol=1e-13)
 
 
 def test_tensors_on_two_devices_are_refused():

@@ -1,0 +1,158 @@
+"""Independent drafts as torch operations: contract and branch on the boxes of all rows together.
+
+See `mdbound.bounds.independent_drafts` for the search. The first box of each row holds its whole
+vocabulary; what its contraction leaves open, usually a small part, is all that the boxes it is cut
+into have to look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from mdbound.bounds.contract_and_branch import MAX_BOXES, SEARCH_TOLERANCE
+from mdbound.bounds.fused_softmax import mass_error
+from mdbound.bounds.solution import AcceptanceCurve
+from mdbound.bounds.summation import UNIT_ROUNDOFF
+from mdbound.bounds.torch_boxes import (
+    OpenBoxes,
+    TriedSets,
+    contract,
+    lower_bound,
+    objective,
+    sum_error,
+    try_sets,
+)
+from mdbound.bounds.torch_prefixes import join_drafts
+from mdbound.bounds.torch_sums import Tensor, total
+
+WORKING_ENTRIES = 2**22
+"""Masses of the boxes looked at in one step: 32 MiB."""
+
+_START = 0.8  # q_k(H) of the first guess
+
+
+def independent(p: Tensor, drafts: Sequence[Tensor], max_drafts: int) -> AcceptanceCurve:
+    """Acceptance of checked rows with the first n of K different drafts, for n = 1..max_drafts.
+
+    Args:
+        p: target rows (B, V), float64.
+        drafts: q_1, ..., q_K, rows (B, V) each.
+        max_drafts: N, from 1 to K.
+
+    Returns:
+        The curve; NaN where a row takes more than `MAX_BOXES` boxes.
+
+    Example:
+        >>> p = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64)
+        >>> q = torch.tensor([[0.2, 0.5, 0.3]], dtype=torch.float64)
+        >>> independent(p, [q, q.flip(1)], 2).acceptance.round(decimals=6).tolist()
+        [[0.7, 0.94]]
+    """
+    solved = []
+    for n in range(1, max_drafts + 1):
+        masses = torch.stack([p, *drafts[:n]], dim=1)  # (B, n + 1, V)
+        found = _one_draft(masses) if n == 1 else _Search(masses).run()
+        rounding = (n + 1) * sum_error(p.shape[1]) + (n + 4) * UNIT_ROUNDOFF
+        error = torch.full_like(found.value, SEARCH_TOLERANCE + 3.0 * rounding)
+        columns = (
+            1.0 + found.value,
+            found.size,
+            found.masses[:, 0],
+            found.masses[:, 1:].mean(dim=1),
+            found.masses[:, 1:].prod(dim=1),
+            error,
+        )
+        unsolved = found.value.isnan()
+        solved.append([_blank(column, unsolved)[:, None] for column in columns])
+    return join_drafts(solved)
+
+
+def softmax_error(drafts: Sequence[Tensor], max_drafts: int) -> Tensor:
+    """Rounding of probabilities from logits in n + 1 masses, (1, N).
+
+    Example:
+        >>> softmax_error([torch.zeros(1, 100)] * 2, 2).shape
+        torch.Size([1, 2])
+    """
+    masses = torch.arange(2, max_drafts + 2, dtype=torch.float64, device=drafts[0].device)
+    return masses[None] * (mass_error(drafts[0].shape[1]) * UNIT_ROUNDOFF)
+
+
+def _blank(column: Tensor, unsolved: Tensor) -> Tensor:
+    return column.masked_fill(unsolved, torch.nan if column.is_floating_point() else -1)
+
+
+def _one_draft(masses: Tensor) -> TriedSets:
+    """The set of all tokens with p < q is optimal."""
+    short = masses[:, 0] < masses[:, 1]
+    inside = total(torch.where(short[:, None], masses, 0.0))[:, :, 0]
+    return TriedSets(objective(inside), inside, short.sum(dim=1))
+
+
+class _Search:
+    """The best set of each row, and the boxes that may hold a better one."""
+
+    def __init__(self, masses: Tensor) -> None:
+        rows, self._num_drafts = len(masses), masses.shape[1] - 1
+        self._error = sum_error(masses.shape[2])
+        self._value = masses.new_zeros(rows)  # of the empty set
+        self._masses = masses.new_zeros((rows, self._num_drafts + 1))
+        self._size = torch.zeros(rows, dtype=torch.int64, device=masses.device)
+        self._boxes = torch.zeros_like(self._size)
+        high = total(masses[:, 1:])[:, :, 0] * (1.0 + 2.0 * self._error)
+        nothing = torch.zeros_like(self._masses)
+        self._roots = OpenBoxes(masses, nothing, self._size.clone(), torch.zeros_like(high), high)
+
+    def run(self) -> TriedSets:
+        """Search until no box is left, or a row has had too many."""
+        all_rows = torch.arange(len(self._value), device=self._value.device)
+        self._take_best(all_rows, try_sets(self._roots, torch.full_like(self._roots.low, _START)))
+        self._roots, rows, low, high = self._branch(all_rows, self._roots)
+        while len(rows):
+            entries = self._roots.masses.shape[2] * (self._num_drafts + 1)
+            count = max(1, WORKING_ENTRIES // max(entries, 1))
+            now = slice(max(0, len(rows) - count), None)
+            boxes = replace(self._roots.take(rows[now]), low=low[now], high=high[now])
+            _, *parts = self._branch(rows[now], boxes)
+            rows = torch.cat([rows[: now.start], parts[0]])
+            low = torch.cat([low[: now.start], parts[1]])
+            high = torch.cat([high[: now.start], parts[2]])
+            # A row that has had too many is given up, with all its boxes.
+            wanted = self._boxes[rows] <= MAX_BOXES
+            rows, low, high = rows[wanted], low[wanted], high[wanted]
+        value = self._value.masked_fill(self._boxes > MAX_BOXES, torch.nan)
+        return TriedSets(value, self._masses, self._size)
+
+    def _branch(self, rows: Tensor, boxes: OpenBoxes) -> tuple[OpenBoxes, Tensor, Tensor, Tensor]:
+        """Contract boxes of rows; and the halves of those that may hold something better."""
+        self._boxes.scatter_add_(0, rows, torch.ones_like(rows))
+        boxes, feasible = contract(boxes, self._value[rows], self._error)
+        tried = try_sets(boxes, 0.5 * (boxes.low + boxes.high))
+        self._take_best(rows, tried)
+        bound = lower_bound(boxes)
+        cut = feasible & (bound < self._value[rows] - SEARCH_TOLERANCE)
+        rows, low, high = rows[cut], boxes.low[cut], boxes.high[cut]
+        side = (high - low).argmax(dim=1, keepdim=True)
+        middle = (0.5 * (low + high)).gather(1, side)
+        lower_high, upper_low = high.scatter(1, side, middle), low.scatter(1, side, middle)
+        return (
+            boxes,
+            torch.cat([rows, rows]),
+            torch.cat([low, upper_low]),
+            torch.cat([lower_high, high]),
+        )
+
+    def _take_best(self, rows: Tensor, tried: TriedSets) -> None:
+        """Keep what beats the best sets of the rows; several boxes may be of one row."""
+        lowest = self._value.scatter_reduce(0, rows, tried.value, "amin")
+        place = torch.arange(len(rows), device=rows.device)
+        winner = torch.where(tried.value == lowest[rows], place, len(rows))
+        first = torch.full_like(self._size, len(rows)).scatter_reduce(0, rows, winner, "amin")
+        better = (lowest < self._value) & (first < len(rows))
+        chosen = first[better]
+        self._value = lowest
+        self._masses[better] = tried.masses[chosen]
+        self._size[better] = tried.size[chosen]
