@@ -210,9 +210,10 @@ def _solved_or_refused(curve: AcceptanceCurve, strict: bool) -> AcceptanceCurve:
 
 def _match(p: Tensor, drafts: Sequence[Tensor]) -> bool:
     """Whether rows are over one vocabulary, in shapes that go together."""
-    if any(rows.ndim != 2 or rows.shape[1] != p.shape[1] or rows.shape[1] == 0 for rows in drafts):
+    if any(rows.ndim != 2 for rows in (p, *drafts)):
         return False
-    return p.ndim == 2 and len({len(rows) for rows in (p, *drafts)} - {1}) <= 1
+    one_vocabulary = {rows.shape[1] for rows in drafts} == {p.shape[1]} != {0}
+    return one_vocabulary and len({len(rows) for rows in (p, *drafts)} - {1}) <= 1
 
 
 def _are_distributions(rows: Tensor, smallest: float) -> Tensor:
