@@ -6,6 +6,7 @@ batch of boxes, each with its own undecided tokens, as torch operations.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -50,6 +51,30 @@ class OpenBoxes:
         )
 
 
+def join_boxes(groups: Sequence[OpenBoxes]) -> OpenBoxes:
+    """All boxes of some groups, with room for as many tokens as the widest group has.
+
+    Example:
+        >>> sizes = torch.zeros(1, 3), torch.zeros(1), torch.zeros(1, 2), torch.zeros(1, 2)
+        >>> groups = [OpenBoxes(torch.ones(1, 3, width), *sizes) for width in (4, 2)]
+        >>> join_boxes(groups).masses.shape
+        torch.Size([2, 3, 4])
+    """
+    width = max(group.masses.shape[2] for group in groups)
+    return OpenBoxes(
+        torch.cat(
+            [
+                torch.nn.functional.pad(group.masses, (0, width - group.masses.shape[2]))
+                for group in groups
+            ]
+        ),
+        torch.cat([group.inside for group in groups]),
+        torch.cat([group.count for group in groups]),
+        torch.cat([group.low for group in groups]),
+        torch.cat([group.high for group in groups]),
+    )
+
+
 class TriedSets(NamedTuple):
     """The best of the sets tried in each box.
 
@@ -74,8 +99,23 @@ def sum_error(vocab_size: int) -> float:
     return (total_error(vocab_size) + 2.0 * MAX_PASSES + 4.0) * UNIT_ROUNDOFF
 
 
-def contract(boxes: OpenBoxes, best: Tensor, error: float) -> tuple[OpenBoxes, Tensor]:
+class Contracted(NamedTuple):
+    """Boxes that a contraction has come to an end with.
+
+    Attributes:
+        place: where they were among the boxes given, (Y,).
+        boxes: what is still open in them.
+    """
+
+    place: Tensor
+    boxes: OpenBoxes
+
+
+def contract(boxes: OpenBoxes, best: Tensor, error: float) -> list[Contracted]:
     """Decide tokens and shrink the boxes until little moves.
+
+    Boxes differ in how many tokens they leave open and how soon they end. Those that end are set
+    aside, so that a box with many open tokens does not make room for itself in all the others.
 
     Args:
         boxes: the boxes.
@@ -83,25 +123,36 @@ def contract(boxes: OpenBoxes, best: Tensor, error: float) -> tuple[OpenBoxes, T
         error: `sum_error`.
 
     Returns:
-        The boxes with what is still open, and which of them can hold a better set, (X,).
+        The boxes that can hold a better set, in one group or several.
 
     Example:
         >>> masses = torch.tensor([[[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.2, 0.5, 0.3]]])
         >>> zero, one = torch.zeros(1, 2), torch.ones(1, 2)
         >>> start = OpenBoxes(masses, torch.zeros(1, 3), torch.zeros(1).long(), zero, one)
-        >>> found, feasible = contract(start, torch.tensor([-0.14]), 1e-6)
-        >>> found.masses[0, 0].tolist()[0], (found.high < 0.81).tolist()
+        >>> (found,) = contract(start, torch.tensor([-0.14]), 1e-6)
+        >>> found.boxes.masses[0, 0].tolist()[0], (found.boxes.high < 0.81).tolist()
         (0.0, [[True, True]])
     """
-    feasible = torch.ones_like(best, dtype=torch.bool)
+    place = torch.arange(len(best), device=best.device)
+    ended = []
     for _ in range(MAX_PASSES):
-        low = _raised(boxes, best, error)
-        feasible &= (low <= boxes.high).all(dim=1)
-        boxes, moving = _decide(replace(boxes, low=low), error)
+        low = _raised(boxes, best[place], error)
+        feasible = (low <= boxes.high).all(dim=1)
+        boxes, moving = _decide(replace(boxes, low=low), feasible, error)
         feasible &= (boxes.low <= boxes.high).all(dim=1)
-        if not bool((moving & feasible).any()):
-            break
-    return boxes, feasible
+        moving &= feasible
+        count, left = int(feasible.sum()), int(moving.sum())
+        if 4 * left > 3 * len(place):
+            continue
+        if left < count:
+            still = feasible & ~moving
+            ended.append(Contracted(place[still], boxes.take(still)))
+        place, boxes = place[moving], boxes.take(moving)
+        if left == 0:
+            return ended or [Contracted(place, boxes)]
+    # Boxes from which nothing was set aside because few had ended, or that are still moving.
+    feasible = (boxes.low <= boxes.high).all(dim=1)
+    return [*ended, Contracted(place[feasible], boxes.take(feasible))]
 
 
 def _raised(boxes: OpenBoxes, best: Tensor, error: float) -> Tensor:
@@ -113,13 +164,16 @@ def _raised(boxes: OpenBoxes, best: Tensor, error: float) -> Tensor:
     return torch.maximum(boxes.low, torch.where(usable, raised, 0.0))
 
 
-def _decide(boxes: OpenBoxes, error: float) -> tuple[OpenBoxes, Tensor]:
-    """One pass: tokens go in or out or stay; which boxes are worth another one."""
+def _decide(boxes: OpenBoxes, feasible: Tensor, error: float) -> tuple[OpenBoxes, Tensor]:
+    """One pass: tokens go in or out or stay, and none stays in a box without a better set.
+
+    Also, which boxes are worth another pass.
+    """
     slack = (4.0 * boxes.masses.shape[1] + 8.0) * UNIT_ROUNDOFF
     target = boxes.masses[:, 0]
     low_gain = weighted(boxes.masses, leave_one_out(boxes.low) * (1.0 - slack))
     high_gain = weighted(boxes.masses, leave_one_out(boxes.high) * (1.0 + slack))
-    was_open = (boxes.masses > 0.0).any(dim=1)
+    was_open = (boxes.masses > 0.0).any(dim=1) & feasible[:, None]
     enters = was_open & (target < low_gain)
     stays = was_open & (target >= low_gain) & (target <= high_gain) & (high_gain > 0.0)
     inside = boxes.inside + _masses_of(boxes.masses, enters)

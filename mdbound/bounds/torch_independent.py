@@ -17,9 +17,11 @@ from mdbound.bounds.fused_softmax import mass_error
 from mdbound.bounds.solution import AcceptanceCurve
 from mdbound.bounds.summation import UNIT_ROUNDOFF
 from mdbound.bounds.torch_boxes import (
+    Contracted,
     OpenBoxes,
     TriedSets,
     contract,
+    join_boxes,
     lower_bound,
     objective,
     sum_error,
@@ -104,46 +106,57 @@ class _Search:
         self._boxes = torch.zeros_like(self._size)
         high = total(masses[:, 1:])[:, :, 0] * (1.0 + 2.0 * self._error)
         nothing = torch.zeros_like(self._masses)
-        self._roots = OpenBoxes(masses, nothing, self._size.clone(), torch.zeros_like(high), high)
+        self._start = OpenBoxes(masses, nothing, self._size.clone(), torch.zeros_like(high), high)
 
     def run(self) -> TriedSets:
         """Search until no box is left, or a row has had too many."""
         all_rows = torch.arange(len(self._value), device=self._value.device)
-        self._take_best(all_rows, try_sets(self._roots, torch.full_like(self._roots.low, _START)))
-        self._roots, rows, low, high = self._branch(all_rows, self._roots)
+        self._take_best(all_rows, try_sets(self._start, torch.full_like(self._start.low, _START)))
+        ended = self._contract(all_rows, self._start)
+        # What the first contraction decided holds in every part of a row's box.
+        roots = join_boxes([group.boxes for group in ended])
+        root_of = torch.zeros_like(all_rows)
+        root_of[torch.cat([group.place for group in ended])] = torch.arange(len(roots.count)).to(
+            root_of
+        )
+        rows, low, high = self._halves(all_rows, ended)
         while len(rows):
-            entries = self._roots.masses.shape[2] * (self._num_drafts + 1)
-            count = max(1, WORKING_ENTRIES // max(entries, 1))
-            now = slice(max(0, len(rows) - count), None)
-            boxes = replace(self._roots.take(rows[now]), low=low[now], high=high[now])
-            _, *parts = self._branch(rows[now], boxes)
-            rows = torch.cat([rows[: now.start], parts[0]])
-            low = torch.cat([low[: now.start], parts[1]])
-            high = torch.cat([high[: now.start], parts[2]])
+            entries = roots.masses.shape[2] * (self._num_drafts + 1)
+            start = max(0, len(rows) - max(1, WORKING_ENTRIES // max(entries, 1)))
+            boxes = replace(roots.take(root_of[rows[start:]]), low=low[start:], high=high[start:])
+            ended = self._contract(rows[start:], boxes)
+            parts = self._halves(rows[start:], ended)
+            rows = torch.cat([rows[:start], parts[0]])
+            low, high = torch.cat([low[:start], parts[1]]), torch.cat([high[:start], parts[2]])
             # A row that has had too many is given up, with all its boxes.
             wanted = self._boxes[rows] <= MAX_BOXES
             rows, low, high = rows[wanted], low[wanted], high[wanted]
         value = self._value.masked_fill(self._boxes > MAX_BOXES, torch.nan)
         return TriedSets(value, self._masses, self._size)
 
-    def _branch(self, rows: Tensor, boxes: OpenBoxes) -> tuple[OpenBoxes, Tensor, Tensor, Tensor]:
-        """Contract boxes of rows; and the halves of those that may hold something better."""
+    def _contract(self, rows: Tensor, boxes: OpenBoxes) -> list[Contracted]:
+        """Count boxes of rows, contract them, and try the sets that they suggest."""
         self._boxes.scatter_add_(0, rows, torch.ones_like(rows))
-        boxes, feasible = contract(boxes, self._value[rows], self._error)
-        tried = try_sets(boxes, 0.5 * (boxes.low + boxes.high))
-        self._take_best(rows, tried)
-        bound = lower_bound(boxes)
-        cut = feasible & (bound < self._value[rows] - SEARCH_TOLERANCE)
-        rows, low, high = rows[cut], boxes.low[cut], boxes.high[cut]
-        side = (high - low).argmax(dim=1, keepdim=True)
-        middle = (0.5 * (low + high)).gather(1, side)
-        lower_high, upper_low = high.scatter(1, side, middle), low.scatter(1, side, middle)
-        return (
-            boxes,
-            torch.cat([rows, rows]),
-            torch.cat([low, upper_low]),
-            torch.cat([lower_high, high]),
-        )
+        ended = contract(boxes, self._value[rows], self._error)
+        for group in ended:
+            middle = 0.5 * (group.boxes.low + group.boxes.high)
+            self._take_best(rows[group.place], try_sets(group.boxes, middle))
+        return ended
+
+    def _halves(self, rows: Tensor, ended: Sequence[Contracted]) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows and corners of the halves of boxes that may hold something better."""
+        parts = []
+        for place, boxes in ended:
+            own = rows[place]
+            cut = lower_bound(boxes) < self._value[own] - SEARCH_TOLERANCE
+            own, low, high = own[cut], boxes.low[cut], boxes.high[cut]
+            side = (high - low).argmax(dim=1, keepdim=True)
+            middle = (0.5 * (low + high)).gather(1, side)
+            parts.append((own, low, high.scatter(1, side, middle)))
+            parts.append((own, low.scatter(1, side, middle), high))
+        nothing = (rows[:0], self._masses[:0, 1:], self._masses[:0, 1:])
+        own, low, high = (torch.cat(list(column)) for column in zip(nothing, *parts, strict=True))
+        return own, low, high
 
     def _take_best(self, rows: Tensor, tried: TriedSets) -> None:
         """Keep what beats the best sets of the rows; several boxes may be of one row."""
