@@ -123,8 +123,10 @@ class _Search:
         self._p_mass, self._q_mass = ranked.p_mass[rows], ranked.q_mass[rows]
         self._tokens = ranked.tokens[rows, -1]  # all that can be drafted
         self._drafts = torch.arange(3, max_drafts + 1, device=rates.device)
-        roundings = 3.0 * prefix_error(rates.shape[1]) + 3.0 * nodes.heavy[rows]
-        self._error = SEARCH_TOLERANCE + 2.0 * INTEGRAL_ERROR + UNIT_ROUNDOFF * roundings
+        # Of p(H) and of F_n, see `ClockRows.contained`, in the best set and in one passed over.
+        sums = (1.0 + self._drafts) * prefix_error(rates.shape[1])
+        roundings = INTEGRAL_ERROR + UNIT_ROUNDOFF * (sums + 3.0 * nodes.heavy[rows, None])
+        self._error = SEARCH_TOLERANCE + 2.0 * roundings  # (B, N - 2)
 
     def columns(self) -> tuple[Tensor, ...]:
         """Search, and give the columns of a curve."""
@@ -194,5 +196,5 @@ class _Search:
             p_mass.gather(1, at),
             self._q_mass.gather(1, chosen),
             contained.gather(1, at[:, None])[:, 0],
-            self._error[:, None].expand_as(lowest),
+            self._error,
         )
