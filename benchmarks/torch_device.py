@@ -28,7 +28,7 @@ from mdbound import bounds
 
 MAX_DRAFTS = 8
 TEMPERATURES = (1.2, 2.0, 0.8, 1.5)
-COPIED_BYTES = {"cpu": 2**28, "cuda": 2**32}
+COPIED_BYTES = {"cpu": 2**27, "cuda": 2**32}
 SHAPES = ("flat", "realistic", "peaked")
 LAWS = ("with_replacement", "without_replacement", "greedy", "independent K=2", "independent K=3")
 

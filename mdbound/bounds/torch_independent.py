@@ -116,9 +116,8 @@ class _Search:
         # What the first contraction decided holds in every part of a row's box.
         roots = join_boxes([group.boxes for group in ended])
         root_of = torch.zeros_like(all_rows)
-        root_of[torch.cat([group.place for group in ended])] = torch.arange(len(roots.count)).to(
-            root_of
-        )
+        place = torch.cat([group.place for group in ended])
+        root_of[place] = torch.arange(len(place), device=place.device)
         rows, low, high = self._halves(all_rows, ended)
         while len(rows):
             entries = roots.masses.shape[2] * (self._num_drafts + 1)

@@ -103,7 +103,8 @@ def _more_drafts(ranked: RankedRows, rates: Tensor, max_drafts: int) -> tuple[Te
     start = 0
     while start < len(order):
         # Ascending, so the last row of a group decides what each of its rows takes.
-        sizes = needed[order[start:]] * torch.arange(1, len(order) - start + 1).to(order)
+        together = torch.arange(1, len(order) - start + 1, device=order.device)
+        sizes = needed[order[start:]] * together
         stop = start + max(1, int((sizes <= TABLE_ENTRIES).sum()))
         rows = order[start:stop]
         columns.append(_Search(ranked, rates, nodes, rows, max_drafts).columns())
@@ -130,8 +131,8 @@ class _Search:
 
     def columns(self) -> tuple[Tensor, ...]:
         """Search, and give the columns of a curve."""
-        shares = torch.linspace(0.0, 1.0, _FIRST_POINTS, device=self._ratio.device)
-        wanted = (shares[1:-1].to(self._q_mass) * self._q_mass[:, -1:]).contiguous()
+        shares = torch.linspace(0.0, 1.0, _FIRST_POINTS, device=self._ratio.device)[1:-1]
+        wanted = (shares * self._q_mass[:, -1:]).contiguous()
         middle = torch.searchsorted(self._q_mass, wanted)
         middle = torch.minimum(middle, self._tokens[:, None])
         ends = torch.stack([torch.zeros_like(self._tokens), self._tokens], dim=1)
@@ -149,7 +150,7 @@ class _Search:
         """F_n of prefixes (B, M) of the rows for n = 3..N, (B, M, N - 2)."""
         open_ends = (size >= 3) & (size < self._tokens[:, None])
         rows, places = open_ends.nonzero(as_tuple=True)
-        whole = (size == self._tokens[:, None]).to(self._p_mass)
+        whole = (size == self._tokens[:, None]).double()
         found = whole[:, :, None].repeat(1, 1, len(self._drafts))
         value = self._clocks.contained(rows, size[rows, places])[:, 2:]
         # Fewer than n tokens never hold n drafts, unless they are all there is.
