@@ -5,9 +5,9 @@
     python -m benchmarks.torch_device --json FILE        with versions and the device's name
 
 Rows of float32 logits of a target and one draft lie on the device; a call solves all n = 1..8, or
-for independent drafts the draft at K temperatures. Its rate is the size of these logits over the
-time of the call, the device at rest before and after, the fastest of several. The yardstick is a
-copy on the same device, counted as its bytes read and its bytes written. On the CPU the compiled
+for independent drafts the draft at K temperatures. The call's rate is the size of these logits over its
+time, the device at rest before and after, the fastest of several. The yardstick is a copy on the
+same device just before, counted as its bytes read and its bytes written. On the CPU the compiled
 kernels are timed on the same memory, because they are what is used there.
 """
 
@@ -77,6 +77,7 @@ def measure(
     tensors = [torch.tensor(each, device=device) for each in logits]
     size = sum(each.nbytes for each in logits)
     entry: dict[str, Any] = {"rows": shape, "count": rows, "vocab_size": vocab_size, "torch": {}}
+    entry["copy"] = copy_rate(device, repeats)
     for law in LAWS:
         took = seconds(lambda law=law: solve(*tensors, law), device, repeats)
         entry["torch"][law] = size / took
@@ -86,15 +87,15 @@ def measure(
     return entry
 
 
-def print_rates(entries: list[dict[str, Any]], copied: float) -> None:
+def print_rates(entries: list[dict[str, Any]]) -> None:
     """One Markdown table: MB of logits per second, and in brackets per mille of the copy."""
     print("| rows | V | on | " + " | ".join(LAWS) + " |")
-    print("|---|---|---" + "|---:" * len(LAWS) + "|")
+    print("|---|---:|---" + "|---:" * len(LAWS) + "|")
     for entry in entries:
         for kind in ("torch", "compiled"):
             if kind in entry:
                 cells = " | ".join(
-                    f"{entry[kind][law] / 1e6:,.0f} ({1e3 * entry[kind][law] / copied:,.1f})"
+                    f"{entry[kind][law] / 1e6:,.0f} ({1e3 * entry[kind][law] / entry['copy']:,.1f})"
                     for law in LAWS
                 )
                 print(f"| {entry['rows']} | {entry['vocab_size']:,} | {kind} | {cells} |")
@@ -115,18 +116,17 @@ def main() -> None:
     rows = arguments.rows or (8 if on_cpu else 256)
     torch.set_num_threads(1)
     numba.set_num_threads(1)
-    copied = copy_rate(device, arguments.repeats)
     entries = [
         measure(shape, rows, size, device, arguments.repeats) for size in sizes for shape in SHAPES
     ]
     name = "CPU, one thread" if on_cpu else torch.cuda.get_device_name(device)
-    print(f"{name}: a copy moves {copied / 1e9:,.1f} GB/s. Logits in MB/s (per mille of the copy).")
+    copied = [f"{entry['copy'] / 1e9:,.1f}" for entry in entries]
+    print(f"{name}: copies move {', '.join(copied)} GB/s. Logits in MB/s (per mille of the copy).")
     print()
-    print_rates(entries, copied)
+    print_rates(entries)
     if arguments.json:
         document = {
             "environment": environment() | {"torch": torch.__version__, "device": name},
-            "copy_bytes_per_second": copied,
             "rates": entries,
         }
         arguments.json.write_text(json.dumps(document, indent=1) + "\n")

@@ -76,21 +76,25 @@ def clock_nodes(rates: Tensor, max_drafts: int) -> ClockNodes:
     """
     rule = clock_quadrature(max_drafts)
     step = node_step(max_drafts)
-    ordered = rates.sort(dim=1).values
-    smallest = torch.where(ordered > 0.0, ordered, 1.0).amin(dim=1)
+    smallest = torch.where(rates > 0.0, rates, 1.0).amin(dim=1)
     longest = math.log(_RANG) - math.log(float(smallest.min()))
     # t = exp(u - e^-u) is above e^(u - 1) for u > 0.
     number = math.ceil((max(longest, 0.0) + 1.0 - FIRST_NODE) / step) + 1
     u = FIRST_NODE + step * torch.arange(number, dtype=rates.dtype, device=rates.device)
     times = torch.exp(u - torch.exp(-u))
     weights = step * times * (1.0 + torch.exp(-u))
-    # Clocks expected to have rung, from below: 1 - e^-x >= (1 - 1/e) min(x, 1).
-    rarer = torch.searchsorted(ordered, (1.0 / times).expand(len(rates), -1).contiguous())
-    slow = prefix_sums(ordered).gather(1, rarer) * times
-    expected = 0.6321205588 * (slow + (rates.shape[1] - rarer))
-    enough = (expected >= rule.rung_needed) | (smallest[:, None] * times >= _RANG)
-    enough[:, -1] = True
-    used = enough.int().argmax(dim=1) + 1
+    # Bisection for each row's last node; at the last of all, every clock has rung.
+    low = torch.zeros(len(rates), dtype=torch.int64, device=rates.device)
+    high = torch.full_like(low, number - 1)
+    for _ in range(number.bit_length()):
+        middle = (low + high) // 2
+        time = times[middle][:, None]
+        # Clocks expected to have rung, from below: 1 - e^-x >= (1 - 1/e) min(x, 1).
+        expected = 0.6321205588 * (rates * time).clamp(max=1.0).sum(dim=1)
+        enough = (expected >= rule.rung_needed) | (smallest * time[:, 0] >= _RANG)
+        high = torch.where(enough, middle, high)
+        low = torch.where(enough, low, torch.minimum(middle + 1, high))
+    used = high + 1
     # Up to eight drafts, 32 power sums leave nothing at rate * t = 1/2; a series in fewer terms
     # of higher order needs smaller ones.
     limit = 0.5 if max_drafts <= _FEW_DRAFTS else 0.125
@@ -160,11 +164,11 @@ class ClockRows:
 
     def _tabulate_light(self) -> Tensor:
         """Power sums of rate / light_rate in front of each block, (B, blocks + 1, R)."""
-        power = self._light
+        power = self._light.clone()
         sums = []
         for _ in range(NUM_POWERS):
             sums.append(power.sum(dim=2))
-            power = power * self._light
+            power *= self._light
         return prefix_sums(torch.stack(sums, dim=1)).mT.contiguous()
 
     def contained(self, rows: Tensor, sizes: Tensor) -> Tensor:
@@ -211,11 +215,11 @@ class ClockRows:
         tokens = self._light[rows, block.clamp(max=self._light.shape[1] - 1)]
         inside = torch.arange(BLOCK, device=rows.device) < (sizes - BLOCK * block)[:, None]
         tokens = torch.where(inside, tokens, 0.0)
-        power = tokens
+        power = tokens.clone()
         added = []
         for _ in range(NUM_POWERS):
             added.append(power.sum(dim=1))
-            power = power * tokens
+            power *= tokens
         return sums + torch.stack(added, dim=1)
 
     def _light_law(self, rows: Tensor, sums: Tensor) -> list[Tensor]:

@@ -37,14 +37,14 @@ def greedy(p: Tensor, drafts: Sequence[Tensor], max_drafts: int) -> AcceptanceCu
     solved = []
     for n in range(1, max_drafts + 1):
         top, p_rest, q_rest = drafted[:, : n - 1], p[:, n - 1 :], q[:, n - 1 :]
-        p_top = total(torch.where(top, p[:, : n - 1], 0.0))
+        p_top = total(p[:, : n - 1] * top)
         rest_mass = total(q_rest)
-        draw = torch.where(rest_mass > 0.0, q_rest / rest_mass, 0.0)
+        draw = q_rest / torch.where(rest_mass > 0.0, rest_mass, 1.0)
         value = p_top + total(torch.minimum(p_rest, draw))
         short = (p_rest < draw) & drafted[:, n - 1 :]
-        contained = torch.where(rest_mass > 0.0, total(torch.where(short, draw, 0.0)), 1.0)
+        contained = torch.where(rest_mass > 0.0, total(draw * short), 1.0)
         size = top.sum(dim=1, keepdim=True) + short.sum(dim=1, keepdim=True)
-        p_mass = p_top + total(torch.where(short, p_rest, 0.0))
+        p_mass = p_top + total(p_rest * short)
         q_mass = total(q[:, : n - 1]) + contained * rest_mass
         # Where no token of the rest falls short, the empty set is as good, and smaller.
         empty = (rest_mass > 0.0) & ~short.any(dim=1, keepdim=True)

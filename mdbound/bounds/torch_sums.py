@@ -73,7 +73,12 @@ def total(values: Tensor) -> Tensor:
         [[100.0], [100.0]]
     """
     while values.shape[-1] > 1:
-        values = in_blocks(values, _SHORT).sum(dim=-1)
+        # What does not fill a block is summed apart: padding would copy all of it.
+        blocks, left = divmod(values.shape[-1], _SHORT)
+        sums = [values[..., : blocks * _SHORT].reshape(*values.shape[:-1], blocks, _SHORT).sum(-1)]
+        if left:
+            sums.append(values[..., blocks * _SHORT :].sum(dim=-1, keepdim=True))
+        values = torch.cat(sums, dim=-1)
     return values if values.shape[-1] else values.sum(dim=-1, keepdim=True)
 
 
@@ -99,5 +104,7 @@ def in_blocks(values: Tensor, length: int) -> Tensor:
         [[[1.0, 1.0], [1.0, 0.0]]]
     """
     blocks = -(-values.shape[-1] // length)
-    padded = torch.nn.functional.pad(values, (0, blocks * length - values.shape[-1]))
-    return padded.reshape(*values.shape[:-1], blocks, length)
+    missing = blocks * length - values.shape[-1]
+    if missing:
+        values = torch.nn.functional.pad(values, (0, missing))
+    return values.reshape(*values.shape[:-1], blocks, length)

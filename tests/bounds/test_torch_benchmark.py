@@ -23,8 +23,7 @@ def test_benchmark_writes_rates_with_versions(tmp_path: Path) -> None:
     assert "| realistic | 60 | torch |" in done.stdout
     content = json.loads(report.read_text())
     assert {"torch", "numba", "device"} <= content["environment"].keys()
-    assert content["copy_bytes_per_second"] > 1e8
     assert len(content["rates"]) == 3
     for entry in content["rates"]:
         assert set(entry["torch"]) == set(entry["compiled"])
-        assert min(entry["torch"].values()) > 0.0
+        assert 0.0 < min(entry["torch"].values()) < entry["copy"]
