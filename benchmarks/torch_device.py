@@ -5,7 +5,7 @@
     python -m benchmarks.torch_device --json FILE        with versions and the device's name
 
 Rows of float32 logits of a target and one draft lie on the device; a call solves all n = 1..8, or
-for independent drafts the draft at K temperatures. The call's rate is the size of these logits over its
+for independent drafts the draft at K temperatures. Its rate is the size of these logits over its
 time, the device at rest before and after, the fastest of several. The yardstick is a copy on the
 same device just before, counted as its bytes read and its bytes written. On the CPU the compiled
 kernels are timed on the same memory, because they are what is used there.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.array_type import holds_tensor
+from mdbound.bounds.array_type import holds_tensor, num_dimensions
 from mdbound.bounds.certificate import Certificate, make_certificate
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_laws import draft_law
@@ -140,6 +140,8 @@ def solve(
 ) -> Solution:
     """The optimum of one position, with the set that proves it an upper bound.
 
+    Tensors are copied to the host, where the certificate is made.
+
     Args:
         target: p, shape (V,).
         draft: q, shape (V,); for `"independent"` a sequence of n such arrays.
@@ -211,4 +213,4 @@ def containment(
 
 def _is_single(target: npt.ArrayLike, draft: Any, sampling: str) -> bool:
     first = draft[0] if draft_law(sampling).num_distributions is None else draft
-    return np.ndim(target) < 2 and np.ndim(first) < 2
+    return num_dimensions(target) < 2 and num_dimensions(first) < 2

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.array_type import holds_tensor
+from mdbound.bounds.array_type import holds_tensor, num_dimensions
 from mdbound.bounds.distributions import (
     FloatArray,
     check_logits,
@@ -53,7 +53,7 @@ def acceptance_curve_from_logits(
         top_p=top_p,
         strict=strict,
     )
-    return curve.acceptance[0] if np.ndim(target_logits) < 2 else curve.acceptance
+    return curve.acceptance[0] if num_dimensions(target_logits) < 2 else curve.acceptance
 
 
 def solve_curve_from_logits(

@@ -111,6 +111,16 @@ def test_from_logits(sampling, max_drafts, warpers):
         bounds.entropy_from_logits(logits[1], 0.7, warpers.get("top_k"))
 
 
+def test_rows_in_a_list():
+    p, q = pair(3)
+    with Watched():
+        found = bounds.acceptance_curve([p[0], p[1], p[2]], q, 2)
+        assert found.shape == (3, 2)
+        logits = [p[0].log(), p[1].log()]
+        assert bounds.acceptance_curve_from_logits(logits, logits, 2).shape == (2, 2)
+        assert bounds.acceptance_curve(p[0], [q[0], q[1]], 2, "independent").shape == (2,)
+
+
 def test_tokens_of_answers():
     from mdbound.logits_cache.generate import sample_tokens
 

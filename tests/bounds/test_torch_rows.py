@@ -336,6 +336,18 @@ def test_error_bounds_from_logits_hold_those_of_the_softmax(device, sampling, ma
     assert bool((found.error_bound > bare.error_bound).all())
 
 
+def test_what_is_made_on_the_host_takes_tensors(device):
+    p, q = [0.5, 0.3, 0.2], [0.2, 0.5, 0.3]
+    target, draft = (to(row, device).requires_grad_() for row in (p, q))
+    expected, found = bounds.solve(p, q, 2), bounds.solve(target, draft, 2)
+    assert found.acceptance == expected.acceptance
+    assert found.subset.tolist() == expected.subset.tolist()
+    assert bounds.solve(target, [draft, draft], 2, "independent").acceptance == pytest.approx(0.86)
+    assert bounds.containment(draft, [0, 1], 2) == bounds.containment(q, [0, 1], 2)
+    assert bounds.two_draft_acceptance(target, draft) == bounds.two_draft_acceptance(p, q)
+    assert bounds.canonical_decomposition(target, draft, 2).acceptance == pytest.approx(0.86)
+
+
 def test_entropy(device):
     logits = np.random.default_rng(0).normal(0.0, 3.0, (3, 700)).astype(np.float32)
     logits[1, ::2] = -np.inf
