@@ -10,64 +10,15 @@ import pytest
 
 from mdbound import bounds
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
+from tests.bounds.torch_cases import DEVICES, LAWS, assert_same_curve, several, to
 from tests.oracles import adversarial_pairs
 
 torch = pytest.importorskip("torch")
-
-DEVICES = [
-    "cpu",
-    pytest.param(
-        "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-    ),
-]
-FIELDS = ("acceptance", "target_mass", "draft_mass", "containment")
-LAWS = [
-    ("with_replacement", 5),
-    ("greedy", 5),
-    ("without_replacement", 2),
-    ("without_replacement", 5),
-    ("independent", 3),
-]
-WARPERS = [
-    {},
-    {"temperature": 0.7},
-    {"temperature": 1.0, "draft_temperature": 1.5},
-    {"top_k": 10},
-    {"top_p": 0.8},
-    {"temperature": 0.5, "top_k": 50, "top_p": 0.9},
-    {"temperature": 0.0},
-    {"temperature": 0.0, "draft_temperature": 1.0},
-    {"temperature": 1.0, "draft_temperature": 0.0},
-]
 
 
 @pytest.fixture(params=DEVICES)
 def device(request):
     return request.param
-
-
-def to(values, device, dtype=torch.float64):
-    return torch.tensor(np.asarray(values), dtype=dtype, device=device)
-
-
-def several(draft, sampling, count):
-    """Different drafts where the law takes several: the rows turned round, token by token."""
-    if sampling != "independent":
-        return draft
-    turn = torch.roll if torch.is_tensor(draft) else np.roll
-    return [turn(draft, k, -1) for k in range(count)]
-
-
-def assert_same_curve(found, expected, *, atol=1e-12):
-    for name in FIELDS:
-        assert torch.is_tensor(getattr(found, name))
-    # Optimal sets need not be unique: what they say of the optimum must agree.
-    np.testing.assert_allclose(found.acceptance.cpu(), expected.acceptance, rtol=0, atol=atol)
-    gap = (found.target_mass - found.containment).cpu()
-    off = np.abs(gap.numpy() - (expected.acceptance - 1.0))
-    assert (off <= atol + found.error_bound.cpu().numpy()).all()
-    assert found.subset_size.dtype == torch.int64
-    assert bool((found.error_bound < 1e-10).all())
 
 
 @pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
@@ -119,27 +70,6 @@ def test_token_that_is_never_drafted_beside_one_of_subnormal_mass(device):
         bounds.optimal_acceptance(p, q, 2, "without_replacement")
     curve = bounds.solve_curve(p, q, 2, "without_replacement", strict=False)
     assert curve.unsolved == [0]
-
-
-@pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
-@pytest.mark.parametrize("warpers", WARPERS)
-def test_from_logits(device, sampling, max_drafts, warpers):
-    rng = np.random.default_rng(0)
-    target = rng.normal(0.0, 3.0, (4, 500)).astype(np.float32)
-    draft = (target + rng.normal(0.0, 1.5, target.shape)).astype(np.float32)
-    target[0, ::3], draft[0, 1::3] = -np.inf, -np.inf
-    target[1], draft[2] = np.round(target[1]), np.round(draft[2])  # ties
-    expected = bounds.solve_curve_from_logits(
-        target, several(draft, sampling, 3), max_drafts, sampling, **warpers
-    )
-    found = bounds.solve_curve_from_logits(
-        to(target, device, torch.float32),
-        several(to(draft, device, torch.float32), sampling, 3),
-        max_drafts,
-        sampling,
-        **warpers,
-    )
-    assert_same_curve(found, expected)
 
 
 @pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
@@ -199,37 +129,18 @@ def test_rows_that_do_not_fit_together_are_solved_in_turn(device, monkeypatch):
         np.testing.assert_allclose(found.cpu(), bounds.acceptance_curve(p, q, 4, law), atol=1e-13)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
-def test_distributions_of_any_float_type(device, dtype):
-    logits = to(np.random.default_rng(5).normal(0.0, 4.0, (3, 700)), device, dtype)
-    host = logits.double().cpu().numpy()
-    for warpers in ({"temperature": 0.6}, {"top_k": 20}, {"top_p": 0.9}, {"temperature": 0.0}):
-        found = bounds.distribution_from_logits(logits, **warpers)
-        assert found.dtype == torch.float64
-        assert found.device.type == device
-        expected = bounds.distribution_from_logits(host, **warpers)
-        np.testing.assert_allclose(found.cpu(), expected, rtol=1e-13, atol=0)
-    curve = bounds.acceptance_curve_from_logits(logits, logits.flip(0), 3, "without_replacement")
-    expected = bounds.acceptance_curve_from_logits(host, host[::-1], 3, "without_replacement")
-    np.testing.assert_allclose(curve.cpu(), expected, rtol=0, atol=1e-13)
+def test_a_law_without_a_kernel_goes_through_the_host(device, monkeypatch):
+    from mdbound.bounds import torch_rows
 
-
-def test_ties_keep_the_lower_token_or_all_of_them(device):
-    logits = to([1.0, 3.0, 3.0, 3.0, -np.inf], device)
-    assert bounds.distribution_from_logits(logits, temperature=0.0).tolist() == [0, 1, 0, 0, 0]
-    assert bounds.distribution_from_logits(logits, top_k=2).count_nonzero() == 3
-    kept = bounds.distribution_from_logits(to([2.0, 2.0, 2.0, 2.0], device), top_p=0.5)
-    assert kept.tolist() == [0.5, 0.5, 0.0, 0.0]
-    assert bounds.distribution_from_logits(logits, top_p=1e-9).tolist() == [0, 1, 0, 0, 0]
-    assert bounds.distribution_from_logits(logits, top_k=99, top_p=1.0).shape == (5,)
-
-
-def test_gradients_are_neither_needed_nor_kept(device):
-    logits = to([1.0, 2.0], device).requires_grad_()
-    assert not bounds.distribution_from_logits(logits).requires_grad
-    assert not bounds.acceptance_curve_from_logits(logits, logits, 3, "greedy").requires_grad
-    parameter = torch.nn.Parameter(logits.detach())
-    assert bounds.acceptance_curve_from_logits(parameter, logits, 1)[0] == pytest.approx(1.0)
+    p, q = (to(np.random.default_rng(k).dirichlet(np.ones(30), 4), device) for k in (1, 2))
+    expected = bounds.acceptance_curve(p, q, 3, "greedy")
+    bounds_of_logits = bounds.acceptance_curve_from_logits(p, q, 3, "greedy", top_k=5)
+    monkeypatch.delitem(torch_rows.KERNELS, "greedy")
+    found = bounds.acceptance_curve(p, q, 3, "greedy")
+    assert found.device.type == device
+    np.testing.assert_allclose(found.cpu(), expected.cpu(), rtol=0, atol=1e-13)
+    found = bounds.acceptance_curve_from_logits(p, q, 3, "greedy", top_k=5)
+    np.testing.assert_allclose(found.cpu(), bounds_of_logits.cpu(), rtol=0, atol=1e-13)
 
 
 GOOD = [[0.5, 0.5], [0.25, 0.75]]
@@ -259,28 +170,6 @@ def test_distributions_are_refused_in_the_same_words(device, target, draft, argu
         tensors = to(draft, device)
     with pytest.raises(type(expected.value)) as found:
         bounds.acceptance_curve(to(target, device), tensors, *arguments)
-    assert str(found.value) == str(expected.value)
-
-
-@pytest.mark.parametrize(
-    ("target", "draft", "options"),
-    [
-        ([[0.0, 1.0], [np.nan, 0.0]], [[0.0, 1.0]] * 2, {}),
-        ([[0.0, 1.0]] * 2, [[0.0, 1.0], [0.0, np.inf]], {}),
-        ([[0.0, 1.0]] * 2, [[0.0, 1.0], [-np.inf, -np.inf]], {}),
-        ([[0.0, 1.0]] * 2, [[0.0, 1.0]], {}),
-        ([[0.0, 1.0]], [[0.0, 1.0]], {"temperature": -1.0}),
-        ([[0.0, 1.0]], [[0.0, 1.0]], {"draft_temperature": np.inf}),
-        ([[0.0, 1.0]], [[0.0, 1.0]], {"draft_temperature": [1.0, 2.0]}),
-        ([[0.0, 1.0]], [[0.0, 1.0]], {"top_k": 0}),
-        ([[0.0, 1.0]], [[0.0, 1.0]], {"top_p": 1.5}),
-    ],
-)
-def test_logits_are_refused_in_the_same_words(device, target, draft, options):
-    with pytest.raises((InvalidDistributionError, InvalidSettingError)) as expected:
-        bounds.acceptance_curve_from_logits(target, draft, 2, **options)
-    with pytest.raises(type(expected.value)) as found:
-        bounds.acceptance_curve_from_logits(to(target, device), to(draft, device), 2, **options)
     assert str(found.value) == str(expected.value)
 
 
@@ -324,18 +213,6 @@ def test_a_row_that_takes_too_many_boxes(device, monkeypatch):
     assert curve.subset_size[curve.unsolved[0], -1] == -1
 
 
-@pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
-def test_error_bounds_from_logits_hold_those_of_the_softmax(device, sampling, max_drafts):
-    logits = to(np.random.default_rng(0).normal(0.0, 3.0, (2, 4000)), device, torch.float32)
-    drafts = several(logits.flip(0), sampling, max_drafts)
-    p = bounds.distribution_from_logits(logits)
-    q = [bounds.distribution_from_logits(one) for one in drafts] if len(drafts) > 2 else p.flip(0)
-    found = bounds.solve_curve_from_logits(logits, drafts, max_drafts, sampling)
-    bare = bounds.solve_curve(p, q, max_drafts, sampling)
-    assert torch.equal(found.acceptance, bare.acceptance)
-    assert bool((found.error_bound > bare.error_bound).all())
-
-
 def test_what_is_made_on_the_host_takes_tensors(device):
     p, q = [0.5, 0.3, 0.2], [0.2, 0.5, 0.3]
     target, draft = (to(row, device).requires_grad_() for row in (p, q))
@@ -346,30 +223,6 @@ def test_what_is_made_on_the_host_takes_tensors(device):
     assert bounds.containment(draft, [0, 1], 2) == bounds.containment(q, [0, 1], 2)
     assert bounds.two_draft_acceptance(target, draft) == bounds.two_draft_acceptance(p, q)
     assert bounds.canonical_decomposition(target, draft, 2).acceptance == pytest.approx(0.86)
-
-
-def test_entropy(device):
-    logits = np.random.default_rng(0).normal(0.0, 3.0, (3, 700)).astype(np.float32)
-    logits[1, ::2] = -np.inf
-    for warpers in ({}, {"temperature": 0.6}, {"temperature": 0.0}, {"top_k": 9}, {"top_p": 0.5}):
-        found = bounds.entropy_from_logits(to(logits, device, torch.float32), **warpers)
-        expected = bounds.entropy_from_logits(logits, **warpers)
-        assert found.device.type == device
-        np.testing.assert_allclose(found.cpu(), expected, rtol=0, atol=1e-13)
-
-
-def test_tiny_exponentials_are_zero_as_on_the_cpu(device):
-    logits = np.array([[0.0, -1.0, -679.0, -681.0, -800.0]] * 2, np.float32)
-    found = bounds.distribution_from_logits(to(logits, device, torch.float32))
-    expected = bounds.distribution_from_logits(logits)
-    assert (found > 0.0).tolist() == (expected > 0.0).tolist() == [[True] * 3 + [False] * 2] * 2
-    turned = np.ascontiguousarray(logits[:, ::-1])
-    for law in ("without_replacement", "greedy"):
-        one = bounds.acceptance_curve_from_logits(
-            *(to(rows, device, torch.float32) for rows in (logits, turned)), 4, law
-        )
-        other = bounds.acceptance_curve_from_logits(logits, turned, 4, law)
-        np.testing.assert_allclose(one.cpu(), other, rtol=0, atol=1e-13)
 
 
 def test_tensors_on_two_devices_are_refused():
