@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from mdbound import bounds
 from mdbound.analysis.settings import SolveSetting
 
 Floats: TypeAlias = NDArray[np.float64]
-Logits: TypeAlias = NDArray[np.float32]
+Logits: TypeAlias = Any
+"""Raw logits (B, V): a float32 array, or a torch tensor of any float type on any device."""
 
 
 class TargetRows:
@@ -37,16 +38,20 @@ class TargetRows:
     def distribution(self) -> Floats:
         """Target distribution: (B, V)."""
         setting = self._setting
-        return bounds.distribution_from_logits(
-            self.logits, setting.temperature, setting.top_k, setting.top_p
+        return to_array(
+            bounds.distribution_from_logits(
+                self.logits, setting.temperature, setting.top_k, setting.top_p
+            )
         )
 
     @cached_property
     def entropy(self) -> Floats:
         """Entropy of the target in nats: (B,)."""
         setting = self._setting
-        return bounds.entropy_from_logits(
-            self.logits, setting.temperature, setting.top_k, setting.top_p
+        return to_array(
+            bounds.entropy_from_logits(
+                self.logits, setting.temperature, setting.top_k, setting.top_p
+            )
         )
 
     def restricted(self, model: str) -> Logits:
@@ -54,10 +59,13 @@ class TargetRows:
         kept = self._vocabulary
         if kept is None:
             return self._logits[model]
-        return np.where(kept, self._logits[model], np.float32(-np.inf))
+        logits = self._logits[model]
+        if isinstance(logits, np.ndarray):
+            return np.where(kept, logits, np.float32(-np.inf))
+        return logits.masked_fill(~kept, -np.inf)
 
     @cached_property
-    def _vocabulary(self) -> NDArray[np.bool_] | None:
+    def _vocabulary(self) -> Any:
         setting = self._setting
         if setting.vocabulary_size is None:
             return None
@@ -82,7 +90,7 @@ class DraftRows:
         """One (B, V) array per draft of the setting."""
         setting = self._setting
         return [
-            bounds.distribution_from_logits(rows, heat, setting.top_k, setting.top_p)
+            to_array(bounds.distribution_from_logits(rows, heat, setting.top_k, setting.top_p))
             for rows, heat in zip(self.logits, setting.draft_temperatures, strict=True)
         ]
 
@@ -99,14 +107,24 @@ def draft_key(setting: SolveSetting) -> tuple[object, ...]:
     return setting.drafts, setting.draft_temperatures
 
 
-def most_likely(logits: Logits, size: int) -> NDArray[np.bool_]:
+def most_likely(logits: Logits, size: int) -> Any:
     """Mark the `size` largest logits of each row, and what ties with the last of them.
 
     Example:
         >>> most_likely(np.array([[1.0, 3.0, 2.0]], np.float32), 2).tolist()
         [[False, True, True]]
     """
-    if size >= logits.shape[1]:
-        return np.ones(logits.shape, np.bool_)
-    smallest = np.partition(logits, -size, axis=1)[:, -size, None]
-    return np.asarray(logits >= smallest)
+    size = min(size, logits.shape[1])
+    if isinstance(logits, np.ndarray):
+        return logits >= np.partition(logits, -size, axis=1)[:, -size, None]
+    return logits >= logits.topk(size, dim=1).values[:, -1:]
+
+
+def to_array(values: Any) -> NDArray[Any]:
+    """An array as it is, a tensor as an array on the host.
+
+    Example:
+        >>> to_array(np.zeros(2)).tolist()
+        [0.0, 0.0]
+    """
+    return values if isinstance(values, np.ndarray) else np.asarray(values.cpu())

@@ -24,6 +24,9 @@ from mdbound.analysis.solve_batch import solve_batch
 from mdbound.errors import CacheError, InvalidDistributionError, InvalidSettingError
 from mdbound.logits_cache.store import LogitsBatch, LogitsCache
 
+#: Unsolved positions that a summary names.
+_FIRST_UNSOLVED = 5
+
 
 @dataclass(frozen=True)
 class SolveProgress:
@@ -53,6 +56,8 @@ class SolveSummary:
         rows: Rows of the results file.
         unsolved: Rows whose acceptance is null because no error bound was met.
         resumed: Positions that an earlier run had solved.
+        unsolved_positions: Positions of those rows.
+        first_unsolved: The first few of these positions, as document and position.
     """
 
     path: Path
@@ -60,6 +65,8 @@ class SolveSummary:
     rows: int
     unsolved: int
     resumed: int
+    unsolved_positions: int = 0
+    first_unsolved: tuple[tuple[int, int], ...] = ()
 
 
 def solve_cache(
@@ -291,10 +298,17 @@ def refuse_another_run(found: Provenance, wanted: Provenance, place: Path) -> No
 
 
 def summarise(out: Path, positions: int, resumed: int) -> SolveSummary:
-    """Count the rows of a finished results file."""
-    counts = (
-        open_results(out)
-        .frame.select(pl.len().alias("rows"), pl.col("acceptance").null_count().alias("unsolved"))
-        .collect()
+    """Count the rows of a finished results file, and find those without an acceptance."""
+    frame = open_results(out).frame
+    rows = frame.select(pl.len()).collect().item()
+    unsolved = frame.filter(pl.col("acceptance").is_null()).select("doc_id", "position").collect()
+    where = unsolved.unique(maintain_order=True)
+    return SolveSummary(
+        out,
+        positions,
+        rows,
+        unsolved.height,
+        resumed,
+        where.height,
+        tuple(where.head(_FIRST_UNSOLVED).iter_rows()),
     )
-    return SolveSummary(out, positions, counts["rows"][0], counts["unsolved"][0], resumed)

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from mdbound import bounds
 from mdbound.analysis.results import BOUND, RESULT_SCHEMA
 from mdbound.analysis.scheme_settings import make_scheme
-from mdbound.analysis.setting_distributions import DraftRows, TargetRows, draft_key, target_key
+from mdbound.analysis.setting_distributions import (
+    DraftRows,
+    Logits,
+    TargetRows,
+    draft_key,
+    target_key,
+    to_array,
+)
 from mdbound.analysis.settings import SolveSetting
 from mdbound.bounds.two_drafts import MARGIN_TOLERANCE
 
@@ -21,14 +28,15 @@ _ROW = "row of the batch"
 
 def solve_batch(
     positions: pl.DataFrame,
-    logits: Mapping[str, NDArray[np.float32]],
+    logits: Mapping[str, Logits],
     settings: Iterable[SolveSetting],
 ) -> pl.DataFrame:
     """Solve every position of a batch at every setting.
 
     Args:
         positions: Columns doc_id, task and position, one row per position, B rows.
-        logits: Raw logits per model, (B, V), under `"target"` and the draft names.
+        logits: Raw logits per model, (B, V), under `"target"` and the draft names. Bounds of
+            tensors are computed on their device.
         settings: What to solve for.
 
     Returns:
@@ -93,7 +101,7 @@ def _bound_columns(target: TargetRows, drafts: DraftRows, setting: SolveSetting)
     )
     chosen = np.asarray(setting.num_drafts) - 1
     return {
-        name: getattr(curve, name)[:, chosen].ravel()
+        name: to_array(getattr(curve, name))[:, chosen].ravel()
         for name in (
             "acceptance",
             "subset_size",

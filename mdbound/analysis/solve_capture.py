@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from mdbound.analysis.provenance import provenance_of
 from mdbound.analysis.results import Provenance, merge_parts, open_results
 from mdbound.analysis.selection import Selection
+from mdbound.analysis.setting_distributions import Logits
 from mdbound.analysis.settings import SolveGrid, SolveSetting
 from mdbound.analysis.solve import Parts, SolveSummary, refuse_another_run, summarise
 from mdbound.analysis.solve_batch import solve_batch
@@ -26,6 +26,7 @@ from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.capture import run_plan
 from mdbound.logits_cache.capture_settings import CaptureSettings
 from mdbound.logits_cache.manifest import FileRecord
+from mdbound.logits_cache.on_device import stays_on_device
 from mdbound.logits_cache.passages import Passage
 from mdbound.logits_cache.plan import CapturePlan, plan_capture
 from mdbound.logits_cache.progress import ProgressCallback
@@ -47,6 +48,7 @@ def solve_during_capture(
     batch_rows: int = 64,
     command: str = "",
     on_progress: ProgressCallback | None = None,
+    on_device: bool | None = None,
 ) -> SolveSummary:
     """Run the models over a text and solve every position, without writing logits.
 
@@ -61,6 +63,9 @@ def solve_during_capture(
         batch_rows: Positions solved at a time.
         command: Command line, kept in the file's metadata.
         on_progress: Called after each batch of passages.
+        on_device: Compute bounds as torch operations where the models' logits are, and bring only
+            results to the host. None decides by the device, see
+            `mdbound.logits_cache.on_device`.
 
     Raises:
         InvalidSettingError: A setting is out of range, `out` is a folder, or holds or resumes
@@ -84,10 +89,11 @@ def solve_during_capture(
         return _finished(out, settings)
     parts.start_or_resume(provenance)
     vocab_size = plan.manifest.vocab_size
+    stays = stays_on_device(plan.models.device) if on_device is None else on_device
     summary = run_plan(
         plan,
         replace(capture, out=parts.folder),
-        lambda index: SolvedShard(parts.folder, index, vocab_size, settings, batch_rows),
+        lambda index: SolvedShard(parts.folder, index, vocab_size, settings, batch_rows, stays),
         on_progress,
     )
     _join(parts, out, provenance)
@@ -103,6 +109,7 @@ class SolvedShard(ShardWriter):
         vocab_size: Logits per position, V.
         settings: What to solve for.
         batch_rows: Positions solved at a time.
+        on_device: Leave logits on the models' device.
     """
 
     def __init__(
@@ -112,9 +119,11 @@ class SolvedShard(ShardWriter):
         vocab_size: int,
         settings: Sequence[SolveSetting],
         batch_rows: int,
+        on_device: bool = False,
     ) -> None:
         super().__init__(folder, index, vocab_size)
         self._settings = settings
+        self._on_device = on_device
         self._waiting = _Waiting(batch_rows, vocab_size)
 
     def record(self, models: Sequence[LanguageModel], passages: Sequence[Passage]) -> None:
@@ -124,7 +133,7 @@ class SolvedShard(ShardWriter):
             InvalidDistributionError: A row is NaN, infinite or masked throughout.
             OutputError: The disk refused the data.
         """
-        for passage, logits in score_together(models, passages):
+        for passage, logits in score_together(models, passages, on_device=self._on_device):
             for name, rows in logits.items():
                 check_logits(name, passage.doc_ids, passage.positions, rows)
             taken = 0
@@ -152,7 +161,7 @@ class _Waiting:
 
     def __init__(self, capacity: int, vocab_size: int) -> None:
         self._shape = (capacity, vocab_size)
-        self._logits: dict[str, NDArray[np.float32]] = {}
+        self._logits: dict[str, Logits] = {}
         self._positions: list[pl.DataFrame] = []
         self._rows = 0
 
@@ -161,12 +170,12 @@ class _Waiting:
         """Whether no row more fits."""
         return self._rows == self._shape[0]
 
-    def take(self, passage: Passage, logits: Mapping[str, NDArray[np.float32]], start: int) -> int:
+    def take(self, passage: Passage, logits: Mapping[str, Logits], start: int) -> int:
         """Copy rows of the passage, from `start` on, as far as they fit; return how many."""
         count = min(passage.rows - start, self._shape[0] - self._rows)
         for name, rows in logits.items():
             if name not in self._logits:
-                self._logits[name] = np.empty(self._shape, np.float32)
+                self._logits[name] = _room_for(rows, self._shape)
             self._logits[name][self._rows : self._rows + count] = rows[start : start + count]
         columns: dict[str, Any] = {
             "doc_id": passage.doc_ids[start : start + count],
@@ -177,12 +186,17 @@ class _Waiting:
         self._rows += count
         return count
 
-    def emptied(self) -> tuple[pl.DataFrame, dict[str, NDArray[np.float32]]]:
+    def emptied(self) -> tuple[pl.DataFrame, dict[str, Logits]]:
         """Positions and logits that were waiting; the logits are good until the next `take`."""
         positions = pl.concat(self._positions) if self._positions else pl.DataFrame()
         logits = {name: rows[: self._rows] for name, rows in self._logits.items()}
         self._positions, self._rows = [], 0
         return positions, logits
+
+
+def _room_for(rows: Logits, shape: tuple[int, int]) -> Logits:
+    """Of the kind of the rows: an array, or a tensor on their device."""
+    return np.empty(shape, rows.dtype) if isinstance(rows, np.ndarray) else rows.new_empty(shape)
 
 
 def _provenance(

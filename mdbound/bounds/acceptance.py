@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.array_type import holds_tensor
+from mdbound.bounds.array_type import holds_tensor, num_dimensions
 from mdbound.bounds.certificate import Certificate, make_certificate
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_laws import draft_law
 from mdbound.bounds.solution import AcceptanceCurve
+from mdbound.bounds.usable_rows import solve_usable_rows
 from mdbound.errors import InvalidDistributionError
 
 
@@ -100,39 +101,46 @@ def solve_curve(
 ) -> AcceptanceCurve:
     """Acceptance, optimal sets' sizes and masses, and error bounds for every n = 1..max_drafts.
 
-    If target or draft is a torch tensor, so are the arrays of the result, on the same device.
-    With replacement, greedy, and without replacement for max_drafts <= 2 are torch operations
-    there; other laws and larger n go through the CPU kernels, to the host and back.
+    If target or draft is a torch tensor, so are the arrays of the result. They are solved by torch
+    operations on the tensor's device, in float64, to the same values.
 
     Args:
         target: p, shape (V,) or (B, V).
         draft: q, the same shape; for `"independent"` a sequence of at least max_drafts arrays.
         max_drafts: N, at least 1.
         sampling: one of `SAMPLING_LAWS`.
-        strict: raise if a row cannot be solved within its error bound; otherwise it is NaN.
+        strict: raise for a row that holds no distributions, or cannot be solved within its error
+            bound; otherwise that row is NaN, and its index is in the curve's `unsolved`.
 
     Raises:
-        InvalidDistributionError, InvalidSettingError: as `optimal_acceptance`.
+        InvalidDistributionError: as `optimal_acceptance`; for single rows only with `strict`.
+        InvalidSettingError: as `optimal_acceptance`.
         UnsolvedError: naming the row, with `strict`.
 
     Example:
         >>> curve = solve_curve([0.5, 0.3, 0.2], [0.2, 0.5, 0.3], 2)
         >>> curve.subset_size.tolist(), curve.draft_mass.round(3).tolist()
         ([[2, 2]], [[0.8, 0.8]])
+        >>> solve_curve([[0.5, 0.5], [0.5, 0.6]], [0.5, 0.5], 2, strict=False).unsolved
+        [1]
     """
     if holds_tensor(target, draft):
         from mdbound.bounds import torch_rows
 
         return torch_rows.solve_curve(target, draft, max_drafts, sampling, strict=strict)
     law = draft_law(sampling)
+    if not strict:
+        return solve_usable_rows(law, target, draft, max_drafts)
     rows, drafts = law.check(target, draft, max_drafts)
-    return law.curve(rows, drafts, max_drafts, strict)
+    return law.curve(rows, drafts, max_drafts)
 
 
 def solve(
     target: npt.ArrayLike, draft: Any, num_drafts: int, sampling: str = "with_replacement"
 ) -> Solution:
     """The optimum of one position, with the set that proves it an upper bound.
+
+    Tensors are copied to the host, where the certificate is made.
 
     Args:
         target: p, shape (V,).
@@ -205,4 +213,4 @@ def containment(
 
 def _is_single(target: npt.ArrayLike, draft: Any, sampling: str) -> bool:
     first = draft[0] if draft_law(sampling).num_distributions is None else draft
-    return np.ndim(target) < 2 and np.ndim(first) < 2
+    return num_dimensions(target) < 2 and num_dimensions(first) < 2

@@ -59,9 +59,9 @@ def distribution_from_logits(
         [0.731, 0.0, 0.269]
     """
     if holds_tensor(logits):
-        from mdbound.bounds import torch_rows
+        from mdbound.bounds import torch_logits
 
-        warped = torch_rows.distribution_from_logits(logits, temperature, top_k, top_p)
+        warped = torch_logits.distribution_from_logits(logits, temperature, top_k, top_p)
         return cast(FloatArray, warped)
     check_warpers(temperature, top_k, top_p)
     array = np.asarray(logits)
@@ -147,7 +147,7 @@ def check_distribution(probabilities: npt.ArrayLike, name: str) -> FloatArray:
     Nothing is rescaled: a row whose mass is off by more than `MASS_TOLERANCE` is an error.
 
     Args:
-        probabilities: shape (V,) or (B, V).
+        probabilities: shape (V,) or (B, V); tensors are copied to the host.
         name: what to call the array in a message, such as "target".
 
     Raises:
@@ -157,6 +157,10 @@ def check_distribution(probabilities: npt.ArrayLike, name: str) -> FloatArray:
         >>> check_distribution([0.25, 0.75], "target").shape
         (1, 2)
     """
+    if holds_tensor(probabilities):
+        from mdbound.bounds import torch_tensors
+
+        probabilities = torch_tensors.to_host(probabilities)
     # Writeable, because compiled code takes read-only arrays for another type.
     rows = np.require(np.atleast_2d(np.asarray(probabilities)), np.float64, ["C", "W"])
     if rows.ndim != 2 or rows.shape[1] == 0:

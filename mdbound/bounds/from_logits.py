@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.array_type import holds_tensor
+from mdbound.bounds.array_type import holds_tensor, num_dimensions
 from mdbound.bounds.distributions import (
     FloatArray,
     check_logits,
@@ -53,7 +53,7 @@ def acceptance_curve_from_logits(
         top_p=top_p,
         strict=strict,
     )
-    return curve.acceptance[0] if np.ndim(target_logits) < 2 else curve.acceptance
+    return curve.acceptance[0] if num_dimensions(target_logits) < 2 else curve.acceptance
 
 
 def solve_curve_from_logits(
@@ -71,8 +71,7 @@ def solve_curve_from_logits(
     """Acceptance, optimal sets and error bounds for n = 1..max_drafts from raw logits.
 
     Both models are warped alike (temperature, then top-k, then top-p), but for their
-    temperatures. Torch tensors are solved on their device, under the laws and n that
-    `solve_curve` names.
+    temperatures. Torch tensors are solved on their device, as in `solve_curve`.
 
     Args:
         target_logits: shape (V,) or (B, V).

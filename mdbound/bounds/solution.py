@@ -46,6 +46,17 @@ class AcceptanceCurve:
     containment: FloatArray
     error_bound: FloatArray
 
+    @property
+    def unsolved(self) -> list[int]:
+        """Indices of the rows that could not be solved for some number of drafts.
+
+        Example:
+            >>> AcceptanceCurve.empty(2, 3).unsolved
+            [0, 1]
+        """
+        missing = self.acceptance != self.acceptance  # NaN, in arrays and in tensors alike
+        return [row for row, bad in enumerate(missing.any(1).tolist()) if bad]
+
     @classmethod
     def empty(cls, rows: int, max_drafts: int) -> AcceptanceCurve:
         """Arrays to be filled, of NaN and size -1.

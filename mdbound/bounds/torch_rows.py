@@ -1,54 +1,45 @@
 """Torch tensors in, torch tensors out: the same optima, as float64 operations on their device.
 
-Imported only when a tensor is passed. `"with_replacement"`, `"greedy"`, and
-`"without_replacement"` up to two drafts run on the device, the rows of a batch together. The rest
-goes through the CPU kernels, to the host and back: other laws, three or more drafts without
-replacement, and input that the checks may refuse, so that every refusal is worded in one place.
+Imported only when a tensor is passed. All that the rows of a batch need is decided on the device,
+and no row leaves it. What is refused is refused by the CPU's checks, so that every refusal is
+worded in one place; only then are rows copied to the host.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-import torch
 
-from mdbound.bounds import acceptance, distributions, from_logits
-from mdbound.bounds.array_type import holds_tensor, is_tensor
-from mdbound.bounds.distributions import MASS_TOLERANCE, check_num_drafts, check_warpers
+from mdbound.bounds import acceptance, from_logits
+from mdbound.bounds.array_type import is_tensor
+from mdbound.bounds.distributions import (
+    MASS_TOLERANCE,
+    SMALLEST_MASS,
+    check_num_drafts,
+    check_warpers,
+)
 from mdbound.bounds.draft_laws import draft_law
 from mdbound.bounds.solution import AcceptanceCurve
-from mdbound.bounds.torch_kernels import KERNELS, Kernel, Tensor, as_curve
-from mdbound.errors import InvalidDistributionError
+from mdbound.bounds.torch_kernels import KERNELS, Kernel
+from mdbound.bounds.torch_logits import are_logits, softmax
+from mdbound.bounds.torch_prefixes import as_curve, columns_of, join_rows
+from mdbound.bounds.torch_sums import Tensor
+from mdbound.bounds.torch_tensors import (
+    as_rows,
+    common_device,
+    float64_on,
+    on_device,
+    to_device,
+    to_host,
+)
+from mdbound.errors import UnsolvedError
 
-WORKING_ENTRIES = 2**23
-"""Probabilities of target and draft that are worked on at a time, each: 64 MiB per tensor."""
+WORKING_ENTRIES = 2**24
+"""Probabilities of target and drafts that are worked on at a time: 128 MiB."""
 
-
-def distribution_from_logits(
-    logits: Any,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-) -> Tensor:
-    """As `mdbound.bounds.distribution_from_logits`, on the tensor's device.
-
-    Where the mass before a token meets `top_p` up to rounding, device and CPU may differ by that
-    token: their exponentials differ in the last digit.
-
-    Example:
-        >>> distribution_from_logits(torch.tensor([0.0, 0.0, -torch.inf])).tolist()
-        [0.5, 0.5, 0.0]
-    """
-    check_warpers(temperature, top_k, top_p)
-    values = _float64(logits, _common_device(logits))
-    rows = _as_rows(values)
-    if not _are_logits(rows):
-        distributions.check_logits(rows.cpu().numpy())
-    return _softmax(rows, temperature, top_k, top_p).reshape(values.shape)
+Solve = Callable[[Tensor, Sequence[Tensor]], AcceptanceCurve]
 
 
 def solve_curve(
@@ -57,21 +48,38 @@ def solve_curve(
     """As `mdbound.bounds.solve_curve`, with the curve's arrays as tensors on the device.
 
     Example:
+        >>> import torch
         >>> p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
         >>> curve = solve_curve(p, [0.2, 0.5, 0.3], 3, "with_replacement")
         >>> curve.acceptance.round(decimals=6).tolist()
         [[0.7, 0.86, 0.988]]
     """
-    device = _common_device(target, draft)
-    kernel = _kernel(sampling, max_drafts)
+    law = draft_law(sampling)
+    check_num_drafts(max_drafts)
+    several = law.num_distributions is None
+    device = common_device(target, draft)
+    kernel = KERNELS.get(sampling)
     if kernel is not None:
-        p, q = (_as_rows(_float64(rows, device)) for rows in (target, draft))
-        if _is_pair(p, q):
-            return _in_blocks(kernel, p, q, max_drafts)
+        p = as_rows(float64_on(target, device))
+        given = list(draft) if several else [draft]
+        drafts = [as_rows(float64_on(one, device)) for one in given]
+        if _match(p, drafts) and (not several or len(drafts) >= max_drafts):
+            good = _are_distributions(p, 0.0)
+            for q in drafts:
+                good = good & _are_distributions(q, SMALLEST_MASS if law.renormalises else 0.0)
+            if not strict or bool(good.all()):
+                curve = _solve_good(
+                    lambda p, drafts: kernel.solve(p, drafts, max_drafts),
+                    p,
+                    drafts[: max_drafts if several else 1],
+                    good,
+                    max_drafts,
+                )
+                return _solved_or_refused(curve, strict)
     curve = acceptance.solve_curve(
-        _to_host(target), _to_host(draft), max_drafts, sampling, strict=strict
+        to_host(target), to_host(draft), max_drafts, sampling, strict=strict
     )
-    return _to_device(curve, device)
+    return to_device(curve, device)
 
 
 def solve_curve_from_logits(
@@ -86,25 +94,37 @@ def solve_curve_from_logits(
     top_p: float | None,
     strict: bool,
 ) -> AcceptanceCurve:
-    """As `mdbound.bounds.solve_curve_from_logits`, with the curve's arrays as tensors.
-
-    A batch with a row that holds no logits goes through the CPU kernels as a whole, which refuse
-    it or, without `strict`, leave that row NaN.
-    """
-    device = _common_device(target_logits, draft_logits)
-    kernel = _kernel(sampling, max_drafts)
-    draft_heat = temperature if draft_temperature is None else draft_temperature
-    if kernel is not None and np.isscalar(draft_heat):
-        heats = (float(temperature), float(cast(float, draft_heat)))
-        rows = [_as_rows(_on(logits, device)) for logits in (target_logits, draft_logits)]
-        if rows[0].shape == rows[1].shape and all(map(_are_logits, rows)):
-            for heat in heats:
-                check_warpers(heat, top_k, top_p)
-            warped = functools.partial(_warped_kernel, kernel, heats, top_k, top_p)
-            return _in_blocks(warped, rows[0], rows[1], max_drafts)
+    """As `mdbound.bounds.solve_curve_from_logits`, with the curve's arrays as tensors."""
+    law = draft_law(sampling)
+    check_num_drafts(max_drafts)
+    several = law.num_distributions is None
+    device = common_device(target_logits, draft_logits)
+    kernel = KERNELS.get(sampling)
+    heat = temperature if draft_temperature is None else draft_temperature
+    given, heats = _drafts_and_heats(draft_logits, heat, several)
+    enough = len(given) == len(heats) and (not several or len(given) >= max_drafts)
+    if kernel is not None and enough:
+        target = as_rows(on_device(target_logits, device))
+        drafts = [as_rows(on_device(one, device)) for one in given]
+        if target.ndim == 2 and target.shape[1] and {one.shape for one in drafts} == {target.shape}:
+            for warmth in (temperature, *heats):
+                check_warpers(warmth, top_k, top_p)
+            good = are_logits(target)
+            for one in drafts:
+                good = good & are_logits(one)
+            if not strict or bool(good.all()):
+                count = max_drafts if several else 1
+                curve = _solve_good(
+                    _warped(kernel, (temperature, *heats), top_k, top_p, max_drafts),
+                    target,
+                    drafts[:count],
+                    good,
+                    max_drafts,
+                )
+                return _solved_or_refused(curve, strict)
     curve = from_logits.solve_curve_from_logits(
-        _to_host(target_logits),
-        _to_host(draft_logits),
+        to_host(target_logits),
+        to_host(draft_logits),
         max_drafts,
         sampling,
         temperature=temperature,
@@ -113,151 +133,90 @@ def solve_curve_from_logits(
         top_p=top_p,
         strict=strict,
     )
-    return _to_device(curve, device)
+    return to_device(curve, device)
 
 
-def _kernel(sampling: str, max_drafts: int) -> Kernel | None:
-    """The law's solver on the device, or None where there is only the CPU's."""
-    draft_law(sampling)
-    if check_num_drafts(max_drafts) > 2 and sampling == "without_replacement":
-        return None
-    return KERNELS.get(sampling)
+def _drafts_and_heats(
+    draft_logits: Any, heat: float | Sequence[float], several: bool
+) -> tuple[list[Any], list[float]]:
+    """The drafts' logits and temperatures; lists of different lengths if they do not fit."""
+    one_array = is_tensor(draft_logits) and draft_logits.ndim < 3
+    if not several:
+        return [draft_logits], [float(np.asarray(heat))] if np.isscalar(heat) else []
+    if np.isscalar(heat):
+        drafts = [draft_logits] if one_array else list(draft_logits)
+        return drafts, [float(np.asarray(heat))] * len(drafts)
+    heats = [float(one) for one in np.asarray(heat)]
+    return [draft_logits] * len(heats) if one_array else list(draft_logits), heats
 
 
-def _warped_kernel(
+def _warped(
     kernel: Kernel,
-    heats: tuple[float, float],
+    heats: Sequence[float],
     top_k: int | None,
     top_p: float | None,
-    target_logits: Tensor,
-    draft_logits: Tensor,
     max_drafts: int,
+) -> Solve:
+    """Solve from logits; their probabilities exist for the rows that are solved together."""
+
+    def solve(target: Tensor, drafts: Sequence[Tensor]) -> AcceptanceCurve:
+        p, *q = (
+            softmax(float64_on(rows, rows.device), heat, top_k, top_p)
+            for rows, heat in zip((target, *drafts), heats, strict=False)
+        )
+        *columns, error = columns_of(kernel.solve(p, q, max_drafts))
+        return as_curve([*columns, error + kernel.softmax_error(q, max_drafts)])
+
+    return solve
+
+
+def _solve_good(
+    solve: Solve, target: Tensor, drafts: Sequence[Tensor], good: Tensor, max_drafts: int
 ) -> AcceptanceCurve:
-    p = _softmax(_float64(target_logits, target_logits.device), heats[0], top_k, top_p)
-    q = _softmax(_float64(draft_logits, draft_logits.device), heats[1], top_k, top_p)
-    return kernel(p, q, max_drafts)
+    """Solve the good rows, as many at a time as `WORKING_ENTRIES` allows; the others are NaN.
 
-
-def _softmax(rows: Tensor, temperature: float, top_k: int | None, top_p: float | None) -> Tensor:
-    if temperature == 0.0:
-        return torch.zeros_like(rows).scatter(1, rows.argmax(dim=1, keepdim=True), 1.0)
-    rows = (rows - rows.amax(dim=1, keepdim=True)) / temperature
-    if top_k is not None and top_k < rows.shape[1]:
-        kth_largest = rows.topk(top_k, dim=1).values[:, -1:]
-        rows = rows.masked_fill(rows < kth_largest, -torch.inf)
-    probabilities = rows.exp()
-    probabilities = probabilities / probabilities.sum(dim=1, keepdim=True)
-    return probabilities if top_p is None or top_p == 1.0 else _nucleus(probabilities, top_p)
-
-
-def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
-    ranked, order = probabilities.sort(dim=1, descending=True, stable=True)
-    removed = ranked.cumsum(dim=1) - ranked >= top_p
-    # The first token stays whatever rounding says of the mass before it.
-    removed[:, 0] = False
-    kept = torch.zeros_like(ranked).scatter(1, order, ranked.masked_fill(removed, 0.0))
-    return kept / kept.sum(dim=1, keepdim=True)
-
-
-def _in_blocks(kernel: Kernel, target: Tensor, draft: Tensor, max_drafts: int) -> AcceptanceCurve:
-    """Solve as many rows at a time as `WORKING_ENTRIES` allows, and join the curves.
-
-    A single row on one side goes with every row of the other.
+    Single rows go with every row of the others.
     """
-    batch = len(draft) if len(target) == 1 else len(target)
-    target, draft = target.expand(batch, -1), draft.expand(batch, -1)
-    curves = [
-        kernel(target[rows], draft[rows], max_drafts) for rows in _row_blocks(*target.shape)
-    ] or [_curve_of_no_rows(max_drafts, target.device)]
-    columns = [
-        torch.cat([getattr(curve, field.name) for curve in curves])
-        for field in fields(AcceptanceCurve)
-    ]
+    batch = max(len(rows) for rows in (target, *drafts))
+    if min(len(rows) for rows in (target, *drafts)) == 0:
+        batch = 0
+    target, *drafts = (rows.expand(batch, -1) for rows in (target, *drafts))
+    good = good.expand(batch)
+    step = max(1, WORKING_ENTRIES // (target.shape[1] * (1 + len(drafts))))
+    whole = bool(good.all())
+    chosen = good.nonzero()[:, 0]
+    curves = []
+    for start in range(0, len(chosen), step):
+        rows = slice(start, start + step) if whole else chosen[start : start + step]
+        curves.append(solve(target[rows], [one[rows] for one in drafts]))
+    if whole and curves:
+        return join_rows(curves)
+    columns = columns_of(to_device(AcceptanceCurve.empty(batch, max_drafts), target.device))
+    if curves:
+        for column, found in zip(columns, columns_of(join_rows(curves)), strict=True):
+            column[chosen] = found
     return as_curve(columns)
 
 
-def _row_blocks(rows: int, vocab_size: int) -> Iterator[slice]:
-    step = max(1, WORKING_ENTRIES // vocab_size)
-    return (slice(start, start + step) for start in range(0, rows, step))
-
-
-def _curve_of_no_rows(max_drafts: int, device: torch.device) -> AcceptanceCurve:
-    return _to_device(AcceptanceCurve.empty(0, max_drafts), device)
-
-
-def _is_pair(p: Tensor, q: Tensor) -> bool:
-    """Whether these are distributions over one vocabulary, in shapes that go together."""
-    matching = p.ndim == q.ndim == 2 and p.shape[1] == q.shape[1] > 0
-    return (
-        matching
-        and (len(p) == len(q) or 1 in (len(p), len(q)))
-        and all(
-            bool(((rows >= 0.0).all(dim=1) & _sums_to_one(rows)).all())  # NaN fails both
-            for rows in (p, q)
+def _solved_or_refused(curve: AcceptanceCurve, strict: bool) -> AcceptanceCurve:
+    unsolved = curve.unsolved
+    if strict and unsolved:
+        raise UnsolvedError(
+            f"row {unsolved[0]}: no optimum within the stated error was found; "
+            "solve with strict=False to skip such rows"
         )
-    )
+    return curve
 
 
-def _sums_to_one(rows: Tensor) -> Tensor:
-    return (rows.sum(dim=1) - 1.0).abs() <= MASS_TOLERANCE
+def _match(p: Tensor, drafts: Sequence[Tensor]) -> bool:
+    """Whether rows are over one vocabulary, in shapes that go together."""
+    if any(rows.ndim != 2 for rows in (p, *drafts)):
+        return False
+    one_vocabulary = {rows.shape[1] for rows in drafts} == {p.shape[1]} != {0}
+    return one_vocabulary and len({len(rows) for rows in (p, *drafts)} - {1}) <= 1
 
 
-def _are_logits(rows: Tensor) -> bool:
-    # A row's maximum is NaN, +inf or -inf exactly when the row is bad.
-    return rows.ndim == 2 and rows.shape[1] > 0 and bool(rows.amax(dim=1).isfinite().all())
-
-
-def _common_device(*arguments: Any) -> torch.device:
-    """The device of the tensors among the arguments; everything else is brought to it."""
-    flat = [
-        one
-        for argument in arguments
-        for one in (argument if isinstance(argument, list | tuple) else [argument])
-    ]
-    devices = list(dict.fromkeys(one.device for one in flat if is_tensor(one)))
-    if len(devices) > 1:
-        raise InvalidDistributionError(
-            f"target and drafts are on {' and '.join(map(str, devices))}: "
-            "move them to one device with .to(device)"
-        )
-    return cast(torch.device, devices[0])
-
-
-def _on(values: Any, device: torch.device) -> Tensor:
-    """The values as a tensor on the device, in their own type if they are tensors."""
-    if is_tensor(values):
-        return cast(Tensor, values).detach()
-    if holds_tensor(values):
-        return torch.stack([_on(one, device) for one in values])
-    return torch.tensor(np.asarray(values, dtype=np.float64), device=device)
-
-
-def _as_rows(values: Tensor) -> Tensor:
-    return values[None] if values.ndim == 1 else values
-
-
-def _float64(values: Any, device: torch.device) -> Tensor:
-    tensor = _on(values, device)
-    try:
-        return tensor.to(torch.float64)
-    except TypeError as error:  # Apple's devices
-        raise InvalidDistributionError(
-            f"device {tensor.device} has no float64, which the bounds need; pass tensor.cpu()"
-        ) from error
-
-
-def _to_host(values: Any) -> Any:
-    """Tensors as arrays; those numpy has no type for become float32, which holds them exactly."""
-    if isinstance(values, list | tuple):
-        return [_to_host(one) for one in values]
-    if not is_tensor(values):
-        return values
-    tensor = cast(Tensor, values).detach().cpu()
-    short = tensor.is_floating_point() and tensor.element_size() < 4
-    return (tensor.float() if short else tensor).numpy()
-
-
-def _to_device(curve: AcceptanceCurve, device: torch.device) -> AcceptanceCurve:
-    return as_curve(
-        [torch.from_numpy(getattr(curve, each.name)).to(device) for each in fields(curve)]
-    )
+def _are_distributions(rows: Tensor, smallest: float) -> Tensor:
+    """Which rows hold probabilities, none of them between 0 and the smallest; NaN fails."""
+    sums = (rows.sum(dim=1) - 1.0).abs() <= MASS_TOLERANCE
+    return sums & ((rows >= smallest) | (rows == 0.0)).all(dim=1)

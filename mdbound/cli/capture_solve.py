@@ -75,7 +75,7 @@ def capture_and_solve(settings: CaptureSettings, options: SolveOptions, out: Pat
     """Capture and solve into the results file `out`, with a bar, and a line when it is done."""
     from mdbound.analysis.solve_capture import solve_during_capture
     from mdbound.cli.progress_bar import progress_bar
-    from mdbound.cli.solve import command_line
+    from mdbound.cli.solve import command_line, print_unsolved
 
     skipping = ["-".join(map(str, layers)) for layers in settings.skip_layers]
     grid = options.grid([*settings.drafts, *skipping])
@@ -96,8 +96,7 @@ def capture_and_solve(settings: CaptureSettings, options: SolveOptions, out: Pat
     typer.echo(f"{summary.path}: {summary.rows:,} rows, {summary.positions:,} positions")
     if summary.resumed:
         typer.echo(f"{summary.resumed:,} positions had been solved before")
-    if summary.unsolved:
-        typer.echo(f"{summary.unsolved:,} rows met no error bound; their acceptance is null")
+    print_unsolved(summary)
 
 
 def _check(grid: SolveGrid, drafts: Sequence[str]) -> None:

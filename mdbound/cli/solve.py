@@ -137,13 +137,25 @@ def _print_summary(
     )
     if summary.resumed:
         typer.echo(f"{summary.resumed:,} positions had been solved before")
-    if summary.unsolved:
-        typer.echo(f"{summary.unsolved:,} rows met no error bound; their acceptance is null")
+    print_unsolved(summary)
     if asked:
         from mdbound.analysis.scheme_settings import left_out
 
         for each in left_out(expanded, asked):
             typer.echo(f"left out: {each.scheme}: {each.reason}")
+
+
+def print_unsolved(summary: SolveSummary) -> None:
+    """Say how many rows are unsolved, and at which documents and positions, if any are."""
+    if not summary.unsolved:
+        return
+    places = [f"document {doc} position {place}" for doc, place in summary.first_unsolved]
+    more = summary.unsolved_positions - len(places)
+    listed = ", ".join([*places, f"and {more:,} more"] if more else places)
+    typer.echo(
+        f"{summary.unsolved:,} rows at {summary.unsolved_positions:,} positions met no error "
+        f"bound; their acceptance is null: {listed}"
+    )
 
 
 def command_line() -> str:

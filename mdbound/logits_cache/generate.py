@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mdbound.logits_cache.manifest import TARGET
+from mdbound.logits_cache.on_device import stays_on_device
 from mdbound.logits_cache.passages import Passage, pad_batch
 from mdbound.logits_cache.score import LanguageModel
 from mdbound.logits_cache.shard_writer import check_logits
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,20 @@ class Sampling:
 
 
 def answer_prompts(
-    model: LanguageModel, prompts: Sequence[Passage], sampling: Sampling
+    model: LanguageModel,
+    prompts: Sequence[Passage],
+    sampling: Sampling,
+    *,
+    on_device: bool | None = None,
 ) -> list[Passage]:
     """Let the model answer each prompt, until an end token or `max_new_tokens`.
+
+    Args:
+        model: the target.
+        prompts: what to answer.
+        sampling: how.
+        on_device: draw tokens where the logits are; None decides by the model's device, see
+            `mdbound.logits_cache.on_device`.
 
     Returns:
         The prompts followed by their answers; an end token is part of its answer.
@@ -48,15 +63,20 @@ def answer_prompts(
     doc_ids = np.array([item.doc_id for item in prompts], dtype=np.int64)
     lengths = np.array([len(item.token_ids) for item in prompts], dtype=np.int64)
     running = [True] * len(prompts)
+    stays = stays_on_device(model.device) if on_device is None else on_device
     with torch.inference_mode():
         steps = _Steps(model, prompts)
         for step in range(sampling.max_new_tokens):
-            logits = steps.logits()  # (B, V)
+            last = steps.logits()  # (B, V)
+            logits = last if stays else last.float().cpu().numpy()
             check_logits(TARGET, doc_ids, lengths - 1 + step, logits)
-            tokens = [
-                sample_token(row, sampling.temperature, generator)
-                for row, generator in zip(logits, generators, strict=True)
-            ]
+            if stays:
+                tokens = sample_tokens(logits, sampling.temperature, generators)
+            else:
+                tokens = [
+                    sample_token(row, sampling.temperature, generator)
+                    for row, generator in zip(logits, generators, strict=True)
+                ]
             for index, token in enumerate(tokens):
                 if running[index]:
                     answers[index].append(token)
@@ -87,6 +107,29 @@ def sample_token(
     return int(min(drawn, np.flatnonzero(np.diff(cumulative, prepend=0.0))[-1]))
 
 
+def sample_tokens(
+    logits: torch.Tensor, temperature: float, generators: Sequence[np.random.Generator]
+) -> list[int]:
+    """As `sample_token` for rows of logits (B, V) on any device, with a generator each.
+
+    >>> import torch
+    >>> sample_tokens(torch.tensor([[0.0, 3.0, 1.0]]), 0.0, [np.random.default_rng(0)])
+    [1]
+    """
+    import torch
+
+    uniforms = [generator.random() for generator in generators]
+    if temperature == 0:
+        return [int(token) for token in logits.argmax(dim=1).tolist()]
+    scaled = logits.double() / temperature
+    cumulative = (scaled - scaled.amax(dim=1, keepdim=True)).exp().cumsum(dim=1)
+    uniform = torch.tensor(uniforms, dtype=torch.float64, device=logits.device)[:, None]
+    total = cumulative[:, -1:]
+    drawn = torch.searchsorted(cumulative, uniform * total, right=True)[:, 0]
+    last = (cumulative < total).sum(dim=1)  # the last token that has any probability
+    return [int(token) for token in torch.minimum(drawn, last).tolist()]
+
+
 class _Steps:
     """Left-padded decoding with a key-value cache: one forward pass per token."""
 
@@ -99,11 +142,9 @@ class _Steps:
         self._next_positions = batch.position_ids[:, -1:] + 1
         self._output = self._forward(batch.input_ids, batch.position_ids, None)
 
-    def logits(self) -> npt.NDArray[np.float32]:
-        """Logits after the last token, shape (B, V)."""
-        last = self._output.logits[:, -1, : self._model.vocab_size]
-        values: npt.NDArray[np.float32] = last.float().cpu().numpy()
-        return values
+    def logits(self) -> Any:
+        """Logits after the last token, a tensor of shape (B, V)."""
+        return self._output.logits[:, -1, : self._model.vocab_size]
 
     def append(self, tokens: Sequence[int]) -> None:
         """Extend every sequence by one token."""

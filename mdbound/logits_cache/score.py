@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ import numpy.typing as npt
 from mdbound.logits_cache.manifest import ModelRecord
 from mdbound.logits_cache.passages import Passage, pad_batch
 from mdbound.logits_cache.shard_writer import ShardWriter
+
+if TYPE_CHECKING:
+    import torch
 
 # Logits of one forward pass; a batch that needs more is split. A single passage is never split.
 FORWARD_BYTES = 512 * 2**20
@@ -58,6 +61,14 @@ def score_passages(
 
     The logits are those of the undivided forward pass in the model's own dtype, as float32.
     """
+    for passage, logits in score_on_device(model, passages):
+        yield passage, logits.float().cpu().numpy()
+
+
+def score_on_device(
+    model: LanguageModel, passages: Sequence[Passage]
+) -> Iterator[tuple[Passage, torch.Tensor]]:
+    """As `score_passages`, with the logits as they are, on the model's device."""
     import torch
 
     for part in _split(passages, model.record.logits_width):
@@ -74,22 +85,26 @@ def score_passages(
                 keep=keep, use_cache=False,
             )  # fmt: skip
             logits = output.logits[:, -keep:, : model.vocab_size]  # (B, keep, V)
-            recorded = [
-                logits[row, : item.rows].float().cpu().numpy() for row, item in enumerate(part)
-            ]
+            recorded = [logits[row, : item.rows] for row, item in enumerate(part)]
         # Outside the block: a generator that waits inside it would leave its caller without
         # gradients.
         yield from zip(part, recorded, strict=True)
 
 
 def score_together(
-    models: Sequence[LanguageModel], passages: Sequence[Passage]
-) -> Iterator[tuple[Passage, dict[str, npt.NDArray[np.float32]]]]:
+    models: Sequence[LanguageModel], passages: Sequence[Passage], *, on_device: bool = False
+) -> Iterator[tuple[Passage, dict[str, Any]]]:
     """Yield each passage with the logits of every model, by the model's name.
 
     The models take turns, so that each holds one forward pass and not the whole batch.
+
+    Args:
+        models: the models.
+        passages: what they read.
+        on_device: yield tensors on the models' device, as `score_on_device`; otherwise arrays.
     """
-    streams = [score_passages(model, passages) for model in models]
+    score: Any = score_on_device if on_device else score_passages
+    streams = [score(model, passages) for model in models]
     for scored in zip(*streams, strict=True):
         names = [model.record.name for model in models]
         logits = {name: rows for name, (_, rows) in zip(names, scored, strict=True)}

@@ -218,9 +218,9 @@ def check_logits(
     model: str,
     doc_ids: npt.NDArray[np.int64],
     positions: npt.NDArray[np.int64],
-    logits: npt.NDArray[np.float32],
+    logits: Any,
 ) -> None:
-    """Refuse logits, shape (B, V), that give no distribution.
+    """Refuse logits, an array or tensor of shape (B, V), that give no distribution.
 
     Minus infinity is a masked token and is allowed, unless it masks every token of a row.
 
@@ -228,7 +228,8 @@ def check_logits(
         InvalidDistributionError: naming the model, document and position of the first bad row.
     """
     # A row's maximum is NaN, +inf or -inf exactly when the row is bad: one pass over the data.
-    largest = logits.max(axis=1)
+    is_array = isinstance(logits, np.ndarray)
+    largest = logits.max(axis=1) if is_array else logits.amax(dim=1).float().cpu().numpy()
     bad = np.flatnonzero(~np.isfinite(largest))
     if bad.size == 0:
         return

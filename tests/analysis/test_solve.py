@@ -255,6 +255,8 @@ def test_unsolved_rows_are_null_and_counted(
     settings = PLAIN.settings(["small"])
     summary = solve_cache(cache, settings, tmp_path / "r.parquet", batch_rows=64)
     assert summary.unsolved == 2 * len(cache.shards)
+    assert summary.unsolved_positions == len(cache.shards)
+    assert summary.first_unsolved[0] == (0, 0)
     assert summary.rows == 3 * cache.num_positions
 
 

@@ -88,6 +88,40 @@ def test_equals_capture_then_solve(settings: CaptureSettings, tmp_path: Path, mo
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-12, err_msg=name)
 
 
+def test_bounds_where_the_logits_are(
+    settings: CaptureSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The road that a GPU takes, forced on the CPU: the same file, and no logits made arrays."""
+    import torch
+
+    from mdbound.analysis import solve_capture
+    from mdbound.bounds import torch_rows
+
+    grid = replace(GRID, vocabulary_sizes=(None, 30), schemes=("k_seq",))
+    host, device = tmp_path / "host.parquet", tmp_path / "device.parquet"
+    expected = solve_during_capture(settings, grid, host, batch_rows=4)
+    solved: list[bool] = []
+    solve_batch = solve_capture.solve_batch
+
+    def watched(positions, logits, chosen):  # type: ignore[no-untyped-def]
+        solved.extend(torch.is_tensor(rows) for rows in logits.values())
+        return solve_batch(positions, logits, chosen)
+
+    monkeypatch.setattr(solve_capture, "solve_batch", watched)
+    monkeypatch.setattr(torch_rows, "to_host", None)
+    found = solve_during_capture(settings, grid, device, batch_rows=4, on_device=True)
+    assert replace(found, path=host) == expected
+    assert solved
+    assert all(solved)
+    frames = open_results(device).frame.collect(), open_results(host).frame.collect()
+    for name, kind in frames[0].schema.items():
+        one, other = (frame[name].to_numpy() for frame in frames)
+        if kind == pl.Float64:
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-10, err_msg=name)
+        elif name != "subset_size":  # not unique where sets tie
+            assert (one == other).all() or frames[0][name].equals(frames[1][name]), name
+
+
 def test_no_logits_and_no_leftovers(settings: CaptureSettings, tmp_path: Path) -> None:
     out = tmp_path / "new" / "r.parquet"
     seen: list[set[str]] = []
@@ -196,23 +230,25 @@ def test_one_process_at_a_time(settings: CaptureSettings, tmp_path: Path) -> Non
         solve_during_capture(settings, PLAIN, out)
 
 
+@pytest.mark.parametrize("on_device", [False, True])
 def test_bad_logits_name_the_position(
-    settings: CaptureSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: CaptureSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_device: bool
 ) -> None:
     from mdbound.analysis import solve_capture
 
     score = solve_capture.score_together
 
-    def poisoned(*arguments):  # type: ignore[no-untyped-def]
-        for passage, logits in score(*arguments):
+    def poisoned(*arguments, **options):  # type: ignore[no-untyped-def]
+        for passage, logits in score(*arguments, **options):
             if passage.doc_id == 5:
-                logits["small"] = np.array(logits["small"])
+                rows = logits["small"]
+                logits["small"] = rows.clone() if on_device else np.array(rows)
                 logits["small"][0, 3] = np.nan
             yield passage, logits
 
     monkeypatch.setattr(solve_capture, "score_together", poisoned)
     with pytest.raises(InvalidDistributionError, match=r"model 'small' .* document 5, position"):
-        solve_during_capture(settings, PLAIN, tmp_path / "r.parquet")
+        solve_during_capture(settings, PLAIN, tmp_path / "r.parquet", on_device=on_device)
     assert not list(tmp_path.rglob("*.partial"))
 
 

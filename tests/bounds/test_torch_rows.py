@@ -9,31 +9,11 @@ import numpy as np
 import pytest
 
 from mdbound import bounds
-from mdbound.errors import InvalidDistributionError, InvalidSettingError
+from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
+from tests.bounds.torch_cases import DEVICES, LAWS, assert_same_curve, several, to
 from tests.oracles import adversarial_pairs
 
 torch = pytest.importorskip("torch")
-
-DEVICES = [
-    "cpu",
-    pytest.param(
-        "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-    ),
-]
-FIELDS = ("acceptance", "target_mass", "draft_mass", "containment")
-ON_DEVICE = [("with_replacement", 5), ("greedy", 5), ("without_replacement", 2)]
-THROUGH_HOST = [("without_replacement", 4), ("independent", 3)]
-WARPERS = [
-    {},
-    {"temperature": 0.7},
-    {"temperature": 1.0, "draft_temperature": 1.5},
-    {"top_k": 10},
-    {"top_p": 0.8},
-    {"temperature": 0.5, "top_k": 50, "top_p": 0.9},
-    {"temperature": 0.0},
-    {"temperature": 0.0, "draft_temperature": 1.0},
-    {"temperature": 1.0, "draft_temperature": 0.0},
-]
 
 
 @pytest.fixture(params=DEVICES)
@@ -41,37 +21,17 @@ def device(request):
     return request.param
 
 
-def to(values, device, dtype=torch.float64):
-    return torch.tensor(np.asarray(values), dtype=dtype, device=device)
-
-
-def several(draft, sampling, count):
-    return [draft] * count if sampling == "independent" else draft
-
-
-def assert_same_curve(found, expected, *, atol=1e-12):
-    for name in FIELDS:
-        assert torch.is_tensor(getattr(found, name))
-    # Optimal sets need not be unique: what they say of the optimum must agree.
-    np.testing.assert_allclose(found.acceptance.cpu(), expected.acceptance, rtol=0, atol=atol)
-    gap = (found.target_mass - found.containment).cpu()
-    off = np.abs(gap.numpy() - (expected.acceptance - 1.0))
-    assert (off <= atol + found.error_bound.cpu().numpy()).all()
-    assert found.subset_size.dtype == torch.int64
-    assert bool((found.error_bound < 1e-10).all())
-
-
-@pytest.mark.parametrize(("sampling", "max_drafts"), ON_DEVICE)
+@pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
 def test_adversarial_rows(device, sampling, max_drafts):
-    for p, q in adversarial_pairs(400, seed=3, max_vocab=6):
-        if len(p) != len(q):
-            continue
-        expected = bounds.solve_curve(p, q, max_drafts, sampling)
-        found = bounds.solve_curve(to(p, device), to(q, device), max_drafts, sampling)
+    for p, q in adversarial_pairs(200, seed=3, max_vocab=6):
+        drafts = several(q, sampling, max_drafts)
+        expected = bounds.solve_curve(p, drafts, max_drafts, sampling)
+        tensors = several(to(q, device), sampling, max_drafts)
+        found = bounds.solve_curve(to(p, device), tensors, max_drafts, sampling)
         assert_same_curve(found, expected, atol=1e-14)
 
 
-@pytest.mark.parametrize(("sampling", "max_drafts"), ON_DEVICE)
+@pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
 @pytest.mark.parametrize("vocab_size", [1, 2, 255, 256, 257, 5000])
 def test_batches_of_any_width(device, sampling, max_drafts, vocab_size):
     rng = np.random.default_rng(vocab_size)
@@ -79,8 +39,9 @@ def test_batches_of_any_width(device, sampling, max_drafts, vocab_size):
     p, q = (rows / rows.sum(axis=1, keepdims=True) for rows in (p, q))
     q[0], p[1] = p[0], np.eye(vocab_size)[0]
     q[2] = np.eye(vocab_size)[-1]
-    expected = bounds.solve_curve(p, q, max_drafts, sampling)
-    found = bounds.solve_curve(to(p, device), to(q, device), max_drafts, sampling)
+    expected = bounds.solve_curve(p, several(q, sampling, max_drafts), max_drafts, sampling)
+    tensors = several(to(q, device), sampling, max_drafts)
+    found = bounds.solve_curve(to(p, device), tensors, max_drafts, sampling)
     assert_same_curve(found, expected)
     assert found.acceptance.device.type == device
 
@@ -104,39 +65,36 @@ def test_heavy_token_does_not_cancel_pairs_without_replacement(device):
 def test_token_that_is_never_drafted_beside_one_of_subnormal_mass(device):
     # p/q overflows for token 2, which must not rank with token 1, which has no draft mass.
     p, q = to([0.0, 0.5, 0.5], device), to([1.0, 0.0, 1e-310], device)
-    assert bounds.optimal_acceptance(p, q, 2, "without_replacement") == 0.5
+    assert bounds.optimal_acceptance(p, q, 2, "with_replacement") == 0.0
+    with pytest.raises(InvalidDistributionError, match="draft row 0: the probability of token 2"):
+        bounds.optimal_acceptance(p, q, 2, "without_replacement")
+    curve = bounds.solve_curve(p, q, 2, "without_replacement", strict=False)
+    assert curve.unsolved == [0]
 
 
-@pytest.mark.parametrize(("sampling", "max_drafts"), [*ON_DEVICE, *THROUGH_HOST])
-@pytest.mark.parametrize("warpers", WARPERS)
-def test_from_logits(device, sampling, max_drafts, warpers):
-    rng = np.random.default_rng(0)
-    target = rng.normal(0.0, 3.0, (4, 500)).astype(np.float32)
-    draft = (target + rng.normal(0.0, 1.5, target.shape)).astype(np.float32)
-    target[0, ::3], draft[0, 1::3] = -np.inf, -np.inf
-    target[1], draft[2] = np.round(target[1]), np.round(draft[2])  # ties
-    expected = bounds.solve_curve_from_logits(
-        target, several(draft, sampling, 3), max_drafts, sampling, **warpers
+@pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
+def test_no_row_leaves_the_device(device, sampling, max_drafts, monkeypatch):
+    from mdbound.bounds import torch_rows
+
+    p, q = (to(np.random.default_rng(k).dirichlet(np.ones(40), 3), device) for k in (1, 2))
+    logits = [rows.float().log() for rows in (p, q)]
+    monkeypatch.setattr(torch_rows, "to_host", None)
+    bounds.solve_curve(p, several(q, sampling, 5), max_drafts, sampling)
+    bounds.solve_curve_from_logits(
+        logits[0], several(logits[1], sampling, 5), max_drafts, sampling, strict=False, top_k=9
     )
-    found = bounds.solve_curve_from_logits(
-        to(target, device, torch.float32),
-        several(to(draft, device, torch.float32), sampling, 3),
-        max_drafts,
-        sampling,
-        **warpers,
-    )
-    assert_same_curve(found, expected)
 
 
-@pytest.mark.parametrize(("sampling", "max_drafts"), THROUGH_HOST)
-def test_laws_without_a_device_solver(device, sampling, max_drafts):
-    p, q = (np.random.default_rng(k).dirichlet(np.ones(40), 3) for k in (1, 2))
-    expected = bounds.acceptance_curve(p, several(q, sampling, 3), max_drafts, sampling)
-    found = bounds.acceptance_curve(
-        to(p, device), several(to(q, device), sampling, 3), max_drafts, sampling
-    )
-    assert found.device.type == device
-    np.testing.assert_array_equal(found.cpu(), expected)
+@pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
+def test_rows_seen_through_strides(device, sampling, max_drafts):
+    p, q = (np.random.default_rng(k).dirichlet(np.ones(60), 5) for k in (1, 2))
+    strided = [to(rows.T.copy(), device).T for rows in (p, q)]
+    wide = [to(np.repeat(rows, 2, axis=1), device)[::2, ::2] for rows in (p, q)]
+    assert not strided[0].is_contiguous()
+    for (one, other), rows in ((strided, slice(None)), (wide, slice(None, None, 2))):
+        expected = bounds.solve_curve(p[rows], several(q[rows], sampling, 5), max_drafts, sampling)
+        found = bounds.solve_curve(one, several(other, sampling, 5), max_drafts, sampling)
+        assert_same_curve(found, expected)
 
 
 def test_one_row_is_a_float_and_a_batch_a_tensor(device):
@@ -165,42 +123,24 @@ def test_rows_that_do_not_fit_together_are_solved_in_turn(device, monkeypatch):
     from mdbound.bounds import torch_rows
 
     p, q = (np.random.default_rng(k).dirichlet(np.ones(50), 7) for k in (1, 2))
-    monkeypatch.setattr(torch_rows, "WORKING_ENTRIES", 120)
-    found = bounds.acceptance_curve(to(p, device), to(q, device), 4)
-    np.testing.assert_allclose(found.cpu(), bounds.acceptance_curve(p, q, 4), atol=1e-13)
+    monkeypatch.setattr(torch_rows, "WORKING_ENTRIES", 220)
+    for law in ("with_replacement", "without_replacement"):
+        found = bounds.acceptance_curve(to(p, device), to(q, device), 4, law)
+        np.testing.assert_allclose(found.cpu(), bounds.acceptance_curve(p, q, 4, law), atol=1e-13)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
-def test_distributions_of_any_float_type(device, dtype):
-    logits = to(np.random.default_rng(5).normal(0.0, 4.0, (3, 700)), device, dtype)
-    host = logits.double().cpu().numpy()
-    for warpers in ({"temperature": 0.6}, {"top_k": 20}, {"top_p": 0.9}, {"temperature": 0.0}):
-        found = bounds.distribution_from_logits(logits, **warpers)
-        assert found.dtype == torch.float64
-        assert found.device.type == device
-        expected = bounds.distribution_from_logits(host, **warpers)
-        np.testing.assert_allclose(found.cpu(), expected, rtol=1e-13, atol=0)
-    curve = bounds.acceptance_curve_from_logits(logits, logits.flip(0), 3, "without_replacement")
-    expected = bounds.acceptance_curve_from_logits(host, host[::-1], 3, "without_replacement")
-    np.testing.assert_allclose(curve.cpu(), expected, rtol=0, atol=1e-13)
+def test_a_law_without_a_kernel_goes_through_the_host(device, monkeypatch):
+    from mdbound.bounds import torch_rows
 
-
-def test_ties_keep_the_lower_token_or_all_of_them(device):
-    logits = to([1.0, 3.0, 3.0, 3.0, -np.inf], device)
-    assert bounds.distribution_from_logits(logits, temperature=0.0).tolist() == [0, 1, 0, 0, 0]
-    assert bounds.distribution_from_logits(logits, top_k=2).count_nonzero() == 3
-    kept = bounds.distribution_from_logits(to([2.0, 2.0, 2.0, 2.0], device), top_p=0.5)
-    assert kept.tolist() == [0.5, 0.5, 0.0, 0.0]
-    assert bounds.distribution_from_logits(logits, top_p=1e-9).tolist() == [0, 1, 0, 0, 0]
-    assert bounds.distribution_from_logits(logits, top_k=99, top_p=1.0).shape == (5,)
-
-
-def test_gradients_are_neither_needed_nor_kept(device):
-    logits = to([1.0, 2.0], device).requires_grad_()
-    assert not bounds.distribution_from_logits(logits).requires_grad
-    assert not bounds.acceptance_curve_from_logits(logits, logits, 3, "greedy").requires_grad
-    parameter = torch.nn.Parameter(logits.detach())
-    assert bounds.acceptance_curve_from_logits(parameter, logits, 1)[0] == pytest.approx(1.0)
+    p, q = (to(np.random.default_rng(k).dirichlet(np.ones(30), 4), device) for k in (1, 2))
+    expected = bounds.acceptance_curve(p, q, 3, "greedy")
+    bounds_of_logits = bounds.acceptance_curve_from_logits(p, q, 3, "greedy", top_k=5)
+    monkeypatch.delitem(torch_rows.KERNELS, "greedy")
+    found = bounds.acceptance_curve(p, q, 3, "greedy")
+    assert found.device.type == device
+    np.testing.assert_allclose(found.cpu(), expected.cpu(), rtol=0, atol=1e-13)
+    found = bounds.acceptance_curve_from_logits(p, q, 3, "greedy", top_k=5)
+    np.testing.assert_allclose(found.cpu(), bounds_of_logits.cpu(), rtol=0, atol=1e-13)
 
 
 GOOD = [[0.5, 0.5], [0.25, 0.75]]
@@ -233,34 +173,56 @@ def test_distributions_are_refused_in_the_same_words(device, target, draft, argu
     assert str(found.value) == str(expected.value)
 
 
-@pytest.mark.parametrize(
-    ("target", "draft", "options"),
-    [
-        ([[0.0, 1.0], [np.nan, 0.0]], [[0.0, 1.0]] * 2, {}),
-        ([[0.0, 1.0]] * 2, [[0.0, 1.0], [0.0, np.inf]], {}),
-        ([[0.0, 1.0]] * 2, [[0.0, 1.0], [-np.inf, -np.inf]], {}),
-        ([[0.0, 1.0]] * 2, [[0.0, 1.0]], {}),
-        ([[0.0, 1.0]], [[0.0, 1.0]], {"temperature": -1.0}),
-        ([[0.0, 1.0]], [[0.0, 1.0]], {"draft_temperature": np.inf}),
-        ([[0.0, 1.0]], [[0.0, 1.0]], {"draft_temperature": [1.0, 2.0]}),
-        ([[0.0, 1.0]], [[0.0, 1.0]], {"top_k": 0}),
-        ([[0.0, 1.0]], [[0.0, 1.0]], {"top_p": 1.5}),
-    ],
-)
-def test_logits_are_refused_in_the_same_words(device, target, draft, options):
-    with pytest.raises((InvalidDistributionError, InvalidSettingError)) as expected:
-        bounds.acceptance_curve_from_logits(target, draft, 2, **options)
-    with pytest.raises(type(expected.value)) as found:
-        bounds.acceptance_curve_from_logits(to(target, device), to(draft, device), 2, **options)
-    assert str(found.value) == str(expected.value)
-
-
 def test_a_bad_row_names_itself_or_stays_nan(device):
     logits = to([[0.0, 1.0], [np.nan, 0.0], [1.0, 1.0]], device)
     with pytest.raises(InvalidDistributionError, match=r"row 1: the logit of token 0 is nan"):
         bounds.distribution_from_logits(logits)
     curve = bounds.solve_curve_from_logits(logits, logits.flip(1), 2, strict=False)
     assert curve.acceptance.isnan().all(dim=1).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
+def test_bad_rows_are_named_and_do_not_stop_the_others(device, sampling, max_drafts):
+    p, q = (np.random.default_rng(k).dirichlet(np.ones(30), 6) for k in (1, 2))
+    p[1, 3], q[2, 4], q[4] = np.nan, -0.5, 2.0 * q[4]
+    drafts = several(q, sampling, max_drafts)
+    tensors = several(to(q, device), sampling, max_drafts)
+    with pytest.raises(InvalidDistributionError, match=r"target row 1: .* token 3 is nan"):
+        bounds.solve_curve(to(p, device), tensors, max_drafts, sampling)
+    expected = bounds.solve_curve(p, drafts, max_drafts, sampling, strict=False)
+    found = bounds.solve_curve(to(p, device), tensors, max_drafts, sampling, strict=False)
+    assert found.unsolved == expected.unsolved == [1, 2, 4]
+    assert found.subset_size[1].tolist() == [-1] * max_drafts
+    np.testing.assert_allclose(found.acceptance.cpu(), expected.acceptance, rtol=0, atol=1e-13)
+    everything = bounds.solve_curve(to(p[1], device), tensors, max_drafts, sampling, strict=False)
+    assert everything.unsolved == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_row_that_takes_too_many_boxes(device, monkeypatch):
+    from mdbound.bounds import torch_independent
+
+    p, q = (to(np.random.default_rng(k).dirichlet(np.ones(99), 4), device) for k in (1, 2))
+    q[2] = torch.roll(p[2], 1)
+    p[2] = torch.roll(q[2], 1)
+    drafts = several(q, "independent", 3)
+    monkeypatch.setattr(torch_independent, "MAX_BOXES", 2)
+    with pytest.raises(UnsolvedError, match=r"row \d: no optimum within the stated error"):
+        bounds.solve_curve(p, drafts, 3, "independent")
+    curve = bounds.solve_curve(p, drafts, 3, "independent", strict=False)
+    assert curve.unsolved
+    assert curve.subset_size[curve.unsolved[0], -1] == -1
+
+
+def test_what_is_made_on_the_host_takes_tensors(device):
+    p, q = [0.5, 0.3, 0.2], [0.2, 0.5, 0.3]
+    target, draft = (to(row, device).requires_grad_() for row in (p, q))
+    expected, found = bounds.solve(p, q, 2), bounds.solve(target, draft, 2)
+    assert found.acceptance == expected.acceptance
+    assert found.subset.tolist() == expected.subset.tolist()
+    assert bounds.solve(target, [draft, draft], 2, "independent").acceptance == pytest.approx(0.86)
+    assert bounds.containment(draft, [0, 1], 2) == bounds.containment(q, [0, 1], 2)
+    assert bounds.two_draft_acceptance(target, draft) == bounds.two_draft_acceptance(p, q)
+    assert bounds.canonical_decomposition(target, draft, 2).acceptance == pytest.approx(0.86)
 
 
 def test_tensors_on_two_devices_are_refused():

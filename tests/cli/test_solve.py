@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mdbound import bounds
 from mdbound.analysis.results import open_results
 from mdbound.cli import main
 from mdbound.logits_cache.array_cache import write_cache
@@ -131,3 +132,41 @@ def test_a_scheme_misspelt_is_corrected(run: Run, cache: Path, tmp_path: Path) -
     )
     assert status == 2
     assert "did you mean 'k_seq'" in stderr
+
+
+@pytest.mark.parametrize(
+    ("bad", "line"),
+    [
+        ([1], "1 rows at 1 positions met no error bound; their acceptance is null: "),
+        (range(6), "6 rows at 6 positions met no error bound; their acceptance is null: "),
+    ],
+)
+def test_unsolved_positions_are_named(
+    run: Run,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bad: list[int],
+    line: str,
+) -> None:
+    """A bound without error bound is null in the file; the summary names the first positions."""
+    solve = bounds.solve_curve_from_logits
+    seen = [0]
+
+    def sometimes(target, *arguments, **options):  # type: ignore[no-untyped-def]
+        curve = solve(target, *arguments, **options)
+        rows = [row for row in range(len(target)) if seen[0] + row in bad]
+        seen[0] += len(target)
+        curve.acceptance[rows, 1] = np.nan
+        return curve
+
+    monkeypatch.setattr(bounds, "solve_curve_from_logits", sometimes)
+    out = tmp_path / "r.parquet"
+    arguments = ("--num-drafts", "1-2", "--sampling", "greedy", "--draft", "small")
+    status, stdout, _ = run("solve", cache, "--out", out, *arguments)
+    assert status == 0
+    positions = pl.read_parquet(out).select("doc_id", "position").unique(maintain_order=True)
+    places = [f"document {doc} position {place}" for doc, place in positions.rows()]
+    named = ", ".join([places[row] for row in bad][:5])
+    assert line + named + (", and 1 more" if len(bad) == 6 else "") + "\n" in stdout
+    assert pl.read_parquet(out)["acceptance"].null_count() == len(bad)

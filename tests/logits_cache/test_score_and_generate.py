@@ -8,7 +8,7 @@ import torch
 
 from mdbound.errors import InvalidDistributionError
 from mdbound.logits_cache import score
-from mdbound.logits_cache.generate import Sampling, answer_prompts, sample_token
+from mdbound.logits_cache.generate import Sampling, answer_prompts, sample_token, sample_tokens
 from mdbound.logits_cache.loading import load_target
 from mdbound.logits_cache.passages import Passage
 from mdbound.logits_cache.plan import plan_models
@@ -134,6 +134,28 @@ def test_sampled_tokens_follow_the_distribution() -> None:
     sharp = np.bincount([sample_token(logits, 0.5, rng) for _ in range(20_000)], minlength=4)
     squared = np.exp(2 * logits) / np.exp(2 * logits).sum()
     np.testing.assert_allclose(sharp / 20_000, squared, atol=4 * 0.5 / 20_000**0.5)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_drawn_where_the_logits_are(model: LanguageModel, temperature: float) -> None:
+    """The road that a GPU takes, forced on the CPU."""
+    sampling = Sampling(temperature, 12, 11)
+    expected = answer_prompts(model, prompt_passages(), sampling)
+    assert answer_prompts(model, prompt_passages(), sampling, on_device=True) == expected
+
+
+def test_draws_on_a_device_are_those_of_arrays() -> None:
+    logits = np.random.default_rng(1).normal(0.0, 4.0, (500, 60)).astype(np.float32)
+    logits[:, 40:] = -np.inf
+    generators = [[np.random.default_rng(k) for k in range(500)] for _ in range(2)]
+    expected = [sample_token(row, 0.7, rng) for row, rng in zip(logits, generators[0], strict=True)]
+    assert sample_tokens(torch.tensor(logits), 0.7, generators[1]) == expected
+
+    class Last:
+        def random(self) -> float:
+            return 1.0
+
+    assert sample_tokens(torch.tensor(logits[:1]), 0.7, [Last()])[0] < 40  # type: ignore[list-item]
 
 
 def test_masked_tokens_are_never_drawn() -> None:
