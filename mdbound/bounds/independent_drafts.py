@@ -23,18 +23,14 @@ import numpy as np
 import numpy.typing as npt
 from numba import get_num_threads, njit, prange
 
-from mdbound.bounds.contract_and_branch import (
-    MAX_BOXES,
-    SEARCH_TOLERANCE,
-    SUM_ERROR,
-    contract_and_branch,
-    masked_mass,
-)
+from mdbound.bounds.contract_and_branch import MAX_BOXES, SEARCH_TOLERANCE, set_value
 from mdbound.bounds.distributions import FloatArray, check_num_drafts, check_pair
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows
 from mdbound.bounds.fused_softmax import mass_error, softmax_into
+from mdbound.bounds.open_tokens import SUM_ERROR, masses_below, product, weighted
 from mdbound.bounds.solution import AcceptanceCurve
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
+from mdbound.bounds.threshold_search import solve_sets, take_sample
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
 
 IntArray = npt.NDArray[np.int64]
@@ -175,8 +171,8 @@ def solve_independent(
     """
     found = np.full((5, len(target), max_drafts), np.nan)
     boxes = np.zeros((len(target), max_drafts), dtype=np.int64)
-    stacked = np.ascontiguousarray(np.stack(list(drafts)[:max_drafts], axis=1))  # (B, K, V)
-    _solve_rows(target, stacked, found, boxes)
+    rows = np.ascontiguousarray(np.stack([target, *list(drafts)[:max_drafts]], axis=1))
+    _solve_rows(rows, found, boxes)
     return found, boxes
 
 
@@ -226,17 +222,30 @@ def optimal_subset(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, i
         >>> mask.tolist(), boxes
         ([False, True, True], 1)
     """
-    members, boxes = contract_and_branch(target, drafts)
+    members, boxes = _optimal_members(np.ascontiguousarray(np.vstack([target[None], drafts])))
     if boxes > MAX_BOXES:
         raise UnsolvedError(f"{len(drafts)} independent drafts need more than {MAX_BOXES} boxes")
     return members, boxes
 
 
+@njit(cache=True, nogil=True)
+def _optimal_members(masses: FloatArray) -> tuple[BoolArray, int]:
+    if len(masses) == 2:
+        return masses[0] < masses[1], 1
+    sample, factor = take_sample(masses)
+    solved = solve_sets(masses, sample, factor)
+    gain = np.empty(masses.shape[1])
+    weighted(masses, 0, masses.shape[1], solved.weights, gain)
+    members = masses[0] < solved.lower * gain
+    for i in range(len(solved.ids)):
+        members[solved.ids[i]] = solved.members[i]
+    return members, solved.boxes
+
+
 @njit(cache=True, parallel=True, nogil=True)
-def _solve_rows(target: FloatArray, drafts: FloatArray, found: FloatArray, boxes: IntArray) -> None:
-    for row in prange(len(target)):
-        for n in range(boxes.shape[1]):
-            boxes[row, n] = _solve_row(target[row], drafts[row, : n + 1], found[:, row, n])
+def _solve_rows(rows: FloatArray, found: FloatArray, boxes: IntArray) -> None:
+    for row in prange(len(rows)):
+        _solve_row(rows[row], found[:, row], boxes[row])
 
 
 @njit(cache=True, parallel=True, nogil=True)
@@ -251,32 +260,32 @@ def _solve_logits(
 ) -> None:
     chunks = min(len(target), 4 * threads)
     for chunk in prange(chunks):
-        p = np.empty(target.shape[1])
-        q = np.empty((len(drafts), target.shape[1]))
+        masses = np.empty((len(drafts) + 1, target.shape[1]))
         for row in range(chunk, len(target), chunks):
-            usable = softmax_into(target[row], temperature, p)
+            usable = softmax_into(target[row], temperature, masses[0])
             for k in range(len(drafts)):
-                usable = softmax_into(drafts[k][row], draft_temperatures[k], q[k]) and usable
+                warm = softmax_into(drafts[k][row], draft_temperatures[k], masses[k + 1])
+                usable = warm and usable
             if usable:
-                for n in range(boxes.shape[1]):
-                    boxes[row, n] = _solve_row(p, q[: n + 1], found[:, row, n])
+                _solve_row(masses, found[:, row], boxes[row])
 
 
 @njit(cache=True, nogil=True)
-def _solve_row(target: FloatArray, drafts: FloatArray, found: FloatArray) -> int:
-    """Fill in what is known of the optimal set; NaN stays where it was not found."""
-    members, boxes = contract_and_branch(target, drafts)
-    if boxes <= MAX_BOXES:
-        product = 1.0
-        mean = 0.0
-        for k in range(len(drafts)):
-            inside = masked_mass(drafts[k], members)
-            product *= inside
-            mean += inside / len(drafts)
-        target_inside = masked_mass(target, members)
-        found[0] = 1.0 + (target_inside - product)
-        found[1] = members.sum()
-        found[2] = target_inside
-        found[3] = mean
-        found[4] = product
-    return boxes
+def _solve_row(masses: FloatArray, found: FloatArray, boxes: IntArray) -> None:
+    """Fill in what is known of the optimal sets; NaN stays where one was not found."""
+    sample, factor = take_sample(masses)
+    for n in range(1, len(boxes) + 1):
+        if n == 1:
+            best = masses_below(masses[:2], masses.shape[1], np.ones(1), 1.0)
+            boxes[0] = 1
+        else:
+            solved = solve_sets(masses[: n + 1], sample, factor)
+            best = solved.masses
+            boxes[n - 1] = solved.boxes
+        if boxes[n - 1] <= MAX_BOXES:
+            inside = best[1 : n + 1]
+            found[0, n - 1] = 1.0 + set_value(best)
+            found[1, n - 1] = best[n + 1]
+            found[2, n - 1] = best[0]
+            found[3, n - 1] = inside.sum() / n
+            found[4, n - 1] = product(inside)

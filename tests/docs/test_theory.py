@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pytest
 
 from mdbound.bounds.clock_quadrature import node_step
-from mdbound.bounds.contract_and_branch import product_overestimator
 from mdbound.bounds.exponential_clocks import trapezoid_step
 from mdbound.bounds.independent_drafts import optimal_subset
+from mdbound.bounds.product_planes import product_overestimator
 from tests.docs.pages import DOCS
 
 Law = list[Fraction]

@@ -1,0 +1,318 @@
+"""The best threshold set of independent drafts over a whole vocabulary, and a proof that it is.
+
+A threshold set {p_i < w.q_i} whose weights w are the products of the other draft masses of that
+very set is a candidate. It is looked for in a sample, then among the tokens near the sample's
+threshold, all others taken as decided. `mdbound.bounds.mean_bound` then shows that nothing better
+is far away and that what was taken as decided is, and
+`mdbound.bounds.contract_and_branch` settles the few tokens that are left.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mdbound.bounds.contract_and_branch import SEARCH_TOLERANCE, contract_and_branch, set_value
+from mdbound.bounds.contraction import MARGIN
+from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.mean_bound import (
+    LEAST_PRODUCT,
+    confine,
+    feasible_range,
+    scales_around,
+)
+from mdbound.bounds.open_tokens import (
+    BLOCK,
+    SUM_ERROR,
+    BoolArray,
+    OpenTokens,
+    bracket,
+    leave_one_out_products,
+    line_gaps,
+    masses_below,
+    product,
+    weighted,
+)
+
+_START = 0.8  # x of the first guess
+_SMALL = 8192  # vocabularies up to this size are looked at as a whole
+_SAMPLE = 4096  # least tokens in a sample
+_STRIDE = 16  # at most one block in so many is sampled
+_SHARE = 0.08  # of the tokens that a bracket holds
+_WIDEST = 2.0  # bracket of scales
+_NARROWEST = 1e-3
+_STEPS = 40
+_BRACKETS = 6
+_FAR_SCALES = 8  # per side
+_NEAR_SCALES = 12
+_NEAR_RATIO = 0.4
+_PROBE = 0.1
+_TRUSTED = 0.3
+_FULL_STEPS = 4
+_LARGEST_MASS = 1.0 + 1e-8
+
+
+class Solved(NamedTuple):
+    """The optimal set of one row, and how it was found.
+
+    Attributes:
+        masses: p, q_1..q_K and number of tokens of the set, shape (K + 2,).
+        boxes: looked at.
+        weights: tokens with p_i < lower w.q_i are in the set, unless they are open.
+        lower: see there.
+        ids: the open tokens.
+        members: which of these are in the set.
+    """
+
+    masses: FloatArray
+    boxes: int
+    weights: FloatArray
+    lower: float
+    ids: np.ndarray[tuple[int], np.dtype[np.int64]]
+    members: BoolArray
+
+
+@njit(cache=True, nogil=True)
+def take_sample(masses: FloatArray) -> tuple[FloatArray, float]:
+    """Evenly spaced blocks of tokens, and how many times as many tokens there are in all.
+
+    Args:
+        masses: p and q_1..q_K, K + 1 rows.
+
+    Example:
+        >>> sample, factor = take_sample(np.ones((2, 100_000)))
+        >>> sample.shape, factor
+        ((2, 6272), 15.943877551020408)
+    """
+    rows, vocab_size = masses.shape
+    stride = max(1, min(_STRIDE, vocab_size // _SAMPLE))
+    sample = np.empty((rows, vocab_size // stride + BLOCK))
+    size = 0
+    for start in range(0, vocab_size, BLOCK * stride):
+        stop = min(start + BLOCK, vocab_size)
+        for row in range(rows):
+            sample[row, size : size + stop - start] = masses[row, start:stop]
+        size += stop - start
+    return sample[:, :size], vocab_size / size
+
+
+@njit(cache=True, nogil=True)
+def solve_sets(masses: FloatArray, sample: FloatArray, factor: float) -> Solved:
+    """The optimal set of one row.
+
+    Args:
+        masses: p and q_1..q_K, K + 1 rows; K at least 2.
+        sample: from `take_sample`, at least K + 1 rows.
+        factor: likewise.
+
+    Example:
+        >>> masses = np.array([[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.2, 0.5, 0.3]])
+        >>> solve_sets(masses, masses, 1.0).masses.tolist()
+        [0.5, 0.8, 0.8, 2.0]
+    """
+    vocab_size = masses.shape[1]
+    if vocab_size > _SMALL:
+        weights, width = _first_guess(masses, sample, factor)
+        lower, upper = 1.0 / (1.0 + width), 1.0 + width
+        for _ in range(_BRACKETS):
+            tokens = bracket(masses, vocab_size, weights, lower, upper)
+            best, used, following, settled = _settle(tokens, weights, lower, upper, _STEPS, 1.0)
+            if settled:
+                solved, proved = _prove(
+                    masses, tokens, weights, lower, upper, best, used, following
+                )
+                if proved:
+                    return solved
+                break
+            weights = following
+            if product(weights) <= LEAST_PRODUCT:
+                break
+    return _solve_whole(masses)
+
+
+@njit(cache=True, nogil=True)
+def _solve_whole(masses: FloatArray) -> Solved:
+    """Every token is open at first."""
+    vocab_size = masses.shape[1]
+    num_drafts = len(masses) - 1
+    start = leave_one_out_products(np.full(num_drafts, _START))
+    ids = np.arange(vocab_size)
+    tokens = OpenTokens(ids, masses, np.zeros(num_drafts + 2), vocab_size)
+    best, used, _, _ = _settle(tokens, start, 0.0, np.inf, _STEPS, 1.0)
+    members = _marks(tokens, best, used)
+    low, high = np.zeros(num_drafts), np.full(num_drafts, _LARGEST_MASS)
+    boxes = contract_and_branch(tokens, low, high, best, members)
+    return Solved(best, boxes, start, 0.0, ids, members)
+
+
+@njit(cache=True, nogil=True)
+def _marks(tokens: OpenTokens, best: FloatArray, used: FloatArray) -> BoolArray:
+    """Which open tokens the threshold set with the given weights holds; none is the empty set."""
+    members = np.zeros(tokens.size, dtype=np.bool_)
+    if best[-1] > 0.0:
+        gain = np.empty(tokens.size)
+        weighted(tokens.masses, 0, tokens.size, used, gain)
+        for i in range(tokens.size):
+            members[i] = tokens.masses[0, i] < gain[i]
+    return members
+
+
+@njit(cache=True, nogil=True)
+def _first_guess(masses: FloatArray, sample: FloatArray, factor: float) -> tuple[FloatArray, float]:
+    """Weights near those of the optimal set, and how far to look around them."""
+    num_drafts = len(masses) - 1
+    size = sample.shape[1]
+    weights = leave_one_out_products(np.full(num_drafts, _START))
+    part = OpenTokens(
+        np.empty(0, dtype=np.int64), sample[: num_drafts + 1], np.zeros(num_drafts + 2), size
+    )
+    totals = factor * masses_below(part.masses, size, weights, 1e300)
+    if np.abs(totals[: num_drafts + 1] - 1.0).max() < _TRUSTED:
+        _, _, following, _ = _settle(part, weights, 0.0, np.inf, _STEPS, factor)
+    else:
+        whole = OpenTokens(part.ids, masses, part.inside, masses.shape[1])
+        _, _, following, _ = _settle(whole, weights, 0.0, np.inf, _FULL_STEPS, 1.0)
+    if product(following) > LEAST_PRODUCT:
+        weights = following
+    near = masses_below(part.masses, size, weights, 1.0 + _PROBE)
+    near -= masses_below(part.masses, size, weights, 1.0 - _PROBE)
+    width = _SHARE * _PROBE * size / max(near[-1], 1.0)
+    return weights, min(max(width, _NARROWEST), _WIDEST)
+
+
+@njit(cache=True, nogil=True)
+def _settle(
+    tokens: OpenTokens,
+    weights: FloatArray,
+    lower: float,
+    upper: float,
+    steps: int,
+    factor: float,
+) -> tuple[FloatArray, FloatArray, FloatArray, bool]:
+    """Follow w -> products of the other masses of {p_i < w.q_i} to a fixed point.
+
+    Returns:
+        Masses of the best set met; the weights it came from; the weights that come next; and
+        whether a fixed point was met with all weights between `lower` and `upper` times those
+        at the start.
+    """
+    num_drafts = len(weights)
+    first = weights
+    best, used = np.zeros(num_drafts + 2), weights
+    x = np.zeros(num_drafts)
+    before = np.zeros(num_drafts)
+    for count in range(steps):
+        found = masses_below(tokens.masses, tokens.size, weights, 1.0)
+        found = factor * (tokens.inside + found)
+        if set_value(found) < set_value(best):
+            best, used = found, weights
+        following = leave_one_out_products(found[1 : num_drafts + 1])
+        if (found[1 : num_drafts + 1] == x).all():
+            return best, used, following, True
+        x = found[1 : num_drafts + 1]
+        if following.min() <= 0.0:
+            return best, used, following, False
+        step = np.log(following / weights)
+        if count % 3 == 2:
+            # Errors shrink by about the same factor from step to step: sum the rest of them.
+            rate = (step * before).sum() / (before * before).sum()
+            if rate > 0.0:
+                rate = min(rate, 0.95)
+                following = following * np.exp(step * rate / (1.0 - rate))
+        before = step
+        inside = (following >= lower * first).all() and (following <= upper * first).all()
+        weights = following
+        if not inside:
+            return best, used, weights, False
+    return best, used, weights, False
+
+
+@njit(cache=True, nogil=True)
+def _prove(
+    masses: FloatArray,
+    tokens: OpenTokens,
+    weights: FloatArray,
+    lower: float,
+    upper: float,
+    best: FloatArray,
+    used: FloatArray,
+    following: FloatArray,
+) -> tuple[Solved, bool]:
+    """Show that no set beats the best threshold set, or find the one that does.
+
+    The second value is False where the bracket is too narrow for that.
+    """
+    num_drafts = len(weights)
+    members = _marks(tokens, best, used)
+    solved = Solved(best, 1, weights, lower, tokens.ids[: tokens.size], members)
+    limit = min(set_value(best), 0.0) - SEARCH_TOLERANCE
+    low, high, possible = _far_range(masses, weights, lower, upper, limit)
+    if not possible:
+        return solved, True
+    # The same range in terms of the weights at the set found.
+    near = following
+    if best[-1] > 0.0:
+        near = leave_one_out_products(best[1 : num_drafts + 1])
+    if product(near) <= LEAST_PRODUCT:
+        return solved, False
+    ratio = near / weights
+    low *= ratio.min() * (1.0 - MARGIN)
+    high *= ratio.max() * (1.0 + MARGIN)
+    lowest, highest = lower / ratio.min(), upper / ratio.max()
+    if not lowest < 1.0 - _NARROWEST * 0.1 or not highest > 1.0 + _NARROWEST * 0.1:
+        return solved, False
+    scales = scales_around(lowest, highest, _NEAR_SCALES, _NEAR_RATIO)
+    found = confine(tokens, near, scales, low, high, limit)
+    if not found.possible:
+        return solved, True
+    middle = tokens.inside + masses_below(tokens.masses, tokens.size, near, 1.0)
+    box_low, box_high = np.empty(num_drafts), np.empty(num_drafts)
+    for k in range(num_drafts):
+        reach = found.reach / near[k] + 2.0 * MARGIN
+        box_low[k] = max(middle[k + 1] - reach, 0.0)
+        box_high[k] = min(middle[k + 1] + reach, _LARGEST_MASS)
+    # Any optimal set has its weights in this box; where the bracket does not hold it, widen that.
+    least, most = leave_one_out_products(box_low), leave_one_out_products(box_high)
+    open_tokens = tokens
+    if (least / weights).min() < lower * (1.0 + MARGIN) or (most / weights).max() > upper * (
+        1.0 - MARGIN
+    ):
+        weights = near
+        lower = (least / near).min() * (1.0 - MARGIN)
+        upper = (most / near).max() * (1.0 + MARGIN)
+        open_tokens = bracket(masses, masses.shape[1], weights, lower, upper)
+        members = _marks(open_tokens, best, used)
+    size = open_tokens.size
+    local = OpenTokens(np.arange(size), open_tokens.masses, open_tokens.inside, size)
+    boxes = contract_and_branch(local, box_low, box_high, best, members)
+    return Solved(best, boxes, weights, lower, open_tokens.ids[:size], members), True
+
+
+@njit(cache=True, nogil=True)
+def _far_range(
+    masses: FloatArray, weights: FloatArray, lower: float, upper: float, limit: float
+) -> tuple[float, float, bool]:
+    """Range of S(H) that scales outside the bracket leave to a set below the limit."""
+    num_drafts = len(weights)
+    weight_product = product(weights)
+    total = weights.sum() * _LARGEST_MASS
+    flat = num_drafts * weight_product ** (1.0 / (num_drafts - 1))
+    steepest = max((total / flat) ** (num_drafts - 1), 2.0 * upper)
+    scales = np.empty(2 * _FAR_SCALES)
+    for j in range(_FAR_SCALES):
+        scales[_FAR_SCALES - 1 - j] = 1.0 - (1.0 - lower) * (0.98 / (1.0 - lower)) ** (
+            j / (_FAR_SCALES - 1.0)
+        )
+        scales[_FAR_SCALES + j] = 1.0 + (upper - 1.0) * ((steepest - 1.0) / (upper - 1.0)) ** (
+            j / (_FAR_SCALES - 1.0)
+        )
+    gaps = np.empty(len(scales))
+    whole = OpenTokens(
+        np.empty(0, dtype=np.int64), masses, np.zeros(num_drafts + 2), masses.shape[1]
+    )
+    line_gaps(whole, weights, scales, gaps)
+    gaps *= 1.0 + SUM_ERROR
+    low, high = feasible_range(scales, gaps, num_drafts, weight_product, 0.0, total, limit)
+    return low, high, low <= high
