@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.mean_bound import LEAST_PRODUCT, confine, scales_around
+from mdbound.bounds.mean_bound import LEAST_PRODUCT, confine, scales_around, shrink_box
 from mdbound.bounds.open_tokens import (
     BLOCK,
     CHUNK,
@@ -128,10 +128,7 @@ def _confine_box(
     if not found.possible:
         return -1.0
     middle = tokens.inside + masses_below(tokens.masses, tokens.size, weights, 1.0)
-    for k in range(num_drafts):
-        reach = found.reach / weights[k] + 2.0 * MARGIN
-        low[k] = max(low[k], middle[k + 1] - reach)
-        high[k] = min(high[k], middle[k + 1] + reach)
+    shrink_box(found, weights, middle[1 : num_drafts + 1], low, high)
     return found.cost
 
 

@@ -30,7 +30,8 @@ from mdbound.bounds.fused_softmax import mass_error, softmax_into
 from mdbound.bounds.open_tokens import SUM_ERROR, masses_below, product, weighted
 from mdbound.bounds.solution import AcceptanceCurve
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
-from mdbound.bounds.threshold_search import solve_sets, take_sample
+from mdbound.bounds.threshold_search import solve_sets
+from mdbound.bounds.token_sample import take_sample
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
 
 IntArray = npt.NDArray[np.int64]
@@ -232,8 +233,7 @@ def optimal_subset(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, i
 def _optimal_members(masses: FloatArray) -> tuple[BoolArray, int]:
     if len(masses) == 2:
         return masses[0] < masses[1], 1
-    sample, factor = take_sample(masses)
-    solved = solve_sets(masses, sample, factor)
+    solved = solve_sets(masses, take_sample(masses))
     gain = np.empty(masses.shape[1])
     weighted(masses, 0, masses.shape[1], solved.weights, gain)
     members = masses[0] < solved.lower * gain
@@ -273,13 +273,13 @@ def _solve_logits(
 @njit(cache=True, nogil=True)
 def _solve_row(masses: FloatArray, found: FloatArray, boxes: IntArray) -> None:
     """Fill in what is known of the optimal sets; NaN stays where one was not found."""
-    sample, factor = take_sample(masses)
+    sample = take_sample(masses)
     for n in range(1, len(boxes) + 1):
         if n == 1:
             best = masses_below(masses[:2], masses.shape[1], np.ones(1), 1.0)
             boxes[0] = 1
         else:
-            solved = solve_sets(masses[: n + 1], sample, factor)
+            solved = solve_sets(masses[: n + 1], sample)
             best = solved.masses
             boxes[n - 1] = solved.boxes
         if boxes[n - 1] <= MAX_BOXES:

@@ -135,6 +135,43 @@ def confine(
 
 
 @njit(cache=True, nogil=True)
+def shrink_box(
+    found: Confinement, weights: FloatArray, middle: FloatArray, low: FloatArray, high: FloatArray
+) -> None:
+    """Shrink a box of draft masses to those that a confined set can have.
+
+    Args:
+        found: from `confine`.
+        weights: w, shape (K,).
+        middle: q_k(H_1), shape (K,).
+        low: lower corner, shape (K,); updated.
+        high: upper corner; updated.
+
+    Example:
+        >>> low, high = np.zeros(2), np.ones(2)
+        >>> shrink_box(Confinement(True, 1.5, 1.8, 0.0, 0.3), np.ones(2), low + 0.8, low, high)
+        >>> low.round(9).tolist(), high.round(9).tolist()
+        ([0.5, 0.5], [1.0, 1.0])
+    """
+    rounding = 4.0 * SUM_ERROR
+    least, most = 0.0, 0.0
+    for k in range(len(weights)):
+        reach = found.reach / weights[k] + rounding
+        low[k] = max(low[k], middle[k] - reach)
+        high[k] = min(high[k], middle[k] + reach)
+        least += weights[k] * low[k]
+        most += weights[k] * high[k]
+    for k in range(len(weights)):
+        # What the others cannot add to S(H) is left for this one.
+        others_most = most - weights[k] * high[k]
+        others_least = least - weights[k] * low[k]
+        error = rounding * (most + found.high)
+        low_k = (found.low - others_most - error) / weights[k]
+        high[k] = min(high[k], (found.high - others_least + error) / weights[k])
+        low[k] = max(low[k], low_k)
+
+
+@njit(cache=True, nogil=True)
 def _reach(scales: FloatArray, gaps: FloatArray, cost: float) -> float:
     middle = len(scales) // 2
     reach = np.inf

@@ -22,9 +22,9 @@ from mdbound.bounds.mean_bound import (
     confine,
     feasible_range,
     scales_around,
+    shrink_box,
 )
 from mdbound.bounds.open_tokens import (
-    BLOCK,
     SUM_ERROR,
     BoolArray,
     OpenTokens,
@@ -35,22 +35,27 @@ from mdbound.bounds.open_tokens import (
     product,
     weighted,
 )
+from mdbound.bounds.token_sample import (
+    Sample,
+    sampled_masses_below,
+    widest_bracket,
+)
 
 _START = 0.8  # x of the first guess
 _SMALL = 8192  # vocabularies up to this size are looked at as a whole
-_SAMPLE = 4096  # least tokens in a sample
-_STRIDE = 16  # at most one block in so many is sampled
-_SHARE = 0.08  # of the tokens that a bracket holds
-_WIDEST = 2.0  # bracket of scales
-_NARROWEST = 1e-3
+_GUESSES = 20  # steps in the sample
+_GUESS_ERROR = 0.05
+_FASTEST = 0.95
+_SHARE = 0.05  # of the tokens that a bracket holds
+_WIDTHS = 2.0 ** np.arange(1, -11, -1)
 _STEPS = 40
 _BRACKETS = 6
-_FAR_SCALES = 8  # per side
+_FAR_SCALES = 12  # at most, on each side
+_FAR_RATIO = 2.5
+_FAR_STEP = 0.2
+_LEAST_SIGMA = 0.15
 _NEAR_SCALES = 12
 _NEAR_RATIO = 0.4
-_PROBE = 0.1
-_TRUSTED = 0.3
-_FULL_STEPS = 4
 _LARGEST_MASS = 1.0 + 1e-8
 
 
@@ -75,50 +80,26 @@ class Solved(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def take_sample(masses: FloatArray) -> tuple[FloatArray, float]:
-    """Evenly spaced blocks of tokens, and how many times as many tokens there are in all.
-
-    Args:
-        masses: p and q_1..q_K, K + 1 rows.
-
-    Example:
-        >>> sample, factor = take_sample(np.ones((2, 100_000)))
-        >>> sample.shape, factor
-        ((2, 6272), 15.943877551020408)
-    """
-    rows, vocab_size = masses.shape
-    stride = max(1, min(_STRIDE, vocab_size // _SAMPLE))
-    sample = np.empty((rows, vocab_size // stride + BLOCK))
-    size = 0
-    for start in range(0, vocab_size, BLOCK * stride):
-        stop = min(start + BLOCK, vocab_size)
-        for row in range(rows):
-            sample[row, size : size + stop - start] = masses[row, start:stop]
-        size += stop - start
-    return sample[:, :size], vocab_size / size
-
-
-@njit(cache=True, nogil=True)
-def solve_sets(masses: FloatArray, sample: FloatArray, factor: float) -> Solved:
+def solve_sets(masses: FloatArray, sample: Sample) -> Solved:
     """The optimal set of one row.
 
     Args:
         masses: p and q_1..q_K, K + 1 rows; K at least 2.
-        sample: from `take_sample`, at least K + 1 rows.
-        factor: likewise.
+        sample: from `take_sample`, of at least K + 1 rows.
 
     Example:
         >>> masses = np.array([[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.2, 0.5, 0.3]])
-        >>> solve_sets(masses, masses, 1.0).masses.tolist()
+        >>> from mdbound.bounds.token_sample import take_sample
+        >>> solve_sets(masses, take_sample(masses)).masses.tolist()
         [0.5, 0.8, 0.8, 2.0]
     """
     vocab_size = masses.shape[1]
     if vocab_size > _SMALL:
-        weights, width = _first_guess(masses, sample, factor)
+        weights, width = _first_guess(len(masses) - 1, vocab_size, sample)
         lower, upper = 1.0 / (1.0 + width), 1.0 + width
         for _ in range(_BRACKETS):
             tokens = bracket(masses, vocab_size, weights, lower, upper)
-            best, used, following, settled = _settle(tokens, weights, lower, upper, _STEPS, 1.0)
+            best, used, following, settled = _settle(tokens, weights, lower, upper)
             if settled:
                 solved, proved = _prove(
                     masses, tokens, weights, lower, upper, best, used, following
@@ -140,7 +121,7 @@ def _solve_whole(masses: FloatArray) -> Solved:
     start = leave_one_out_products(np.full(num_drafts, _START))
     ids = np.arange(vocab_size)
     tokens = OpenTokens(ids, masses, np.zeros(num_drafts + 2), vocab_size)
-    best, used, _, _ = _settle(tokens, start, 0.0, np.inf, _STEPS, 1.0)
+    best, used, _, _ = _settle(tokens, start, 0.0, np.inf)
     members = _marks(tokens, best, used)
     low, high = np.zeros(num_drafts), np.full(num_drafts, _LARGEST_MASS)
     boxes = contract_and_branch(tokens, low, high, best, members)
@@ -160,26 +141,38 @@ def _marks(tokens: OpenTokens, best: FloatArray, used: FloatArray) -> BoolArray:
 
 
 @njit(cache=True, nogil=True)
-def _first_guess(masses: FloatArray, sample: FloatArray, factor: float) -> tuple[FloatArray, float]:
+def _first_guess(num_drafts: int, vocab_size: int, sample: Sample) -> tuple[FloatArray, float]:
     """Weights near those of the optimal set, and how far to look around them."""
-    num_drafts = len(masses) - 1
-    size = sample.shape[1]
     weights = leave_one_out_products(np.full(num_drafts, _START))
-    part = OpenTokens(
-        np.empty(0, dtype=np.int64), sample[: num_drafts + 1], np.zeros(num_drafts + 2), size
-    )
-    totals = factor * masses_below(part.masses, size, weights, 1e300)
-    if np.abs(totals[: num_drafts + 1] - 1.0).max() < _TRUSTED:
-        _, _, following, _ = _settle(part, weights, 0.0, np.inf, _STEPS, factor)
-    else:
-        whole = OpenTokens(part.ids, masses, part.inside, masses.shape[1])
-        _, _, following, _ = _settle(whole, weights, 0.0, np.inf, _FULL_STEPS, 1.0)
-    if product(following) > LEAST_PRODUCT:
-        weights = following
-    near = masses_below(part.masses, size, weights, 1.0 + _PROBE)
-    near -= masses_below(part.masses, size, weights, 1.0 - _PROBE)
-    width = _SHARE * _PROBE * size / max(near[-1], 1.0)
-    return weights, min(max(width, _NARROWEST), _WIDEST)
+    before = np.zeros(num_drafts)
+    width, error = 0.0, _GUESS_ERROR
+    for count in range(_GUESSES):
+        found = sampled_masses_below(sample, weights)
+        following = leave_one_out_products(found[1 : num_drafts + 1])
+        if product(following) <= LEAST_PRODUCT:
+            break
+        step = np.log(following / weights)
+        weights = _accelerated(following, step, before, count)
+        before = step
+        if np.abs(step).max() < error:
+            width = widest_bracket(sample, weights, _WIDTHS, _SHARE * vocab_size)
+            if width >= 5.0 * error:
+                return weights, width
+            error = 0.2 * width
+    return weights, widest_bracket(sample, weights, _WIDTHS, _SHARE * vocab_size)
+
+
+@njit(cache=True, nogil=True)
+def _accelerated(
+    following: FloatArray, step: FloatArray, before: FloatArray, count: int
+) -> FloatArray:
+    """Every third time, sum the steps to come, as if each shrank like the last one did."""
+    if count % 3 == 2:
+        rate = (step * before).sum() / (before * before).sum()
+        if rate > 0.0:
+            rate = min(rate, _FASTEST)
+            return following * np.exp(step * rate / (1.0 - rate))
+    return following
 
 
 @njit(cache=True, nogil=True)
@@ -188,8 +181,6 @@ def _settle(
     weights: FloatArray,
     lower: float,
     upper: float,
-    steps: int,
-    factor: float,
 ) -> tuple[FloatArray, FloatArray, FloatArray, bool]:
     """Follow w -> products of the other masses of {p_i < w.q_i} to a fixed point.
 
@@ -203,9 +194,9 @@ def _settle(
     best, used = np.zeros(num_drafts + 2), weights
     x = np.zeros(num_drafts)
     before = np.zeros(num_drafts)
-    for count in range(steps):
+    for count in range(_STEPS):
         found = masses_below(tokens.masses, tokens.size, weights, 1.0)
-        found = factor * (tokens.inside + found)
+        found += tokens.inside
         if set_value(found) < set_value(best):
             best, used = found, weights
         following = leave_one_out_products(found[1 : num_drafts + 1])
@@ -215,12 +206,7 @@ def _settle(
         if following.min() <= 0.0:
             return best, used, following, False
         step = np.log(following / weights)
-        if count % 3 == 2:
-            # Errors shrink by about the same factor from step to step: sum the rest of them.
-            rate = (step * before).sum() / (before * before).sum()
-            if rate > 0.0:
-                rate = min(rate, 0.95)
-                following = following * np.exp(step * rate / (1.0 - rate))
+        following = _accelerated(following, step, before, count)
         before = step
         inside = (following >= lower * first).all() and (following <= upper * first).all()
         weights = following
@@ -261,18 +247,17 @@ def _prove(
     low *= ratio.min() * (1.0 - MARGIN)
     high *= ratio.max() * (1.0 + MARGIN)
     lowest, highest = lower / ratio.min(), upper / ratio.max()
-    if not lowest < 1.0 - _NARROWEST * 0.1 or not highest > 1.0 + _NARROWEST * 0.1:
+    if not lowest < 1.0 - 1e-5 or not highest > 1.0 + 1e-5:
         return solved, False
     scales = scales_around(lowest, highest, _NEAR_SCALES, _NEAR_RATIO)
     found = confine(tokens, near, scales, low, high, limit)
     if not found.possible:
         return solved, True
     middle = tokens.inside + masses_below(tokens.masses, tokens.size, near, 1.0)
-    box_low, box_high = np.empty(num_drafts), np.empty(num_drafts)
-    for k in range(num_drafts):
-        reach = found.reach / near[k] + 2.0 * MARGIN
-        box_low[k] = max(middle[k + 1] - reach, 0.0)
-        box_high[k] = min(middle[k + 1] + reach, _LARGEST_MASS)
+    box_low, box_high = np.zeros(num_drafts), np.full(num_drafts, _LARGEST_MASS)
+    shrink_box(found, near, middle[1 : num_drafts + 1], box_low, box_high)
+    if (box_low > box_high).any():
+        return solved, True
     # Any optimal set has its weights in this box; where the bracket does not hold it, widen that.
     least, most = leave_one_out_products(box_low), leave_one_out_products(box_high)
     open_tokens = tokens
@@ -300,14 +285,7 @@ def _far_range(
     total = weights.sum() * _LARGEST_MASS
     flat = num_drafts * weight_product ** (1.0 / (num_drafts - 1))
     steepest = max((total / flat) ** (num_drafts - 1), 2.0 * upper)
-    scales = np.empty(2 * _FAR_SCALES)
-    for j in range(_FAR_SCALES):
-        scales[_FAR_SCALES - 1 - j] = 1.0 - (1.0 - lower) * (0.98 / (1.0 - lower)) ** (
-            j / (_FAR_SCALES - 1.0)
-        )
-        scales[_FAR_SCALES + j] = 1.0 + (upper - 1.0) * ((steepest - 1.0) / (upper - 1.0)) ** (
-            j / (_FAR_SCALES - 1.0)
-        )
+    scales = _far_scales(lower, upper, steepest, num_drafts)
     gaps = np.empty(len(scales))
     whole = OpenTokens(
         np.empty(0, dtype=np.int64), masses, np.zeros(num_drafts + 2), masses.shape[1]
@@ -316,3 +294,29 @@ def _far_range(
     gaps *= 1.0 + SUM_ERROR
     low, high = feasible_range(scales, gaps, num_drafts, weight_product, 0.0, total, limit)
     return low, high, low <= high
+
+
+@njit(cache=True, nogil=True)
+def _far_scales(lower: float, upper: float, steepest: float, num_drafts: int) -> FloatArray:
+    """Scales from the bracket outwards, denser near it.
+
+    They are spaced in sigma = s^(1 / (K - 1)): where phi has slope s, S is K sigma times what
+    the set found would have if all its masses were sigma.
+    """
+    root = 1.0 / (num_drafts - 1)
+    scales = np.empty(2 * _FAR_SCALES)
+    count = 0
+    distance = 1.0 - lower**root
+    while count < _FAR_SCALES and 1.0 - distance > _LEAST_SIGMA:
+        scales[count] = (1.0 - distance) ** (num_drafts - 1)
+        distance += min((_FAR_RATIO - 1.0) * distance, _FAR_STEP)
+        count += 1
+    scales[count] = min(_LEAST_SIGMA ** (num_drafts - 1), lower)
+    count += 1
+    distance = upper**root - 1.0
+    while count < 2 * _FAR_SCALES - 1 and (1.0 + distance) ** (num_drafts - 1) < steepest:
+        scales[count] = (1.0 + distance) ** (num_drafts - 1)
+        distance *= _FAR_RATIO
+        count += 1
+    scales[count] = steepest
+    return np.sort(scales[: count + 1])
