@@ -47,7 +47,7 @@ _GUESSES = 20  # steps in the sample
 _GUESS_ERROR = 0.05
 _FASTEST = 0.95
 _SHARE = 0.05  # of the tokens that a bracket holds
-_WIDTHS = 2.0 ** np.arange(1, -11, -1)
+_WIDTHS: FloatArray = 2.0 ** np.arange(1, -11, -1)
 _STEPS = 40
 _BRACKETS = 6
 _FAR_SCALES = 12  # at most, on each side
@@ -98,6 +98,8 @@ def solve_sets(masses: FloatArray, sample: Sample) -> Solved:
         weights, width = _first_guess(len(masses) - 1, vocab_size, sample)
         lower, upper = 1.0 / (1.0 + width), 1.0 + width
         for _ in range(_BRACKETS):
+            if product(weights) <= LEAST_PRODUCT:
+                break
             tokens = bracket(masses, vocab_size, weights, lower, upper)
             best, used, following, settled = _settle(tokens, weights, lower, upper)
             if settled:
@@ -108,8 +110,6 @@ def solve_sets(masses: FloatArray, sample: Sample) -> Solved:
                     return solved
                 break
             weights = following
-            if product(weights) <= LEAST_PRODUCT:
-                break
     return _solve_whole(masses)
 
 
@@ -151,7 +151,7 @@ def _first_guess(num_drafts: int, vocab_size: int, sample: Sample) -> tuple[Floa
         following = leave_one_out_products(found[1 : num_drafts + 1])
         if product(following) <= LEAST_PRODUCT:
             break
-        step = np.log(following / weights)
+        step: FloatArray = np.log(following / weights)
         weights = _accelerated(following, step, before, count)
         before = step
         if np.abs(step).max() < error:
@@ -167,11 +167,12 @@ def _accelerated(
     following: FloatArray, step: FloatArray, before: FloatArray, count: int
 ) -> FloatArray:
     """Every third time, sum the steps to come, as if each shrank like the last one did."""
-    if count % 3 == 2:
-        rate = (step * before).sum() / (before * before).sum()
+    square = (before * before).sum()
+    if count % 3 == 2 and square > 0.0:
+        rate = min((step * before).sum() / square, _FASTEST)
         if rate > 0.0:
-            rate = min(rate, _FASTEST)
-            return following * np.exp(step * rate / (1.0 - rate))
+            rest = step * (rate / (1.0 - rate))
+            following = following * np.exp(np.minimum(np.maximum(rest, -1.0), 1.0))
     return following
 
 
@@ -205,7 +206,7 @@ def _settle(
         x = found[1 : num_drafts + 1]
         if following.min() <= 0.0:
             return best, used, following, False
-        step = np.log(following / weights)
+        step: FloatArray = np.log(following / weights)
         following = _accelerated(following, step, before, count)
         before = step
         inside = (following >= lower * first).all() and (following <= upper * first).all()

@@ -135,10 +135,11 @@ def widest_bracket(sample: Sample, weights: FloatArray, widths: FloatArray, toke
     _count_between(sample.light, sample.lights, weights, widths, counts)
     counts *= sample.factor
     _count_between(sample.heavy, sample.heavies, weights, widths, counts)
-    for j in range(len(widths)):
+    width: float = widths[-1]
+    for j in range(len(widths) - 1, -1, -1):
         if counts[j] <= tokens:
-            return widths[j]
-    return widths[-1]
+            width = widths[j]
+    return width
 
 
 @njit(cache=True, nogil=True)
