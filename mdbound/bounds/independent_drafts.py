@@ -102,7 +102,7 @@ class Independent(DraftLaw):
             found,
             boxes,
         )
-        _fill_curve(curve, found)
+        _fill_curve(curve, found, boxes)
         for n in range(1, max_drafts + 1):
             curve.error_bound[:, n - 1] += _softmax_error(target.shape[1], n)
         return curve
@@ -148,7 +148,7 @@ def independent_curve(
             f"row {row}: {n + 1} independent drafts need more than {MAX_BOXES} boxes; "
             "solve it with strict=False to skip such rows"
         )
-    _fill_curve(curve, found)
+    _fill_curve(curve, found, boxes)
     return curve
 
 
@@ -177,7 +177,8 @@ def solve_independent(
     return found, boxes
 
 
-def _fill_curve(curve: AcceptanceCurve, found: FloatArray) -> None:
+def _fill_curve(curve: AcceptanceCurve, found: FloatArray, boxes: IntArray) -> None:
+    curve.put_boxes(boxes)
     solved = ~np.isnan(found[0])
     curve.acceptance[:] = found[0]
     curve.subset_size[solved] = found[1][solved].astype(np.int64)
