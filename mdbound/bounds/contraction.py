@@ -26,7 +26,7 @@ from mdbound.bounds.open_tokens import (
     product,
     weighted,
 )
-from mdbound.bounds.summation import UNIT_ROUNDOFF
+from mdbound.bounds.summation import UNIT_ROUNDOFF, compensated_add
 
 MARGIN = 2.0 * SUM_ERROR
 """Relative allowance on the ends of a box for the rounding of the masses."""
@@ -66,7 +66,9 @@ def contract(
     count = root.size
     ids = root.ids[:count].copy()
     masses = root.masses[:, :count].copy()
-    inside = root.inside.copy()
+    inside = root.inside
+    # A compensated sum: masses keep their precision over any number of rounds.
+    certain, lost = root.inside.copy(), np.zeros(num_drafts + 2)
     kept_masses = np.empty(num_drafts + 2)
     weights = np.zeros(num_drafts)
     cost = np.inf
@@ -75,7 +77,10 @@ def contract(
         if not _raise_low(low, high, inside[0], limit):
             return OpenTokens(ids, masses, inside, count), False
         least, most = leave_one_out_products(low), leave_one_out_products(high)
-        kept = _decide(ids, masses, count, least, most, weights, cost, forced, inside, kept_masses)
+        kept = _decide(
+            ids, masses, count, least, most, weights, cost, forced, certain, lost, kept_masses
+        )
+        inside = certain + lost
         few = kept <= _PROGRESS * count
         count = kept
         for k in range(num_drafts):
@@ -155,12 +160,14 @@ def _decide(
     weights: FloatArray,
     cost: float,
     forced: BoolArray,
-    inside: FloatArray,
+    certain: FloatArray,
+    certain_lost: FloatArray,
     kept_masses: FloatArray,
 ) -> int:
     """Move the first `count` tokens in or out or keep them, in front; return how many are kept.
 
-    The masses in `inside` grow by those forced in; `kept_masses` becomes those of the kept.
+    The masses in `certain` and `certain_lost`, a compensated sum, grow by those forced in;
+    `kept_masses` becomes those of the kept.
     """
     rows = len(masses)
     slack = (4.0 * rows + 8.0) * UNIT_ROUNDOFF
@@ -184,7 +191,10 @@ def _decide(
             for i in range(stop - start):
                 forced[ids[start + i]] |= enters[i]
         kept = _keep(ids, masses, start, stays[: stop - start], kept)
-    inside += sums[0] + lost[0]
+    for row in range(rows + 1):
+        certain[row], certain_lost[row] = compensated_add(
+            certain[row], certain_lost[row], sums[0, row] + lost[0, row]
+        )
     kept_masses[:] = sums[1] + lost[1]
     return kept
 

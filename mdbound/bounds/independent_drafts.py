@@ -190,14 +190,19 @@ def _fill_curve(curve: AcceptanceCurve, found: FloatArray, boxes: IntArray) -> N
 
 
 def error_bound(num_drafts: int) -> float:
-    """Search tolerance, and the rounding of n + 1 masses and their product in two sets.
+    """Search tolerance, and the rounding of the bounds that prove a set optimal.
+
+    The value of a set is right to n + 1 sums of tokens and n + 2 roundings. A set that a bound
+    excludes may be better than that bound by the rounding of n + 2 sums, of the weighted masses
+    in them and of a few operations (`mdbound.bounds.mean_bound.safe_gaps`). The larger of the
+    two is the second.
 
     Example:
-        >>> error_bound(2) < 3e-13
+        >>> error_bound(2) < 2e-13
         True
     """
-    rounding = (num_drafts + 1) * SUM_ERROR + (num_drafts + 4) * UNIT_ROUNDOFF
-    return float(SEARCH_TOLERANCE + 3.0 * rounding)
+    rounding = (num_drafts + 2) * (SUM_ERROR + (num_drafts + 12) * UNIT_ROUNDOFF)
+    return float(SEARCH_TOLERANCE + rounding)
 
 
 def _softmax_error(vocab_size: int, num_drafts: int) -> float:

@@ -26,11 +26,14 @@ from numba import njit
 
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.open_tokens import SUM_ERROR, OpenTokens, line_gaps, product
+from mdbound.bounds.summation import UNIT_ROUNDOFF
 
 LEAST_PRODUCT = 1e-250
 """Below this the product of the weights is too near to underflow for the bound."""
 
 _BISECTIONS = 40
+_LEAST_STEP = 1e-7  # between scales that say how far a set may reach
+_ROUNDING = 1.0 + 1e-6
 
 
 class Confinement(NamedTuple):
@@ -120,8 +123,7 @@ def confine(
     """
     num_drafts = len(weights)
     weight_product = product(weights)
-    gaps = np.empty(len(scales))
-    line_gaps(tokens, weights, scales, gaps)
+    gaps = safe_gaps(tokens, weights, scales)
     low, high = feasible_range(scales, gaps, num_drafts, weight_product, low, high, limit)
     if low > high:
         return Confinement(False, low, high, 0.0, 0.0)
@@ -172,6 +174,32 @@ def shrink_box(
 
 
 @njit(cache=True, nogil=True)
+def safe_gaps(tokens: OpenTokens, weights: FloatArray, scales: FloatArray) -> FloatArray:
+    """g(s) of `line_gaps`, raised by its rounding as far as this exceeds that of a gap of K.
+
+    A gap is right to `SUM_ERROR` times itself and the masses inside, s S(H_s) and p(H_s), so to
+    (`SUM_ERROR` + (K + 8) u) (g + 2). What is left, K + 2 times that, is in the stated error.
+
+    Args:
+        tokens: as for `confine`.
+        weights: w, shape (K,).
+        scales: shape (J,).
+
+    Example:
+        >>> masses = np.array([[0.4, 0.6], [0.5, 0.5]])
+        >>> tokens = OpenTokens(np.arange(2), masses, np.zeros(3), 2)
+        >>> safe_gaps(tokens, np.ones(1), np.ones(1)).round(12).tolist()
+        [0.1]
+    """
+    gaps = np.empty(len(scales))
+    line_gaps(tokens, weights, scales, gaps)
+    error = SUM_ERROR + (len(weights) + 8.0) * UNIT_ROUNDOFF
+    for j in range(len(gaps)):
+        gaps[j] += error * max(gaps[j] - len(weights), 0.0)
+    return gaps
+
+
+@njit(cache=True, nogil=True)
 def _reach(scales: FloatArray, gaps: FloatArray, cost: float) -> float:
     middle = len(scales) // 2
     reach = np.inf
@@ -180,12 +208,13 @@ def _reach(scales: FloatArray, gaps: FloatArray, cost: float) -> float:
         width = min(scales[upper] - 1.0, 1.0 - scales[lower])
         # g is convex with slope S(H_s): the slopes of the next chords enclose those at the scales.
         above, below = scales[upper + 1] - scales[upper], scales[lower] - scales[lower - 1]
-        if width < 1e-9 or above < 1e-9 or below < 1e-9:
+        if min(width, above, below) < _LEAST_STEP:
             break
         most = (gaps[upper + 1] - gaps[upper]) / above
         least = (gaps[lower] - gaps[lower - 1]) / below
         rounding = 8.0 * SUM_ERROR * (1.0 + gaps[upper + 1] + most) * (1.0 / above + 1.0 / below)
-        reach = min(reach, cost / width + max(most - least, 0.0) + rounding)
+        # |p_i - w.q_i| is right to (K + 2) u w.q_i: a small part of `_ROUNDING` of the width.
+        reach = min(reach, (cost / width + max(most - least, 0.0)) * _ROUNDING + rounding)
     return reach
 
 

@@ -21,16 +21,15 @@ from mdbound.bounds.mean_bound import (
     LEAST_PRODUCT,
     confine,
     feasible_range,
+    safe_gaps,
     scales_around,
     shrink_box,
 )
 from mdbound.bounds.open_tokens import (
-    SUM_ERROR,
     BoolArray,
     OpenTokens,
     bracket,
     leave_one_out_products,
-    line_gaps,
     masses_below,
     product,
     weighted,
@@ -287,12 +286,10 @@ def _far_range(
     flat = num_drafts * weight_product ** (1.0 / (num_drafts - 1))
     steepest = max((total / flat) ** (num_drafts - 1), 2.0 * upper)
     scales = _far_scales(lower, upper, steepest, num_drafts)
-    gaps = np.empty(len(scales))
     whole = OpenTokens(
         np.empty(0, dtype=np.int64), masses, np.zeros(num_drafts + 2), masses.shape[1]
     )
-    line_gaps(whole, weights, scales, gaps)
-    gaps *= 1.0 + SUM_ERROR
+    gaps = safe_gaps(whole, weights, scales)
     low, high = feasible_range(scales, gaps, num_drafts, weight_product, 0.0, total, limit)
     return low, high, low <= high
 
