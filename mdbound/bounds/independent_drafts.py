@@ -6,12 +6,12 @@ x_k = q_k(H*), w_k = prod over j != k of x_j. Then
     p_i < sum_k w_k q_k,i  implies  i in H*,      p_i > sum_k w_k q_k,i  implies  i not in H*,
 
 since adding i to H* (removing it) changes the product by at least (at most) the linear term.
-*Contract and branch* keeps a box around x: the least w over the box forces tokens in, the largest
-forces tokens out, forced tokens shrink the box, and so on. A set that beats the best one so far has
-prod_k x_k above minus its value, which bounds the box from below at once. What stays open is
-bounded below by linear over-estimators of the product on the box; a box that cannot beat the best
-set is dropped, any other is cut in two along its longest side
-(`mdbound.bounds.contract_and_branch`).
+Weights are guessed, followed to a threshold set, and the inequality of the arithmetic and the
+geometric mean proves that no other set is better (`mdbound.bounds.threshold_search`,
+`mdbound.bounds.mean_bound`), but for a few open tokens. *Contract and branch* settles these
+(`mdbound.bounds.contract_and_branch`). It keeps a box around x: the least w over the box forces
+tokens in, the largest forces tokens out, forced tokens shrink the box, and so on; a box that
+cannot beat the best set is dropped, any other is cut in two along its longest side.
 """
 
 from __future__ import annotations
