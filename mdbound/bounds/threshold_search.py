@@ -55,7 +55,8 @@ _FAR_STEP = 0.2
 _LEAST_SIGMA = 0.15
 _NEAR_SCALES = 12
 _NEAR_RATIO = 0.4
-_LARGEST_MASS = 1.0 + 1e-8
+_LEAST_OFFSET = 1e-5
+_LARGEST_MASS = 1.0 + 1e-8  # of a row: one that is further off is refused
 
 
 class Solved(NamedTuple):
@@ -78,6 +79,26 @@ class Solved(NamedTuple):
     members: BoolArray
 
 
+class _Root(NamedTuple):
+    """Where an optimal set can be.
+
+    Attributes:
+        tokens: those that are open, and the masses of those inside.
+        weights: tokens with p_i < lower w.q_i are inside.
+        lower: see there.
+        low: q_k(H) is at least this.
+        high: q_k(H) is at most this.
+        unproved: whether any set there may be better than the best one known.
+    """
+
+    tokens: OpenTokens
+    weights: FloatArray
+    lower: float
+    low: FloatArray
+    high: FloatArray
+    unproved: bool
+
+
 @njit(cache=True, nogil=True)
 def solve_sets(masses: FloatArray, sample: Sample) -> Solved:
     """The optimal set of one row.
@@ -92,39 +113,48 @@ def solve_sets(masses: FloatArray, sample: Sample) -> Solved:
         >>> solve_sets(masses, take_sample(masses)).masses.tolist()
         [0.5, 0.8, 0.8, 2.0]
     """
-    vocab_size = masses.shape[1]
-    if vocab_size > _SMALL:
-        weights, width = _first_guess(len(masses) - 1, vocab_size, sample)
-        lower, upper = 1.0 / (1.0 + width), 1.0 + width
-        for _ in range(_BRACKETS):
-            if product(weights) <= LEAST_PRODUCT:
-                break
-            tokens = bracket(masses, vocab_size, weights, lower, upper)
-            best, used, following, settled = _settle(tokens, weights, lower, upper)
-            if settled:
-                solved, proved = _prove(
-                    masses, tokens, weights, lower, upper, best, used, following
-                )
-                if proved:
-                    return solved
-                break
-            weights = following
-    return _solve_whole(masses)
+    root, best, used = _find_root(masses, sample)
+    members = _marks(root.tokens, best, used)
+    size = root.tokens.size
+    boxes = 1
+    if root.unproved:
+        local = OpenTokens(np.arange(size), root.tokens.masses, root.tokens.inside, size)
+        boxes = contract_and_branch(local, root.low, root.high, best, members)
+    return Solved(best, boxes, root.weights, root.lower, root.tokens.ids[:size], members)
 
 
 @njit(cache=True, nogil=True)
-def _solve_whole(masses: FloatArray) -> Solved:
-    """Every token is open at first."""
+def _find_root(masses: FloatArray, sample: Sample) -> tuple[_Root, FloatArray, FloatArray]:
+    """The best threshold set met, as masses and weights, and where a better one can be."""
     vocab_size = masses.shape[1]
     num_drafts = len(masses) - 1
     start = leave_one_out_products(np.full(num_drafts, _START))
-    ids = np.arange(vocab_size)
-    tokens = OpenTokens(ids, masses, np.zeros(num_drafts + 2), vocab_size)
-    best, used, _, _ = _settle(tokens, start, 0.0, np.inf)
-    members = _marks(tokens, best, used)
-    low, high = np.zeros(num_drafts), np.full(num_drafts, _LARGEST_MASS)
-    boxes = contract_and_branch(tokens, low, high, best, members)
-    return Solved(best, boxes, start, 0.0, ids, members)
+    weights, width = start, np.inf
+    if vocab_size > _SMALL:
+        weights, width = _first_guess(num_drafts, vocab_size, sample)
+    lower, upper = 1.0 / (1.0 + width), 1.0 + width
+    attempt = 0
+    while True:
+        whole = width == np.inf or attempt == _BRACKETS or product(weights) <= LEAST_PRODUCT
+        if whole:
+            weights, lower, upper = start, 0.0, np.inf
+            inside = np.zeros(num_drafts + 2)
+            tokens = OpenTokens(np.arange(vocab_size), masses, inside, vocab_size)
+        else:
+            tokens = bracket(masses, vocab_size, weights, lower, upper)
+        best, used, following, settled = _settle(tokens, weights, lower, upper)
+        if whole:
+            low, high = np.zeros(num_drafts), np.full(num_drafts, _LARGEST_MASS)
+            return _Root(tokens, weights, lower, low, high, True), best, used
+        if settled:
+            root, confined = _confine_root(
+                masses, tokens, weights, lower, upper, best, used, following
+            )
+            if confined:
+                return root, best, used
+            width = np.inf
+        weights = following
+        attempt += 1
 
 
 @njit(cache=True, nogil=True)
@@ -216,7 +246,7 @@ def _settle(
 
 
 @njit(cache=True, nogil=True)
-def _prove(
+def _confine_root(
     masses: FloatArray,
     tokens: OpenTokens,
     weights: FloatArray,
@@ -225,61 +255,52 @@ def _prove(
     best: FloatArray,
     used: FloatArray,
     following: FloatArray,
-) -> tuple[Solved, bool]:
-    """Show that no set beats the best threshold set, or find the one that does.
-
-    The second value is False where the bracket is too narrow for that.
-    """
+) -> tuple[_Root, bool]:
+    """Where a set better than the best threshold set can be; False if this cannot be said."""
     num_drafts = len(weights)
-    members = _marks(tokens, best, used)
-    solved = Solved(best, 1, weights, lower, tokens.ids[: tokens.size], members)
+    box_low, box_high = np.zeros(num_drafts), np.full(num_drafts, _LARGEST_MASS)
+    proved = _Root(tokens, weights, lower, box_low, box_high, False)
     limit = min(set_value(best), 0.0) - SEARCH_TOLERANCE
-    low, high, possible = _far_range(masses, weights, lower, upper, limit)
-    if not possible:
-        return solved, True
+    low, high = _far_range(masses, weights, lower, upper, limit)
+    if low > high:
+        return proved, True
     # The same range in terms of the weights at the set found.
     near = following
     if best[-1] > 0.0:
         near = leave_one_out_products(best[1 : num_drafts + 1])
     if product(near) <= LEAST_PRODUCT:
-        return solved, False
+        return proved, False
     ratio = near / weights
     low *= ratio.min() * (1.0 - MARGIN)
     high *= ratio.max() * (1.0 + MARGIN)
+    # Between these scales the tokens that are not open are where the bracket has put them.
     lowest, highest = lower / ratio.min(), upper / ratio.max()
-    if not lowest < 1.0 - 1e-5 or not highest > 1.0 + 1e-5:
-        return solved, False
+    if lowest > 1.0 - _LEAST_OFFSET or highest < 1.0 + _LEAST_OFFSET:
+        return proved, False
     scales = scales_around(lowest, highest, _NEAR_SCALES, _NEAR_RATIO)
     found = confine(tokens, near, scales, low, high, limit)
     if not found.possible:
-        return solved, True
+        return proved, True
     middle = tokens.inside + masses_below(tokens.masses, tokens.size, near, 1.0)
-    box_low, box_high = np.zeros(num_drafts), np.full(num_drafts, _LARGEST_MASS)
     shrink_box(found, near, middle[1 : num_drafts + 1], box_low, box_high)
     if (box_low > box_high).any():
-        return solved, True
-    # Any optimal set has its weights in this box; where the bracket does not hold it, widen that.
+        return proved, True
+    # An optimal set has its weights in this box. Where the bracket does not hold it, widen that.
     least, most = leave_one_out_products(box_low), leave_one_out_products(box_high)
-    open_tokens = tokens
-    if (least / weights).min() < lower * (1.0 + MARGIN) or (most / weights).max() > upper * (
-        1.0 - MARGIN
-    ):
+    fits = (least / weights).min() >= lower * (1.0 + MARGIN)
+    if not fits or (most / weights).max() > upper * (1.0 - MARGIN):
         weights = near
-        lower = (least / near).min() * (1.0 - MARGIN)
-        upper = (most / near).max() * (1.0 + MARGIN)
-        open_tokens = bracket(masses, masses.shape[1], weights, lower, upper)
-        members = _marks(open_tokens, best, used)
-    size = open_tokens.size
-    local = OpenTokens(np.arange(size), open_tokens.masses, open_tokens.inside, size)
-    boxes = contract_and_branch(local, box_low, box_high, best, members)
-    return Solved(best, boxes, weights, lower, open_tokens.ids[:size], members), True
+        lower = min((least / near).min(), (used / near).min()) * (1.0 - MARGIN)
+        upper = max((most / near).max(), (used / near).max()) * (1.0 + MARGIN)
+        tokens = bracket(masses, masses.shape[1], weights, lower, upper)
+    return _Root(tokens, weights, lower, box_low, box_high, True), True
 
 
 @njit(cache=True, nogil=True)
 def _far_range(
     masses: FloatArray, weights: FloatArray, lower: float, upper: float, limit: float
-) -> tuple[float, float, bool]:
-    """Range of S(H) that scales outside the bracket leave to a set below the limit."""
+) -> tuple[float, float]:
+    """Range of S(H) that scales outside the bracket leave to a set below the limit, if any."""
     num_drafts = len(weights)
     weight_product = product(weights)
     total = weights.sum() * _LARGEST_MASS
@@ -290,8 +311,7 @@ def _far_range(
         np.empty(0, dtype=np.int64), masses, np.zeros(num_drafts + 2), masses.shape[1]
     )
     gaps = safe_gaps(whole, weights, scales)
-    low, high = feasible_range(scales, gaps, num_drafts, weight_product, 0.0, total, limit)
-    return low, high, low <= high
+    return feasible_range(scales, gaps, num_drafts, weight_product, 0.0, total, limit)
 
 
 @njit(cache=True, nogil=True)
