@@ -41,6 +41,9 @@ from mdbound.bounds.token_sample import (
 )
 
 _START = 0.8  # x of the first guess
+_OTHER_STARTS = np.array([0.95, 0.6, 0.4, 0.25, 0.12])
+_SAMPLE_ERROR = 0.01  # relative, of a value
+_MANY = 0.2  # of the tokens: too many to be open without another guess
 _SMALL = 8192  # vocabularies up to this size are looked at as a whole
 _GUESSES = 20  # steps in the sample
 _GUESS_ERROR = 0.05
@@ -131,10 +134,10 @@ def _find_root(masses: FloatArray, sample: Sample) -> tuple[_Root, FloatArray, F
     start = leave_one_out_products(np.full(num_drafts, _START))
     weights, width = start, np.inf
     if vocab_size > _SMALL:
-        weights, width = _first_guess(num_drafts, vocab_size, sample)
-    lower, upper = 1.0 / (1.0 + width), 1.0 + width
-    attempt = 0
+        weights, width, _ = _guess(num_drafts, vocab_size, sample, _START)
+    attempt, starts = 0, 0
     while True:
+        lower, upper = 1.0 / (1.0 + width), 1.0 + width
         whole = width == np.inf or attempt == _BRACKETS or product(weights) <= LEAST_PRODUCT
         if whole:
             weights, lower, upper = start, 0.0, np.inf
@@ -150,11 +153,28 @@ def _find_root(masses: FloatArray, sample: Sample) -> tuple[_Root, FloatArray, F
             root, confined = _confine_root(
                 masses, tokens, weights, lower, upper, best, used, following
             )
-            if confined:
+            if confined and (starts > 0 or root.tokens.size <= _MANY * vocab_size):
                 return root, best, used
-            width = np.inf
+            # Much is open where a better set is far away: look for it from elsewhere.
+            following, width, found = _other_guess(num_drafts, vocab_size, sample, set_value(best))
+            if confined and not found:
+                return root, best, used
+            starts += 1
         weights = following
         attempt += 1
+
+
+@njit(cache=True, nogil=True)
+def _other_guess(
+    num_drafts: int, vocab_size: int, sample: Sample, value: float
+) -> tuple[FloatArray, float, bool]:
+    """The best of a few guesses, if it is better than `value` for all that the sample can tell."""
+    best, width, found = np.zeros(num_drafts), np.inf, False
+    for start in _OTHER_STARTS:
+        weights, around, reached = _guess(num_drafts, vocab_size, sample, start)
+        if reached < value + _SAMPLE_ERROR * value:
+            best, width, value, found = weights, around, reached, True
+    return best, width, found
 
 
 @njit(cache=True, nogil=True)
@@ -170,13 +190,20 @@ def _marks(tokens: OpenTokens, best: FloatArray, used: FloatArray) -> BoolArray:
 
 
 @njit(cache=True, nogil=True)
-def _first_guess(num_drafts: int, vocab_size: int, sample: Sample) -> tuple[FloatArray, float]:
-    """Weights near those of the optimal set, and how far to look around them."""
-    weights = leave_one_out_products(np.full(num_drafts, _START))
+def _guess(
+    num_drafts: int, vocab_size: int, sample: Sample, start: float
+) -> tuple[FloatArray, float, float]:
+    """Weights near those of a good set, how far to look around them, and about its value.
+
+    The search begins where all draft masses are `start`.
+    """
+    weights = leave_one_out_products(np.full(num_drafts, start))
+    value = 0.0
     before = np.zeros(num_drafts)
     width, error = 0.0, _GUESS_ERROR
     for count in range(_GUESSES):
         found = sampled_masses_below(sample, weights)
+        value = set_value(found)
         following = leave_one_out_products(found[1 : num_drafts + 1])
         if product(following) <= LEAST_PRODUCT:
             break
@@ -186,9 +213,10 @@ def _first_guess(num_drafts: int, vocab_size: int, sample: Sample) -> tuple[Floa
         if np.abs(step).max() < error:
             width = widest_bracket(sample, weights, _WIDTHS, _SHARE * vocab_size)
             if width >= 5.0 * error:
-                return weights, width
+                return weights, width, value
             error = 0.2 * width
-    return weights, widest_bracket(sample, weights, _WIDTHS, _SHARE * vocab_size)
+    width = widest_bracket(sample, weights, _WIDTHS, _SHARE * vocab_size)
+    return weights, width, value
 
 
 @njit(cache=True, nogil=True)
