@@ -33,7 +33,7 @@ MARGIN = 2.0 * SUM_ERROR
 
 _ROUNDS = 100
 _PROGRESS = 0.75  # another round if one leaves less than this of the tokens or of the box
-_SCALES = 10  # per side
+_SCALES = 8  # per side
 _RATIO = 0.4
 _LEAST_OFFSET = 1e-6
 

@@ -156,7 +156,8 @@ def _find_root(masses: FloatArray, sample: Sample) -> tuple[_Root, FloatArray, F
             if confined and (starts > 0 or root.tokens.size <= _MANY * vocab_size):
                 return root, best, used
             # Much is open where a better set is far away: look for it from elsewhere.
-            following, width, found = _other_guess(num_drafts, vocab_size, sample, set_value(best))
+            value = min(set_value(sampled_masses_below(sample, used)), 0.0)
+            following, width, found = _other_guess(num_drafts, vocab_size, sample, value)
             if confined and not found:
                 return root, best, used
             starts += 1
@@ -168,7 +169,7 @@ def _find_root(masses: FloatArray, sample: Sample) -> tuple[_Root, FloatArray, F
 def _other_guess(
     num_drafts: int, vocab_size: int, sample: Sample, value: float
 ) -> tuple[FloatArray, float, bool]:
-    """The best of a few guesses, if it is better than `value` for all that the sample can tell."""
+    """The best of a few guesses, and whether it is better in the sample than `value`."""
     best, width, found = np.zeros(num_drafts), np.inf, False
     for start in _OTHER_STARTS:
         weights, around, reached = _guess(num_drafts, vocab_size, sample, start)
