@@ -105,10 +105,11 @@ def contract(
 
 @njit(cache=True, nogil=True)
 def _direction(low: FloatArray, high: FloatArray, x: FloatArray) -> FloatArray:
-    """Threshold weights of the point of the box next to x, or of its middle if they vanish."""
-    weights = leave_one_out_products(np.minimum(np.maximum(x, low), high))
-    if product(weights) > LEAST_PRODUCT:
-        return weights
+    """Threshold weights of x if it is in the box and they do not vanish, or of the middle."""
+    if (x >= low).all() and (x <= high).all():
+        weights = leave_one_out_products(x)
+        if product(weights) > LEAST_PRODUCT:
+            return weights
     return leave_one_out_products(0.5 * (low + high))
 
 
