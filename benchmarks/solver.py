@@ -30,7 +30,6 @@ from benchmarks.side_by_side import (
 )
 from mdbound import bounds
 from mdbound.bounds.fused_softmax import softmax_into
-from mdbound.bounds.independent_drafts import optimal_subset
 from mdbound.bounds.summation import prefix_sums
 
 MAX_DRAFTS = 8
@@ -139,14 +138,11 @@ def measure_linear_program() -> list[dict[str, float]]:
 def independent_boxes() -> dict[str, float]:
     """Mean number of boxes that contract-and-branch looks at, per position."""
     target, draft = synthetic_logits("realistic", ROWS, SIZES[1])
-    p = bounds.distribution_from_logits(target)
-    q = np.stack([bounds.distribution_from_logits(draft, one) for one in TEMPERATURES], axis=1)
-    return {
-        f"K={count}": float(
-            np.mean([optimal_subset(p[row], q[row, :count])[1] for row in range(ROWS)])
-        )
-        for count in (2, 3, 4)
-    }
+    curve = bounds.solve_curve_from_logits(
+        target, draft, len(TEMPERATURES), "independent", draft_temperature=TEMPERATURES
+    )
+    assert curve.boxes is not None
+    return {f"K={count}": float(curve.boxes[:, count - 1].mean()) for count in (2, 3, 4)}
 
 
 def print_ratios(entries: list[dict[str, Any]]) -> None:

@@ -75,13 +75,12 @@ class DraftLaw(ABC):
                 softmax_into(draft[row], one, out[row])
                 for draft, one, out in zip(drafts, draft_temperatures, q, strict=True)
             )
-        curve = AcceptanceCurve.empty(len(target), max_drafts)
         solved = np.flatnonzero(rows)
-        if len(solved):
-            kept = tuple(one[solved] for one in q)
-            draft = kept if self.num_distributions is None else kept[0]
-            curve.put_rows(solved, self.curve(p[solved], draft, max_drafts, strict=False))
-        return curve
+        if len(solved) == 0:
+            return AcceptanceCurve.empty(len(target), max_drafts)
+        kept = tuple(one[solved] for one in q)
+        draft = kept if self.num_distributions is None else kept[0]
+        return self.curve(p[solved], draft, max_drafts, strict=False).among(solved, len(target))
 
     @abstractmethod
     def optimal_subset(self, target: FloatArray, draft: Any, num_drafts: int) -> BoolArray:

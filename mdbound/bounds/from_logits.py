@@ -133,17 +133,15 @@ def solve_curve_from_logits(
             _raise_for_unsolved(curve, target, drafts)
         return curve
     rows = np.arange(len(target)) if strict else _usable_rows(target, drafts)
-    curve = AcceptanceCurve.empty(len(target), max_drafts)
     if len(rows) == 0:
-        return curve
+        return AcceptanceCurve.empty(len(target), max_drafts)
     p = distribution_from_logits(target[rows], temperature, top_k, top_p)
     q = tuple(
         distribution_from_logits(draft[rows], one, top_k, top_p)
         for draft, one in zip(drafts, temperatures, strict=True)
     )
     checked = law.check(p, q if several else q[0], max_drafts)
-    curve.put_rows(rows, law.curve(*checked, max_drafts, strict))
-    return curve
+    return law.curve(*checked, max_drafts, strict).among(rows, len(target))
 
 
 def _takes_fast_path(

@@ -6,35 +6,33 @@ x_k = q_k(H*), w_k = prod over j != k of x_j. Then
     p_i < sum_k w_k q_k,i  implies  i in H*,      p_i > sum_k w_k q_k,i  implies  i not in H*,
 
 since adding i to H* (removing it) changes the product by at least (at most) the linear term.
-*Contract and branch* keeps a box around x: the least w over the box forces tokens in, the largest
-forces tokens out, forced tokens shrink the box, and so on. A set that beats the best one so far has
-prod_k x_k above minus its value, which bounds the box from below at once. What stays open is
-bounded below by linear over-estimators of the product on the box; a box that cannot beat the best
-set is dropped, any other is cut in two along its longest side
-(`mdbound.bounds.contract_and_branch`).
+Weights are guessed, followed to a threshold set, and the inequality of the arithmetic and the
+geometric mean proves that no other set is better (`mdbound.bounds.threshold_search`,
+`mdbound.bounds.mean_bound`), but for a few open tokens. *Contract and branch* settles these
+(`mdbound.bounds.contract_and_branch`). It keeps a box around x: the least w over the box forces
+tokens in, the largest forces tokens out, forced tokens shrink the box, and so on; a box that
+cannot beat the best set is dropped, any other is cut in two along its longest side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import get_num_threads, njit, prange
 
-from mdbound.bounds.contract_and_branch import (
-    MAX_BOXES,
-    SEARCH_TOLERANCE,
-    SUM_ERROR,
-    contract_and_branch,
-    masked_mass,
-)
+from mdbound.bounds.contract_and_branch import MAX_BOXES, SEARCH_TOLERANCE, set_value
 from mdbound.bounds.distributions import FloatArray, check_num_drafts, check_pair
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows
 from mdbound.bounds.fused_softmax import mass_error, softmax_into
+from mdbound.bounds.open_tokens import SUM_ERROR, masses_below, product, weighted
 from mdbound.bounds.solution import AcceptanceCurve
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
+from mdbound.bounds.threshold_search import solve_sets
+from mdbound.bounds.token_sample import take_sample
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
 
 IntArray = npt.NDArray[np.int64]
@@ -93,7 +91,6 @@ class Independent(DraftLaw):
         max_drafts: int,
     ) -> AcceptanceCurve:
         """As `independent_curve` with `strict=False`, one row of probabilities at a time."""
-        curve = AcceptanceCurve.empty(len(target), max_drafts)
         found = np.full((5, len(target), max_drafts), np.nan)
         boxes = np.zeros((len(target), max_drafts), dtype=np.int64)
         _solve_logits(
@@ -105,7 +102,7 @@ class Independent(DraftLaw):
             found,
             boxes,
         )
-        _fill_curve(curve, found)
+        curve = _curve_of(found, boxes)
         for n in range(1, max_drafts + 1):
             curve.error_bound[:, n - 1] += _softmax_error(target.shape[1], n)
         return curve
@@ -143,7 +140,6 @@ def independent_curve(
         >>> independent_curve(p, [q, q[:, ::-1]], 2).acceptance.round(6).tolist()
         [[0.7, 0.94]]
     """
-    curve = AcceptanceCurve.empty(len(target), max_drafts)
     found, boxes = solve_independent(target, drafts, max_drafts)
     if strict and (boxes > MAX_BOXES).any():
         row, n = (int(index) for index in np.argwhere(boxes > MAX_BOXES)[0])
@@ -151,8 +147,7 @@ def independent_curve(
             f"row {row}: {n + 1} independent drafts need more than {MAX_BOXES} boxes; "
             "solve it with strict=False to skip such rows"
         )
-    _fill_curve(curve, found)
-    return curve
+    return _curve_of(found, boxes)
 
 
 def solve_independent(
@@ -175,31 +170,32 @@ def solve_independent(
     """
     found = np.full((5, len(target), max_drafts), np.nan)
     boxes = np.zeros((len(target), max_drafts), dtype=np.int64)
-    stacked = np.ascontiguousarray(np.stack(list(drafts)[:max_drafts], axis=1))  # (B, K, V)
-    _solve_rows(target, stacked, found, boxes)
+    rows = np.ascontiguousarray(np.stack([target, *list(drafts)[:max_drafts]], axis=1))
+    _solve_rows(rows, found, boxes)
     return found, boxes
 
 
-def _fill_curve(curve: AcceptanceCurve, found: FloatArray) -> None:
-    solved = ~np.isnan(found[0])
-    curve.acceptance[:] = found[0]
-    curve.subset_size[solved] = found[1][solved].astype(np.int64)
-    curve.target_mass[:] = found[2]
-    curve.draft_mass[:] = found[3]
-    curve.containment[:] = found[4]
-    for n in range(1, found.shape[2] + 1):
-        curve.error_bound[solved[:, n - 1], n - 1] = error_bound(n)
+def _curve_of(found: FloatArray, boxes: IntArray) -> AcceptanceCurve:
+    errors = np.array([error_bound(n) for n in range(1, found.shape[2] + 1)])
+    errors = np.where(np.isnan(found[0]), np.nan, errors)
+    curve = AcceptanceCurve.of_findings(found.transpose(1, 0, 2), errors)
+    return replace(curve, boxes=boxes)
 
 
 def error_bound(num_drafts: int) -> float:
-    """Search tolerance, and the rounding of n + 1 masses and their product in two sets.
+    """Search tolerance, and the rounding of the bounds that prove a set optimal.
+
+    The value of a set is right to n + 1 sums of tokens and n + 2 roundings. A set that a bound
+    excludes may be better than that bound by the rounding of n + 2 sums, of the weighted masses
+    in them and of a few operations (`mdbound.bounds.mean_bound.safe_gaps`). The larger of the
+    two is the second.
 
     Example:
-        >>> error_bound(2) < 3e-13
+        >>> error_bound(2) < 2e-13
         True
     """
-    rounding = (num_drafts + 1) * SUM_ERROR + (num_drafts + 4) * UNIT_ROUNDOFF
-    return float(SEARCH_TOLERANCE + 3.0 * rounding)
+    rounding = (num_drafts + 2) * (SUM_ERROR + (num_drafts + 12) * UNIT_ROUNDOFF)
+    return float(SEARCH_TOLERANCE + rounding)
 
 
 def _softmax_error(vocab_size: int, num_drafts: int) -> float:
@@ -226,17 +222,29 @@ def optimal_subset(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, i
         >>> mask.tolist(), boxes
         ([False, True, True], 1)
     """
-    members, boxes = contract_and_branch(target, drafts)
+    members, boxes = _optimal_members(np.ascontiguousarray(np.vstack([target[None], drafts])))
     if boxes > MAX_BOXES:
         raise UnsolvedError(f"{len(drafts)} independent drafts need more than {MAX_BOXES} boxes")
     return members, boxes
 
 
+@njit(cache=True, nogil=True)
+def _optimal_members(masses: FloatArray) -> tuple[BoolArray, int]:
+    if len(masses) == 2:
+        return masses[0] < masses[1], 1
+    solved = solve_sets(masses, take_sample(masses))
+    gain = np.empty(masses.shape[1])
+    weighted(masses, 0, masses.shape[1], solved.weights, gain)
+    members = masses[0] < solved.lower * gain
+    for i in range(len(solved.ids)):
+        members[solved.ids[i]] = solved.members[i]
+    return members, solved.boxes
+
+
 @njit(cache=True, parallel=True, nogil=True)
-def _solve_rows(target: FloatArray, drafts: FloatArray, found: FloatArray, boxes: IntArray) -> None:
-    for row in prange(len(target)):
-        for n in range(boxes.shape[1]):
-            boxes[row, n] = _solve_row(target[row], drafts[row, : n + 1], found[:, row, n])
+def _solve_rows(rows: FloatArray, found: FloatArray, boxes: IntArray) -> None:
+    for row in prange(len(rows)):
+        _solve_row(rows[row], found[:, row], boxes[row])
 
 
 @njit(cache=True, parallel=True, nogil=True)
@@ -251,32 +259,32 @@ def _solve_logits(
 ) -> None:
     chunks = min(len(target), 4 * threads)
     for chunk in prange(chunks):
-        p = np.empty(target.shape[1])
-        q = np.empty((len(drafts), target.shape[1]))
+        masses = np.empty((len(drafts) + 1, target.shape[1]))
         for row in range(chunk, len(target), chunks):
-            usable = softmax_into(target[row], temperature, p)
+            usable = softmax_into(target[row], temperature, masses[0])
             for k in range(len(drafts)):
-                usable = softmax_into(drafts[k][row], draft_temperatures[k], q[k]) and usable
+                warm = softmax_into(drafts[k][row], draft_temperatures[k], masses[k + 1])
+                usable = warm and usable
             if usable:
-                for n in range(boxes.shape[1]):
-                    boxes[row, n] = _solve_row(p, q[: n + 1], found[:, row, n])
+                _solve_row(masses, found[:, row], boxes[row])
 
 
 @njit(cache=True, nogil=True)
-def _solve_row(target: FloatArray, drafts: FloatArray, found: FloatArray) -> int:
-    """Fill in what is known of the optimal set; NaN stays where it was not found."""
-    members, boxes = contract_and_branch(target, drafts)
-    if boxes <= MAX_BOXES:
-        product = 1.0
-        mean = 0.0
-        for k in range(len(drafts)):
-            inside = masked_mass(drafts[k], members)
-            product *= inside
-            mean += inside / len(drafts)
-        target_inside = masked_mass(target, members)
-        found[0] = 1.0 + (target_inside - product)
-        found[1] = members.sum()
-        found[2] = target_inside
-        found[3] = mean
-        found[4] = product
-    return boxes
+def _solve_row(masses: FloatArray, found: FloatArray, boxes: IntArray) -> None:
+    """Fill in what is known of the optimal sets; NaN stays where one was not found."""
+    sample = take_sample(masses)
+    for n in range(1, len(boxes) + 1):
+        if n == 1:
+            best = masses_below(masses[:2], masses.shape[1], np.ones(1), 1.0)
+            boxes[0] = 1
+        else:
+            solved = solve_sets(masses[: n + 1], sample)
+            best = solved.masses
+            boxes[n - 1] = solved.boxes
+        if boxes[n - 1] <= MAX_BOXES:
+            inside = best[1 : n + 1]
+            found[0, n - 1] = 1.0 + set_value(best)
+            found[1, n - 1] = best[n + 1]
+            found[2, n - 1] = best[0]
+            found[3, n - 1] = inside.sum() / n
+            found[4, n - 1] = product(inside)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +35,12 @@ class AcceptanceCurve:
         draft_mass: q(H*); the mean over the drafts where they differ.
         containment: F(H*), the probability that all drafts lie in H*.
         error_bound: absolute error of `acceptance`, for the float64 distributions given.
+        boxes: boxes that contract-and-branch looked at, under the independent law on arrays; None
+            otherwise. 1 where the first set found was proved optimal at once, 0 for a row that
+            was not looked at.
 
-    A row that could not be solved (only with `strict=False`) is NaN, with size -1.
+    A row that could not be solved (only with `strict=False`) is NaN, with size -1. Under the
+    `independent` law `boxes` says how long the search was.
     """
 
     acceptance: FloatArray
@@ -45,6 +49,7 @@ class AcceptanceCurve:
     draft_mass: FloatArray
     containment: FloatArray
     error_bound: FloatArray
+    boxes: npt.NDArray[np.int64] | None = None
 
     @property
     def unsolved(self) -> list[int]:
@@ -80,16 +85,21 @@ class AcceptanceCurve:
         size = np.where(np.isnan(found[:, 1]), -1, found[:, 1]).astype(np.int64)
         return cls(found[:, 0], size, found[:, 2], found[:, 3], found[:, 4], error_bound)
 
-    def put_rows(self, rows: npt.NDArray[np.intp], other: AcceptanceCurve) -> None:
-        """Write the rows of another curve into the given rows of this one.
+    def among(self, rows: npt.NDArray[np.intp], total: int) -> AcceptanceCurve:
+        """This curve's rows at the given places of a batch of `total`; the others are unsolved.
 
         Example:
-            >>> curve = AcceptanceCurve.empty(3, 1)
             >>> one = AcceptanceCurve.empty(1, 1)
             >>> one.acceptance[:] = 0.5
-            >>> curve.put_rows(np.array([1]), one)
-            >>> curve.acceptance[:, 0].tolist()
+            >>> one.among(np.array([1]), 3).acceptance[:, 0].tolist()
             [nan, 0.5, nan]
         """
+        batch = AcceptanceCurve.empty(total, self.acceptance.shape[1])
         for field in fields(self):
-            getattr(self, field.name)[rows] = getattr(other, field.name)
+            if field.name != "boxes":
+                getattr(batch, field.name)[rows] = getattr(self, field.name)
+        if self.boxes is None:
+            return batch
+        boxes = np.zeros(batch.subset_size.shape, dtype=np.int64)
+        boxes[rows] = self.boxes
+        return replace(batch, boxes=boxes)

@@ -49,15 +49,14 @@ def solve_usable_rows(
     solvable = np.flatnonzero(
         np.all([np.broadcast_to(usable, len(rows)) for usable in goods], axis=0)
     )
-    curve = AcceptanceCurve.empty(len(rows), max_drafts)
     if len(solvable) == 0:
-        return curve
+        return AcceptanceCurve.empty(len(rows), max_drafts)
     if isinstance(drafts, tuple):
         kept: Any = tuple(one[solvable] for one in drafts)
     else:
         kept = drafts[solvable]
-    curve.put_rows(solvable, law.curve(rows[solvable], kept, max_drafts, strict=False))
-    return curve
+    curve = law.curve(rows[solvable], kept, max_drafts, strict=False)
+    return curve.among(solvable, len(rows))
 
 
 def _stand_in(probabilities: npt.ArrayLike, smallest: float) -> tuple[npt.ArrayLike, BoolArray]:

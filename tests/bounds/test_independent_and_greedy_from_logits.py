@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from mdbound import bounds
-from mdbound.bounds.contract_and_branch import contract_and_branch
-from mdbound.bounds.independent_drafts import solve_independent
+from mdbound.bounds.independent_drafts import optimal_subset, solve_independent
 from mdbound.bounds.vector_exp import SMALLEST_EXPONENT
 
 
@@ -110,7 +109,7 @@ def test_independent_boxes_at_full_vocabulary(num_drafts):
     )
     found, boxes = solve_independent(p[None], [row[None] for row in q], num_drafts)
     assert (boxes <= 200).all()
-    members, used = contract_and_branch(p, q)
+    members, used = optimal_subset(p, q)
     assert used <= 200
     inside = q[:, members].sum(axis=1)
     moved = np.where(members, -1.0, 1.0)

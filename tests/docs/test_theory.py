@@ -14,9 +14,11 @@ import numpy.typing as npt
 import pytest
 
 from mdbound.bounds.clock_quadrature import node_step
-from mdbound.bounds.contract_and_branch import product_overestimator
 from mdbound.bounds.exponential_clocks import trapezoid_step
 from mdbound.bounds.independent_drafts import optimal_subset
+from mdbound.bounds.mean_bound import confine, scales_around, shrink_box
+from mdbound.bounds.open_tokens import OpenTokens
+from mdbound.bounds.product_planes import product_overestimator
 from tests.docs.pages import DOCS
 
 Law = list[Fraction]
@@ -149,6 +151,38 @@ def test_overestimator_lies_above_the_product_with_slopes_between_the_weights() 
             for k in range(count):
                 assert low[others[k]].prod() <= slopes[k] + 1e-15
                 assert slopes[k] <= high[others[k]].prod() + 1e-15
+
+
+def test_better_sets_are_where_the_mean_bound_confines_them() -> None:
+    rng = np.random.default_rng(9)
+    confined = 0
+    for _ in range(300):
+        count, size = int(rng.integers(2, 5)), int(rng.integers(2, 10))
+        p, *q = rng.dirichlet(np.full(size, 0.5), size=count + 1)
+        drafts = np.array(q)
+        masks = np.array(list(itertools.product([0.0, 1.0], repeat=size)))
+        x = masks @ drafts.T
+        values = masks @ p - x.prod(axis=1)
+        at = x[values.argmin()] * rng.uniform(0.95, 1.05, count) + 1e-3
+        w = np.array([np.delete(at, k).prod() for k in range(count)])
+        assert (x.prod(axis=1) <= (x @ w / count) ** count / w.prod() * (1.0 + 1e-12)).all()
+        tokens = OpenTokens(np.arange(size), np.vstack([p, drafts]), np.zeros(count + 2), size)
+        scales = scales_around(0.1, 3.0, 12, 0.5)
+        limit = float(np.quantile(values, 0.02))
+        found = confine(tokens, w, scales, 0.0, float(w.sum()), min(limit, 0.0))
+        middle = drafts[:, p < w @ drafts].sum(axis=1)
+        low, high = np.zeros(count), np.ones(count)
+        shrink_box(found, w, middle, low, high)
+        differs = masks != (p < w @ drafts)
+        for better in np.flatnonzero(values < min(limit, 0.0) - 1e-15):
+            assert found.possible
+            assert found.low - 1e-12 <= x[better] @ w <= found.high + 1e-12
+            assert np.abs(p - w @ drafts)[differs[better]].sum() <= found.cost + 1e-12
+            assert (np.abs(x[better] - middle) * w <= found.reach + 1e-12).all()
+            assert (low <= x[better] + 1e-12).all()
+            assert (high >= x[better] - 1e-12).all()
+            confined += 1
+    assert confined > 300
 
 
 def test_search_ends_where_many_tokens_are_tied() -> None:
