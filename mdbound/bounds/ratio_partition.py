@@ -16,6 +16,7 @@ from numba import njit
 
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.fused_softmax import block_sum
+from mdbound.bounds.vector_exp import float_of_bits
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -30,24 +31,24 @@ _SHIFT = 52 - _KEYS_PER_OCTAVE_LOG2
 _LOWEST = 1023 - _OCTAVES_BELOW_ONE << _KEYS_PER_OCTAVE_LOG2
 _FINE_OCTAVES = (5, 11)  # octaves 2^-3..2^3, where segments are a quarter octave long
 _BLOCK = 512
+_SHELL_SORTED = 1000  # up to so many tokens a bucket is sorted in place
+
+LOW, HIGH, TARGET, OUTSIDE = 0, 1, 2, 3
+"""Rows of `Cells.values`."""
 
 
 class Cells(NamedTuple):
     """Consecutive cells of the order at one level of detail; boundary k is in front of cell k.
 
     Attributes:
-        start: tokens in front of each boundary.
-        low: smallest p/q of each cell, or a bound below it.
-        high: largest p/q, or a bound above it.
-        target: p of the tokens in front of each boundary.
-        outside: q of the tokens behind each boundary.
+        start: tokens in front of each boundary, shape (c + 1,).
+        values: shape (4, c + 1). `LOW` and `HIGH`: smallest and largest p/q of each cell, or
+            bounds on these; `TARGET`: p of the tokens in front of each boundary; `OUTSIDE`: q of
+            the tokens behind it.
     """
 
     start: IntArray
-    low: FloatArray
-    high: FloatArray
-    target: FloatArray
-    outside: FloatArray
+    values: FloatArray
 
 
 class RatioPartition(NamedTuple):
@@ -115,26 +116,29 @@ def mass(values: FloatArray) -> float:
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def ratio_partition(target: FloatArray, rates: FloatArray, space: PartitionSpace) -> RatioPartition:
+@njit(cache=True, nogil=True)
+def ratio_partition(
+    target: FloatArray, draft: FloatArray, scale: float, space: PartitionSpace
+) -> RatioPartition:
     """Partition one row.
 
     Args:
         target: p, shape (V,).
-        rates: q divided by its sum.
+        draft: q, shape (V,).
+        scale: 1 / q of all tokens: the rates are q * scale.
         space: scratch; the result refers to it.
 
     Example:
         >>> p, q = np.array([0.5, 0.3, 0.2, 0.0]), np.array([0.2, 0.3, 0.5, 0.0])
-        >>> order = ratio_partition(p, q, partition_space(4))
-        >>> order.target.tolist(), order.segments.outside.round(3).tolist()
+        >>> order = ratio_partition(p, q, 1.0, partition_space(4))
+        >>> order.target.tolist(), order.segments.values[OUTSIDE].round(3).tolist()
         ([0.2, 0.3, 0.5], [1.0, 0.5, 0.2, 0.0])
     """
-    _ratio_keys(target, rates, space.ratio, space.keys)
+    _ratio_keys(target, draft, scale, space.ratio, space.keys)
     start = _key_starts(space.keys)
     size = start[NUM_KEYS]
     ordered_target, ordered_rates = space.target[:size], space.rates[:size]
-    _distribute(target, rates, space.keys, start, ordered_target, ordered_rates)
+    _distribute(target, draft, scale, space.keys, start, ordered_target, ordered_rates)
     buckets, segments, first_bucket = _cells(start)
     _segment_sums(ordered_target, ordered_rates, segments)
     return RatioPartition(
@@ -144,22 +148,24 @@ def ratio_partition(target: FloatArray, rates: FloatArray, space: PartitionSpace
         first_bucket,
         buckets,
         space.tokens,
-        np.zeros(len(segments.low), dtype=np.bool_),
-        np.zeros(len(buckets.low), dtype=np.bool_),
+        np.zeros(len(segments.start), dtype=np.bool_),
+        np.zeros(len(buckets.start), dtype=np.bool_),
     )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _ratio_keys(target: FloatArray, rates: FloatArray, ratio: FloatArray, keys: KeyArray) -> None:
+def _ratio_keys(
+    target: FloatArray, draft: FloatArray, scale: float, ratio: FloatArray, keys: KeyArray
+) -> None:
     for i in range(len(target)):
-        ratio[i] = target[i] / rates[i]
+        ratio[i] = target[i] / (draft[i] * scale)
     bits = ratio.view(np.int64)
     for i in range(len(bits)):
         # The leading bits of a positive float64 order like the number itself.
         key = (bits[i] >> np.int64(_SHIFT)) - np.int64(_LOWEST)
         keys[i] = np.int16(max(np.int64(0), min(key, np.int64(NUM_KEYS - 1))))
     for i in range(len(keys)):
-        keys[i] = keys[i] if rates[i] > 0.0 else np.int16(NUM_KEYS)
+        keys[i] = keys[i] if draft[i] > 0.0 else np.int16(NUM_KEYS)
 
 
 @njit(cache=True, nogil=True)
@@ -186,7 +192,8 @@ def _key_starts(keys: KeyArray) -> IntArray:
 @njit(cache=True, nogil=True)
 def _distribute(
     target: FloatArray,
-    rates: FloatArray,
+    draft: FloatArray,
+    scale: float,
     keys: KeyArray,
     start: IntArray,
     ordered_target: FloatArray,
@@ -200,7 +207,7 @@ def _distribute(
         place[key] = j + 1
         if j < size:
             ordered_target[j] = target[i]
-            ordered_rates[j] = rates[i]
+            ordered_rates[j] = draft[i] * scale
 
 
 @njit(cache=True, nogil=True)
@@ -221,50 +228,45 @@ def _key_edge(key: int) -> float:
         return 0.0
     if key >= NUM_KEYS:
         return np.inf
-    bits = np.empty(1, dtype=np.int64)
-    bits[0] = (key + _LOWEST) << _SHIFT
-    return float(bits.view(np.float64)[0])
+    return float_of_bits((key + _LOWEST) << _SHIFT)
 
 
 @njit(cache=True, nogil=True)
 def _empty_cells(count: int) -> Cells:
-    return Cells(
-        np.empty(count + 1, dtype=np.int64),
-        np.empty(count),
-        np.empty(count),
-        np.empty(count + 1),
-        np.empty(count + 1),
-    )
+    return Cells(np.empty(count + 1, dtype=np.int64), np.empty((4, count + 1)))
 
 
 @njit(cache=True, nogil=True)
 def _cells(start: IntArray) -> tuple[Cells, Cells, IntArray]:
     """Buckets and segments that hold tokens, without their sums."""
+    keys = np.empty(NUM_KEYS, dtype=np.int64)
     count = 0
     num_segments = 0
     last = -1
     for key in range(NUM_KEYS):
-        if start[key + 1] > start[key]:
-            count += 1
-            num_segments += 1 if _segment_of_key(key) != last else 0
-            last = _segment_of_key(key)
+        keys[count] = key
+        count += 1 if start[key + 1] > start[key] else 0
+    for b in range(count):
+        segment = _segment_of_key(keys[b])
+        num_segments += 1 if segment != last else 0
+        last = segment
     buckets, segments = _empty_cells(count), _empty_cells(num_segments)
     first_bucket = np.empty(num_segments + 1, dtype=np.int64)
-    b, s, last = 0, -1, -1
-    for key in range(NUM_KEYS):
-        if start[key + 1] == start[key]:
-            continue
+    s, last = -1, -1
+    for b in range(count):
+        key = keys[b]
+        low, high = _key_edge(key), _key_edge(key + 1)
         buckets.start[b] = start[key]
-        buckets.low[b] = _key_edge(key)
-        buckets.high[b] = _key_edge(key + 1)
-        if _segment_of_key(key) != last:
-            last = _segment_of_key(key)
+        buckets.values[LOW, b] = low
+        buckets.values[HIGH, b] = high
+        segment = _segment_of_key(key)
+        if segment != last:
+            last = segment
             s += 1
             segments.start[s] = start[key]
-            segments.low[s] = buckets.low[b]
+            segments.values[LOW, s] = low
             first_bucket[s] = b
-        segments.high[s] = buckets.high[b]
-        b += 1
+        segments.values[HIGH, s] = high
     buckets.start[count] = segments.start[num_segments] = start[NUM_KEYS]
     first_bucket[num_segments] = count
     return buckets, segments, first_bucket
@@ -272,16 +274,16 @@ def _cells(start: IntArray) -> tuple[Cells, Cells, IntArray]:
 
 @njit(cache=True, nogil=True)
 def _segment_sums(target: FloatArray, rates: FloatArray, segments: Cells) -> None:
-    count = len(segments.low)
-    segments.target[0] = 0.0
-    segments.outside[count] = 0.0
+    count = len(segments.start) - 1
+    start, values = segments.start, segments.values
+    values[TARGET, 0] = 0.0
+    values[OUTSIDE, count] = 0.0
     for s in range(count):
-        inside = target[segments.start[s] : segments.start[s + 1]]
-        segments.target[s + 1] = segments.target[s] + mass(inside)
+        inside = mass(target[start[s] : start[s + 1]])
+        values[TARGET, s + 1] = values[TARGET, s] + inside
     for s in range(count - 1, -1, -1):
         # From the far end, so that a small mass outside keeps its relative precision.
-        inside = rates[segments.start[s] : segments.start[s + 1]]
-        segments.outside[s] = segments.outside[s + 1] + mass(inside)
+        values[OUTSIDE, s] = values[OUTSIDE, s + 1] + mass(rates[start[s] : start[s + 1]])
 
 
 @njit(cache=True, nogil=True)
@@ -290,16 +292,16 @@ def open_segment(order: RatioPartition, segment: int) -> None:
     if order.opened_segments[segment]:
         return
     order.opened_segments[segment] = True
-    buckets = order.buckets
+    start, values = order.buckets.start, order.buckets.values
     first, last = order.first_bucket[segment], order.first_bucket[segment + 1]
-    total = order.segments.target[segment]
+    total = order.segments.values[TARGET, segment]
     for b in range(first, last):
-        buckets.target[b] = total
-        total += mass(order.target[buckets.start[b] : buckets.start[b + 1]])
-    total = order.segments.outside[segment + 1]
+        values[TARGET, b] = total
+        total += mass(order.target[start[b] : start[b + 1]])
+    total = order.segments.values[OUTSIDE, segment + 1]
     for b in range(last - 1, first - 1, -1):
-        total += mass(order.rates[buckets.start[b] : buckets.start[b + 1]])
-        buckets.outside[b] = total
+        total += mass(order.rates[start[b] : start[b + 1]])
+        values[OUTSIDE, b] = total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -309,23 +311,48 @@ def open_bucket(order: RatioPartition, segment: int, bucket: int) -> None:
         return
     order.opened_buckets[bucket] = True
     start, stop = order.buckets.start[bucket], order.buckets.start[bucket + 1]
-    tokens = order.tokens
-    ratio = order.target[start:stop] / order.rates[start:stop]
-    by_ratio = np.argsort(ratio)
-    order.target[start:stop] = order.target[start:stop][by_ratio]
-    order.rates[start:stop] = order.rates[start:stop][by_ratio]
-    tokens.low[start:stop] = ratio[by_ratio]
-    tokens.high[start:stop] = tokens.low[start:stop]
-    total = order.buckets.target[bucket]
+    values = order.tokens.values
+    target, rates = order.target[start:stop], order.rates[start:stop]
+    ratio = values[LOW, start:stop]
+    ratio[:] = target / rates
+    sort_by_ratio(ratio, target, rates)
+    values[HIGH, start:stop] = ratio
+    total = order.buckets.values[TARGET, bucket]
     for i in range(start, stop):
-        tokens.start[i] = i
-        tokens.target[i] = total
+        order.tokens.start[i] = i
+        values[TARGET, i] = total
         total += order.target[i]
-    behind = order.buckets.outside[bucket + 1]
+    behind = order.buckets.values[OUTSIDE, bucket + 1]
     if bucket + 1 == order.first_bucket[segment + 1]:
-        behind = order.segments.outside[segment + 1]
+        behind = order.segments.values[OUTSIDE, segment + 1]
     for i in range(stop - 1, start - 1, -1):
         behind += order.rates[i]
-        tokens.outside[i] = behind
-    order.buckets.low[bucket] = tokens.low[start]
-    order.buckets.high[bucket] = tokens.high[stop - 1]
+        values[OUTSIDE, i] = behind
+    order.buckets.values[LOW, bucket] = ratio[0]
+    order.buckets.values[HIGH, bucket] = ratio[-1]
+
+
+@njit(cache=True, nogil=True)
+def sort_by_ratio(ratio: FloatArray, target: FloatArray, rates: FloatArray) -> None:
+    """Sort three arrays by the first.
+
+    Example:
+        >>> ratio, p, q = np.array([2.0, 0.5]), np.array([0.8, 0.2]), np.array([0.4, 0.4])
+        >>> sort_by_ratio(ratio, p, q)
+        >>> ratio.tolist(), p.tolist()
+        ([0.5, 2.0], [0.2, 0.8])
+    """
+    size = len(ratio)
+    if size > _SHELL_SORTED:
+        by_ratio = np.argsort(ratio)
+        target[:], rates[:] = target[by_ratio], rates[by_ratio]
+        ratio[:] = ratio[by_ratio]
+        return
+    for gap in (701, 301, 132, 57, 23, 10, 4, 1):  # Ciura's gaps
+        for i in range(gap, size):
+            key, p, q = ratio[i], target[i], rates[i]
+            j = i
+            while j >= gap and ratio[j - gap] > key:
+                ratio[j], target[j], rates[j] = ratio[j - gap], target[j - gap], rates[j - gap]
+                j -= gap
+            ratio[j], target[j], rates[j] = key, p, q

@@ -15,7 +15,13 @@ import numpy as np
 from numba import get_num_threads, njit, prange
 
 from mdbound.bounds.clock_quadrature import ClockQuadrature, clock_quadrature
-from mdbound.bounds.containment_search import Points, smallest_objectives
+from mdbound.bounds.containment_search import (
+    SIZE,
+    Points,
+    new_points,
+    points_for,
+    smallest_objectives,
+)
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows, optimal_prefix
 from mdbound.bounds.exponential_clocks import (
@@ -24,8 +30,11 @@ from mdbound.bounds.exponential_clocks import (
     expm1_power_series,
     trapezoid_step,
 )
+from mdbound.bounds.fluid_arrivals import arrival_space
 from mdbound.bounds.fused_softmax import mass_error, softmax_into
 from mdbound.bounds.ratio_partition import (
+    OUTSIDE,
+    TARGET,
     PartitionSpace,
     mass,
     partition_space,
@@ -33,17 +42,17 @@ from mdbound.bounds.ratio_partition import (
 )
 from mdbound.bounds.ring_law import ring_nodes
 from mdbound.bounds.solution import AcceptanceCurve
-from mdbound.bounds.sorted_prefix_search import small_containments, solve_by_sorting
+from mdbound.bounds.sorted_prefix_search import small_containments
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
 
 INTEGRAL_ERROR = 2e-14
 """Error of one containment for n >= 3: quadrature and rounding, but for that of the token sums."""
 
-MIN_SEARCHED_SUPPORT = 256
-"""Supports below this are sorted."""
+_ROOM = 128
+"""Points that usual rows stay below."""
 
-MAX_SEARCHED_DRAFTS = 8
-"""The power sums of `mdbound.bounds.ring_law` are enough up to this n."""
+_NODES = 96
+"""Nodes that usual rows stay below."""
 
 _SAME_OBJECTIVE = 1e-15  # objectives this close count as equal: the smaller set is reported
 
@@ -77,9 +86,7 @@ class WithoutReplacement(DraftLaw):
             drafts[0],
             temperature,
             draft_temperatures[0],
-            clock_quadrature(min(max_drafts, MAX_SEARCHED_DRAFTS)),
-            trapezoid_step(max(max_drafts, 3)),
-            expm1_power_series(),
+            clock_quadrature(max_drafts),
             get_num_threads(),
             found,
             error,
@@ -125,9 +132,7 @@ def without_replacement_curve(
     _solve_rows(
         target,
         draft,
-        clock_quadrature(min(max_drafts, MAX_SEARCHED_DRAFTS)),
-        trapezoid_step(max(max_drafts, 3)),
-        expm1_power_series(),
+        clock_quadrature(max_drafts),
         get_num_threads(),
         found,
         error,
@@ -191,19 +196,16 @@ def _solve_rows(
     target: FloatArray,
     draft: FloatArray,
     rule: ClockQuadrature,
-    step: float,
-    series: FloatArray,
     threads: int,
     found: FloatArray,
     error: FloatArray,
 ) -> None:
     chunks = min(len(target), 4 * threads)
     for chunk in prange(chunks):
-        rates = np.empty(target.shape[1])
         space = partition_space(target.shape[1])
+        points = new_points(_ROOM, len(rule.series), _NODES)
         for row in range(chunk, len(target), chunks):
-            p, q = target[row], draft[row]
-            _solve_row(p, q, rule, step, series, rates, space, found[row], error[row])
+            _solve_row(target[row], draft[row], rule, space, points, found[row], error[row])
 
 
 @njit(cache=True, parallel=True, nogil=True)
@@ -213,8 +215,6 @@ def _solve_logits(
     temperature: float,
     draft_temperature: float,
     rule: ClockQuadrature,
-    step: float,
-    series: FloatArray,
     threads: int,
     found: FloatArray,
     error: FloatArray,
@@ -223,14 +223,14 @@ def _solve_logits(
     for chunk in prange(chunks):
         p = np.empty(target.shape[1])
         q = np.empty(target.shape[1])
-        rates = np.empty(target.shape[1])
         space = partition_space(target.shape[1])
+        points = new_points(_ROOM, len(rule.series), _NODES)
         for row in range(chunk, len(target), chunks):
             if not softmax_into(target[row], temperature, p):
                 continue
             if not softmax_into(draft[row], draft_temperature, q):
                 continue
-            _solve_row(p, q, rule, step, series, rates, space, found[row], error[row])
+            _solve_row(p, q, rule, space, points, found[row], error[row])
             _add_softmax_error(p, q, error[row])
 
 
@@ -239,30 +239,18 @@ def _solve_row(
     target: FloatArray,
     draft: FloatArray,
     rule: ClockQuadrature,
-    step: float,
-    series: FloatArray,
-    rates: FloatArray,
     space: PartitionSpace,
+    points: Points,
     found: FloatArray,
     error: FloatArray,
 ) -> None:
-    max_drafts = found.shape[1]
-    if len(draft) >= MIN_SEARCHED_SUPPORT and max_drafts <= MAX_SEARCHED_DRAFTS:
-        scale = 1.0 / mass(draft)
-        for i in range(len(draft)):
-            rates[i] = draft[i] * scale
-        order = ratio_partition(target, rates, space)
-        if len(order.rates) >= MIN_SEARCHED_SUPPORT:
-            nodes = ring_nodes(rule, order.rates)
-            if len(nodes.times) > 0:
-                points, used = smallest_objectives(order, rule, nodes)
-                if used > 0:
-                    _read_points(points, used, found)
-                    error[:] = _search_error(order.rates, nodes.light_rate)
-                    return
-    solve_by_sorting(target, draft, max_drafts, step, series, found)
-    error[:] = INTEGRAL_ERROR
-    error[:2] = 40.0 * UNIT_ROUNDOFF
+    order = ratio_partition(target, draft, 1.0 / mass(draft), space)
+    nodes = ring_nodes(rule, order.rates)
+    scratch = arrival_space(len(rule.series), len(nodes.times))
+    fitting = points_for(points, len(nodes.times))
+    last, used = smallest_objectives(order, rule, nodes, len(error), fitting, scratch)
+    _read_points(last, used, found)
+    error[:] = _search_error(order.rates, nodes.light_rate)
 
 
 @njit(cache=True, nogil=True)
@@ -271,17 +259,20 @@ def _read_points(points: Points, used: int, found: FloatArray) -> None:
     for n in range(1, found.shape[1] + 1):
         best = 0.0
         for point in range(used):
-            best = min(best, points.target[point] - points.contained[point, n])
-        for rank in range(used):
-            point = points.order[rank]
-            objective = points.target[point] - points.contained[point, n]
-            if objective <= best + _SAME_OBJECTIVE:
-                found[0, n - 1] = 1.0 + objective
-                found[1, n - 1] = points.size[point]
-                found[2, n - 1] = points.target[point]
-                found[3, n - 1] = 1.0 - points.outside[point]
-                found[4, n - 1] = points.contained[point, n]
-                break
+            best = min(best, points.mass[point, TARGET] - points.shares[point, n, 0])
+        smallest = -1
+        for point in range(used):
+            objective = points.mass[point, TARGET] - points.shares[point, n, 0]
+            if objective <= best + _SAME_OBJECTIVE and (
+                smallest < 0 or points.place[point, SIZE] < points.place[smallest, SIZE]
+            ):
+                smallest = point
+        contained = points.shares[smallest, n, 0]
+        found[0, n - 1] = 1.0 + (points.mass[smallest, TARGET] - contained)
+        found[1, n - 1] = points.place[smallest, SIZE]
+        found[2, n - 1] = points.mass[smallest, TARGET]
+        found[3, n - 1] = 1.0 - points.mass[smallest, OUTSIDE]
+        found[4, n - 1] = contained
 
 
 @njit(cache=True, nogil=True)

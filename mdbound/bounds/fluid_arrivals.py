@@ -1,0 +1,501 @@
+"""F_n of a prefix, its slope, and how it grows from there: fluid arrivals among the first n.
+
+Beside the clocks of H let a fluid of rate W = 1 - q(H) arrive in points of a Poisson process. With
+T_k the time of its (k + 1)-th point and N_t the clocks of H that rang by t,
+
+    C[k, j] = P(N at T_k < j) = integral of W e^(-W t) (W t)^k / k! P(N_t < j) dt,         (1)
+
+and 1 - F_n(H) = C[0, n]. Exactly m of the first n arrivals (clocks of H, points of the fluid) are
+fluid with probability
+
+    share_m = C[m - 1, n - m] + P(N at T_(m-1) = n - m) - C[m, n - m]
+            = C[m - 1, n - m + 1] - C[m, n - m],            share_0 = F_n(H).
+
+A point belongs to a part u of the fluid with probability u / W. So adding this part to H as a
+fluid takes F_n to the sum over m of share_m (u / W)^m, a polynomial whose derivative at 0 is
+share_1 / W. Adding tokens of total rate u instead gives at most that much: their clocks ring at
+the first points of their parts of the fluid, so the first n arrivals without repeats include the
+first n with repeats, and when the former lie in H and the tokens the latter do, too.
+
+For up to 8 drafts everything at one node is straight-line code, which runs on vectors of nodes;
+above that plain loops do the same.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mdbound.bounds.clock_quadrature import KERNEL_DRAFTS, NUM_POWERS, ClockQuadrature
+from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.ring_law import NODES, RingNodes
+from mdbound.bounds.vector_exp import vector_exp
+
+_GONE = 40.0  # e^-40 = 4e-18
+
+
+class ArrivalSpace(NamedTuple):
+    """Scratch arrays of one thread.
+
+    Attributes:
+        newton: signed coefficients of the power sums of e^x - 1, shape (N, NUM_POWERS + 1).
+        later: C / W of equation (1), shape (N, N + 1).
+        decay: weight * e^(-W t) and what the light clocks add, shape (2, J).
+        law: work of the plain loops, shape (3, N, J).
+    """
+
+    newton: FloatArray
+    later: FloatArray
+    decay: FloatArray
+    law: FloatArray
+
+
+@njit(cache=True, nogil=True)
+def arrival_space(max_drafts: int, nodes: int) -> ArrivalSpace:
+    """Scratch for so many drafts and nodes.
+
+    Example:
+        >>> arrival_space(8, 48).later.shape
+        (8, 9)
+    """
+    plain = nodes if max_drafts > KERNEL_DRAFTS else 0
+    return ArrivalSpace(
+        np.zeros((max_drafts, NUM_POWERS + 1)),
+        np.zeros((max_drafts, max_drafts + 1)),
+        np.empty((2, nodes)),
+        np.empty((3, max_drafts, plain)),
+    )
+
+
+@njit(cache=True, nogil=True)
+def arrival_shares(
+    rule: ClockQuadrature,
+    nodes: RingNodes,
+    law: FloatArray,
+    sums: FloatArray,
+    outside: float,
+    space: ArrivalSpace,
+    shares: FloatArray,
+    slope: FloatArray,
+) -> None:
+    """Write share_m of the module's head and the slope of F_n for n = 1..N.
+
+    The slope is the increase of F_n per unit of draft mass for a further token of vanishing mass,
+    the integral of e^(-W t) (P(N_t < n) - W t P(N_t < n - 1)), which is share_1 / W. By
+    q-convexity no token of H had a larger slope when it was added, and none added later has a
+    smaller one.
+
+    Args:
+        rule: the quadrature.
+        nodes: the row's nodes.
+        law: P(N_t = m) of the heavy clocks of H, shape (N, J).
+        sums: power sums of the light ones.
+        outside: W.
+        space: scratch.
+        shares: written at [n, m], m <= n, shape (N + 1, N + 1).
+        slope: written, shape (N + 1,).
+
+    Example:
+        >>> from mdbound.bounds.clock_quadrature import clock_quadrature
+        >>> from mdbound.bounds.ring_law import ring_nodes
+        >>> rule = clock_quadrature(8)
+        >>> nodes = ring_nodes(rule, np.full(1000, 1e-3))
+        >>> law, sums, shares = np.zeros((8, 48)), np.zeros(NUM_POWERS + 1), np.empty((9, 9))
+        >>> slope = np.empty(9)
+        >>> law[0] = 1.0
+        >>> arrival_shares(rule, nodes, law, sums, 1.0, arrival_space(8, 48), shares, slope)
+        >>> shares[2, :3].round(12).tolist()  # no clock in H: all arrivals are fluid
+        [0.0, 0.0, 1.0]
+    """
+    max_drafts = len(law)
+    count = len(nodes.times)
+    while count > NODES and outside * nodes.times[count - NODES] > _GONE:
+        count -= NODES
+    later = space.later
+    later[:] = 0.0
+    _newton_coefficients(rule.series, sums, space.newton)
+    mean = sums[1]
+    _decays(nodes.times, nodes.scaled, nodes.weights, outside, mean, count, space.decay)
+    if max_drafts == KERNEL_DRAFTS:
+        # The nodes are at least e^0.16 apart, so before the last sixteen every x is at most a
+        # thirteenth of its largest.
+        early = min(count, len(nodes.times) - NODES)
+        _add_nodes_short(space.newton, nodes.scaled, space.decay, law, 0, early, later)
+        _add_nodes_long(space.newton, nodes.scaled, space.decay, law, early, count, later)
+    else:
+        _add_nodes(space.newton, nodes.scaled, space.decay, law, count, space.law, later)
+    for j in range(1, max_drafts + 1):
+        later[0, j] += rule.early - outside * rule.early_time
+        later[1, j] += outside * rule.early_time
+    slope[1] = 1.0
+    for n in range(2, max_drafts + 1):
+        slope[n] = later[0, n] - later[1, n - 1]
+    _shares(later, outside, shares)
+
+
+@njit(cache=True, nogil=True)
+def _shares(later: FloatArray, outside: float, shares: FloatArray) -> None:
+    """From C / W."""
+    shares[1, 0], shares[1, 1] = 1.0 - outside, outside
+    for n in range(2, len(shares)):
+        shares[n, 0] = 1.0 - outside * later[0, n]
+        for m in range(1, n):
+            shares[n, m] = outside * (later[m - 1, n - m + 1] - later[m, n - m])
+        shares[n, n] = outside * later[n - 1, 1]
+
+
+@njit(cache=True, nogil=True)
+def _newton_coefficients(series: FloatArray, sums: FloatArray, newton: FloatArray) -> None:
+    """(-1)^(k-1) times the power sums of e^x - 1, as polynomials in t / (last t)."""
+    sign = 1.0
+    for k in range(1, len(newton)):
+        for r in range(k, NUM_POWERS + 1):
+            newton[k, r] = sign * series[k, r] * sums[r]
+        sign = -sign
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _decays(
+    times: FloatArray,
+    scaled: FloatArray,
+    weights: FloatArray,
+    outside: float,
+    mean: float,
+    count: int,
+    decay: FloatArray,
+) -> None:
+    """Weights times the chance that neither fluid nor light clock rang; W t."""
+    for j in range(count):
+        decay[0, j] = weights[j] * vector_exp(-(outside * times[j] + mean * scaled[j]))
+    for j in range(count):
+        decay[1, j] = outside * times[j]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _add_nodes(
+    newton: FloatArray,
+    scaled: FloatArray,
+    decay: FloatArray,
+    heavy: FloatArray,
+    count: int,
+    work: FloatArray,
+    later: FloatArray,
+) -> None:
+    """Add the nodes to C / W, for any N."""
+    max_drafts = len(heavy)
+    terms, light, below = work[0], work[1], work[2]
+    for k in range(1, max_drafts):
+        terms[k, :count] = 0.0
+        for r in range(NUM_POWERS, k - 1, -1):
+            for j in range(count):
+                terms[k, j] = terms[k, j] * scaled[j] + newton[k, r]
+        for j in range(count):
+            terms[k, j] *= scaled[j] ** k
+    light[0, :count] = 1.0
+    for m in range(1, max_drafts):
+        light[m, :count] = 0.0
+        for k in range(1, m + 1):
+            for j in range(count):
+                light[m, j] += terms[k, j] * light[m - k, j] / m
+    for m in range(max_drafts):
+        for j in range(count):
+            below[m, j] = below[m - 1, j] if m > 0 else 0.0
+        for k in range(m + 1):
+            for j in range(count):
+                below[m, j] += heavy[k, j] * light[m - k, j]
+    for k in range(max_drafts):
+        for j in range(count):
+            decay[0, j] *= decay[1, j] / k if k > 0 else 1.0
+        for m in range(max_drafts - k):
+            total = 0.0
+            for j in range(count):
+                total += decay[0, j] * below[m, j]
+            later[k, m + 1] += total
+
+
+@njit(inline="always")
+def _four(value: float, newton: FloatArray, k: int, r: int, x: float) -> float:
+    """Four steps of Horner's rule, from coefficient r downwards."""
+    value = (value * x + newton[k, r]) * x + newton[k, r - 1]
+    return (value * x + newton[k, r - 2]) * x + newton[k, r - 3]
+
+
+@njit(inline="always")
+def _short(newton: FloatArray, k: int, x: float) -> float:
+    """Polynomial k up to x^12."""
+    value = _four(0.0, newton, k, 12, x)
+    value = _four(value, newton, k, 8, x)
+    return x * _four(value, newton, k, 4, x)
+
+
+@njit(inline="always")
+def _long(newton: FloatArray, k: int, x: float) -> float:
+    """Polynomial k up to x^32."""
+    value = _four(0.0, newton, k, 32, x)
+    value = _four(value, newton, k, 28, x)
+    value = _four(value, newton, k, 24, x)
+    value = _four(value, newton, k, 20, x)
+    value = _four(value, newton, k, 16, x)
+    value = _four(value, newton, k, 12, x)
+    value = _four(value, newton, k, 8, x)
+    return x * _four(value, newton, k, 4, x)
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _add_nodes_short(
+    newton: FloatArray,
+    scaled: FloatArray,
+    decay: FloatArray,
+    heavy: FloatArray,
+    start: int,
+    stop: int,
+    later: FloatArray,
+) -> None:
+    """Add nodes to C / W, N = 8, with the first 12 power sums."""
+    c01 = c02 = c03 = c04 = c05 = c06 = c07 = c08 = 0.0
+    c11 = c12 = c13 = c14 = c15 = c16 = c17 = 0.0
+    c21 = c22 = c23 = c24 = c25 = c26 = 0.0
+    c31 = c32 = c33 = c34 = c35 = 0.0
+    c41 = c42 = c43 = c44 = 0.0
+    c51 = c52 = c53 = 0.0
+    c61 = c62 = 0.0
+    c71 = 0.0
+    for node in range(start, stop):
+        x = scaled[node]
+        e1 = _short(newton, 1, x)
+        e2 = _short(newton, 2, x)
+        e3 = _short(newton, 3, x)
+        e4 = _short(newton, 4, x)
+        e5 = _short(newton, 5, x)
+        e6 = _short(newton, 6, x)
+        e7 = _short(newton, 7, x)
+        # Newton's identities: the light clocks that rang, up to the factor in `decay`.
+        a1 = e1
+        a2 = (e1 * a1 + e2) * 0.5
+        a3 = (e1 * a2 + e2 * a1 + e3) * (1.0 / 3.0)
+        a4 = (e1 * a3 + e2 * a2 + e3 * a1 + e4) * 0.25
+        a5 = (e1 * a4 + e2 * a3 + e3 * a2 + e4 * a1 + e5) * 0.2
+        a6 = (e1 * a5 + e2 * a4 + e3 * a3 + e4 * a2 + e5 * a1 + e6) * (1.0 / 6.0)
+        a7 = (e1 * a6 + e2 * a5 + e3 * a4 + e4 * a3 + e5 * a2 + e6 * a1 + e7) * (1.0 / 7.0)
+        # With the heavy ones: fewer than 1, 2, ... rang.
+        h0, h1, h2, h3 = heavy[0, node], heavy[1, node], heavy[2, node], heavy[3, node]
+        h4, h5, h6, h7 = heavy[4, node], heavy[5, node], heavy[6, node], heavy[7, node]
+        b1 = h0
+        b2 = b1 + (h0 * a1 + h1)
+        b3 = b2 + (h0 * a2 + h1 * a1 + h2)
+        b4 = b3 + (h0 * a3 + h1 * a2 + h2 * a1 + h3)
+        b5 = b4 + (h0 * a4 + h1 * a3 + h2 * a2 + h3 * a1 + h4)
+        b6 = b5 + (h0 * a5 + h1 * a4 + h2 * a3 + h3 * a2 + h4 * a1 + h5)
+        b7 = b6 + (h0 * a6 + h1 * a5 + h2 * a4 + h3 * a3 + h4 * a2 + h5 * a1 + h6)
+        b8 = b7 + (h0 * a7 + h1 * a6 + h2 * a5 + h3 * a4 + h4 * a3 + h5 * a2 + h6 * a1 + h7)
+        d, t = decay[0, node], decay[1, node]
+        c01 += d * b1
+        c02 += d * b2
+        c03 += d * b3
+        c04 += d * b4
+        c05 += d * b5
+        c06 += d * b6
+        c07 += d * b7
+        c08 += d * b8
+        d *= t
+        c11 += d * b1
+        c12 += d * b2
+        c13 += d * b3
+        c14 += d * b4
+        c15 += d * b5
+        c16 += d * b6
+        c17 += d * b7
+        d *= t * 0.5
+        c21 += d * b1
+        c22 += d * b2
+        c23 += d * b3
+        c24 += d * b4
+        c25 += d * b5
+        c26 += d * b6
+        d *= t * (1.0 / 3.0)
+        c31 += d * b1
+        c32 += d * b2
+        c33 += d * b3
+        c34 += d * b4
+        c35 += d * b5
+        d *= t * 0.25
+        c41 += d * b1
+        c42 += d * b2
+        c43 += d * b3
+        c44 += d * b4
+        d *= t * 0.2
+        c51 += d * b1
+        c52 += d * b2
+        c53 += d * b3
+        d *= t * (1.0 / 6.0)
+        c61 += d * b1
+        c62 += d * b2
+        d *= t * (1.0 / 7.0)
+        c71 += d * b1
+    later[0, 1] += c01
+    later[0, 2] += c02
+    later[0, 3] += c03
+    later[0, 4] += c04
+    later[0, 5] += c05
+    later[0, 6] += c06
+    later[0, 7] += c07
+    later[0, 8] += c08
+    later[1, 1] += c11
+    later[1, 2] += c12
+    later[1, 3] += c13
+    later[1, 4] += c14
+    later[1, 5] += c15
+    later[1, 6] += c16
+    later[1, 7] += c17
+    later[2, 1] += c21
+    later[2, 2] += c22
+    later[2, 3] += c23
+    later[2, 4] += c24
+    later[2, 5] += c25
+    later[2, 6] += c26
+    later[3, 1] += c31
+    later[3, 2] += c32
+    later[3, 3] += c33
+    later[3, 4] += c34
+    later[3, 5] += c35
+    later[4, 1] += c41
+    later[4, 2] += c42
+    later[4, 3] += c43
+    later[4, 4] += c44
+    later[5, 1] += c51
+    later[5, 2] += c52
+    later[5, 3] += c53
+    later[6, 1] += c61
+    later[6, 2] += c62
+    later[7, 1] += c71
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _add_nodes_long(
+    newton: FloatArray,
+    scaled: FloatArray,
+    decay: FloatArray,
+    heavy: FloatArray,
+    start: int,
+    stop: int,
+    later: FloatArray,
+) -> None:
+    """Add nodes to C / W, N = 8, with all 32 power sums."""
+    c01 = c02 = c03 = c04 = c05 = c06 = c07 = c08 = 0.0
+    c11 = c12 = c13 = c14 = c15 = c16 = c17 = 0.0
+    c21 = c22 = c23 = c24 = c25 = c26 = 0.0
+    c31 = c32 = c33 = c34 = c35 = 0.0
+    c41 = c42 = c43 = c44 = 0.0
+    c51 = c52 = c53 = 0.0
+    c61 = c62 = 0.0
+    c71 = 0.0
+    for node in range(start, stop):
+        x = scaled[node]
+        e1 = _long(newton, 1, x)
+        e2 = _long(newton, 2, x)
+        e3 = _long(newton, 3, x)
+        e4 = _long(newton, 4, x)
+        e5 = _long(newton, 5, x)
+        e6 = _long(newton, 6, x)
+        e7 = _long(newton, 7, x)
+        # Newton's identities: the light clocks that rang, up to the factor in `decay`.
+        a1 = e1
+        a2 = (e1 * a1 + e2) * 0.5
+        a3 = (e1 * a2 + e2 * a1 + e3) * (1.0 / 3.0)
+        a4 = (e1 * a3 + e2 * a2 + e3 * a1 + e4) * 0.25
+        a5 = (e1 * a4 + e2 * a3 + e3 * a2 + e4 * a1 + e5) * 0.2
+        a6 = (e1 * a5 + e2 * a4 + e3 * a3 + e4 * a2 + e5 * a1 + e6) * (1.0 / 6.0)
+        a7 = (e1 * a6 + e2 * a5 + e3 * a4 + e4 * a3 + e5 * a2 + e6 * a1 + e7) * (1.0 / 7.0)
+        # With the heavy ones: fewer than 1, 2, ... rang.
+        h0, h1, h2, h3 = heavy[0, node], heavy[1, node], heavy[2, node], heavy[3, node]
+        h4, h5, h6, h7 = heavy[4, node], heavy[5, node], heavy[6, node], heavy[7, node]
+        b1 = h0
+        b2 = b1 + (h0 * a1 + h1)
+        b3 = b2 + (h0 * a2 + h1 * a1 + h2)
+        b4 = b3 + (h0 * a3 + h1 * a2 + h2 * a1 + h3)
+        b5 = b4 + (h0 * a4 + h1 * a3 + h2 * a2 + h3 * a1 + h4)
+        b6 = b5 + (h0 * a5 + h1 * a4 + h2 * a3 + h3 * a2 + h4 * a1 + h5)
+        b7 = b6 + (h0 * a6 + h1 * a5 + h2 * a4 + h3 * a3 + h4 * a2 + h5 * a1 + h6)
+        b8 = b7 + (h0 * a7 + h1 * a6 + h2 * a5 + h3 * a4 + h4 * a3 + h5 * a2 + h6 * a1 + h7)
+        d, t = decay[0, node], decay[1, node]
+        c01 += d * b1
+        c02 += d * b2
+        c03 += d * b3
+        c04 += d * b4
+        c05 += d * b5
+        c06 += d * b6
+        c07 += d * b7
+        c08 += d * b8
+        d *= t
+        c11 += d * b1
+        c12 += d * b2
+        c13 += d * b3
+        c14 += d * b4
+        c15 += d * b5
+        c16 += d * b6
+        c17 += d * b7
+        d *= t * 0.5
+        c21 += d * b1
+        c22 += d * b2
+        c23 += d * b3
+        c24 += d * b4
+        c25 += d * b5
+        c26 += d * b6
+        d *= t * (1.0 / 3.0)
+        c31 += d * b1
+        c32 += d * b2
+        c33 += d * b3
+        c34 += d * b4
+        c35 += d * b5
+        d *= t * 0.25
+        c41 += d * b1
+        c42 += d * b2
+        c43 += d * b3
+        c44 += d * b4
+        d *= t * 0.2
+        c51 += d * b1
+        c52 += d * b2
+        c53 += d * b3
+        d *= t * (1.0 / 6.0)
+        c61 += d * b1
+        c62 += d * b2
+        d *= t * (1.0 / 7.0)
+        c71 += d * b1
+    later[0, 1] += c01
+    later[0, 2] += c02
+    later[0, 3] += c03
+    later[0, 4] += c04
+    later[0, 5] += c05
+    later[0, 6] += c06
+    later[0, 7] += c07
+    later[0, 8] += c08
+    later[1, 1] += c11
+    later[1, 2] += c12
+    later[1, 3] += c13
+    later[1, 4] += c14
+    later[1, 5] += c15
+    later[1, 6] += c16
+    later[1, 7] += c17
+    later[2, 1] += c21
+    later[2, 2] += c22
+    later[2, 3] += c23
+    later[2, 4] += c24
+    later[2, 5] += c25
+    later[2, 6] += c26
+    later[3, 1] += c31
+    later[3, 2] += c32
+    later[3, 3] += c33
+    later[3, 4] += c34
+    later[3, 5] += c35
+    later[4, 1] += c41
+    later[4, 2] += c42
+    later[4, 3] += c43
+    later[4, 4] += c44
+    later[5, 1] += c51
+    later[5, 2] += c52
+    later[5, 3] += c53
+    later[6, 1] += c61
+    later[6, 2] += c62
+    later[7, 1] += c71
