@@ -45,8 +45,12 @@ class Ends(NamedTuple):
 @njit(cache=True, nogil=True)
 def cut_cells(
     cells: FloatArray,
+    begin: int,
+    end: int,
     ends: Ends,
     shares: FloatArray,
+    a: int,
+    n: int,
     threshold: float,
     divisible: bool,
     work: FloatArray,
@@ -54,131 +58,55 @@ def cut_cells(
     """Lower bound on the objective between two prefixes, and the boundary to evaluate next.
 
     Args:
-        cells: `Cells.values` from the first cell between the prefixes to the boundary behind the
-            last one, shape (4, c + 1), c >= 1.
+        cells: `Cells.values`.
+        begin: the first cell between the prefixes.
+        end: the boundary behind the last one.
         ends: what is known of the prefixes a and b.
-        shares: of fluid arrivals at a, shape (n + 1,) (`mdbound.bounds.fluid_arrivals`).
+        shares: of fluid arrivals at all points, [point, n, m] (`mdbound.bounds.fluid_arrivals`).
+        a: the point on the left.
+        n: number of drafts.
         threshold: objectives at or above this are of no interest.
         divisible: whether cells hold several tokens, so that a minimum can lie inside one.
-        work: scratch, shape (3, c + 1) or more.
+        work: scratch, shape (3, end - begin + 1) or more.
 
     Returns:
         The bound, infinite if nothing below the threshold is possible; and the cell in front of
-        which to evaluate, 1..c - 1, or 0 if the one cell there is has to be divided.
+        which to evaluate, or `begin` if the one cell there is has to be divided.
 
     Example:
         >>> cells = np.array([[0.0, 1.0, 0.0], [1.0, 9.0, 0.0], [0.0, 0.2, 0.0], [0.0, 0.5, 0.0]])
-        >>> ends = Ends(0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 2.0)
-        >>> bound, cut = cut_cells(cells, ends, np.array([0., 0., 1.]), 0.0, True, np.empty((3, 3)))
+        >>> ends, shares = Ends(0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 2.0), np.ones((1, 3, 3)) * [0.0, 0.0, 1.0]
+        >>> bound, cut = cut_cells(cells, 0, 2, ends, shares, 0, 2, 0.0, True, np.empty((3, 3)))
         >>> round(bound, 6), cut
         (-0.05, 1)
     """
-    count = cells.shape[1] - 1
-    left, right = 0, count
     if ends.outside_a <= ends.outside_b:
-        return np.inf, 0
+        return np.inf, begin
     # Cells before `left` lower the objective, those from `right` on raise it.
-    left = _first_above(cells[HIGH], count, ends.slope_a)
-    right = max(left, _first_from(cells[LOW], count, ends.slope_b))
-    if left == count or right == 0:
-        return np.inf, 0
-    _fluid_bounds(cells, ends, shares, left, right, work)
-    first, last, lowest, place = _possible(cells, ends, threshold, divisible, left, right, work)
-    if first > last:
-        return np.inf, 0
-    if count == 1:
-        return lowest, 0
-    return lowest, _choose_cut(first, last, place, count)
-
-
-@njit(cache=True, nogil=True)
-def _first_above(ascending: FloatArray, count: int, value: float) -> int:
-    low, high = 0, count
-    while low < high:
-        middle = (low + high) // 2
-        if ascending[middle] > value:
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
-@njit(cache=True, nogil=True)
-def _first_from(ascending: FloatArray, count: int, value: float) -> int:
-    low, high = 0, count
-    while low < high:
-        middle = (low + high) // 2
-        if ascending[middle] >= value:
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _fluid_bounds(
-    cells: FloatArray, ends: Ends, shares: FloatArray, left: int, right: int, work: FloatArray
-) -> None:
-    """Upper bounds on F_n at the boundaries, and their slopes, from the polynomial of a.
-
-    Where that is not used the bound is infinite, and so is the slope.
-    """
-    inverse = 1.0 / ends.outside_a
-    added, bound, slope = work[0], work[1], work[2]
-    for k in range(left, right + 1):
-        added[k] = (ends.outside_a - cells[OUTSIDE, k]) * inverse
-        bound[k] = 0.0
-        slope[k] = 0.0
-    if left == 0:
-        added[0] = 0.0
-    if right == cells.shape[1] - 1:
-        added[right] = (ends.outside_a - ends.outside_b) * inverse
-    for m in range(len(shares) - 1, -1, -1):
-        for k in range(left, right + 1):
-            slope[k] = slope[k] * added[k] + bound[k]
-            bound[k] = bound[k] * added[k] + shares[m]
-    for k in range(left, right + 1):
-        beyond = added[k] > MOST_ADDED
-        slope[k] = np.inf if beyond else slope[k] * inverse
-        bound[k] = np.inf if beyond else bound[k]
-
-
-@njit(cache=True, nogil=True)
-def _possible(
-    cells: FloatArray,
-    ends: Ends,
-    threshold: float,
-    divisible: bool,
-    left: int,
-    right: int,
-    work: FloatArray,
-) -> tuple[int, int, float, int]:
-    """First and last boundary in [left, right] around which the objective may be below `threshold`.
-
-    Also the lowest bound, and a boundary where or beside which it is. The objective is at least
-    p(H) minus the chord of F_n, and at least p(H) minus the polynomial. Inside a cell both, as
-    functions of q(H), are bounded by their values and slopes at its boundaries.
-    """
-    count = cells.shape[1] - 1
-    bound, slope = work[1], work[2]
+    left = _first_above(cells, HIGH, begin, end, ends.slope_a, False)
+    right = max(left, _first_above(cells, LOW, begin, end, ends.slope_b, True))
+    if left == end or right == begin:
+        return np.inf, begin
+    _fluid_bounds(cells, begin, end, ends, shares, a, n, left, right, work)
     chord = (ends.contained_b - ends.contained_a) / (ends.outside_a - ends.outside_b)
     first, last = right + 1, left - 1
     lowest, place = np.inf, left
     below_chord, below_fluid, behind = 0.0, 0.0, 0.0
     for k in range(left, right + 1):
         chord_before, fluid_before, behind_before = below_chord, below_fluid, behind
-        if k == 0:
+        bound = work[1, k - begin]
+        if k == begin:
             below_chord = below_fluid = ends.target_a - ends.contained_a
             behind = ends.outside_a
-        elif k == count:
+        elif k == end:
             below_chord = ends.target_b - ends.contained_b
-            below_fluid = ends.target_b - bound[k]
+            below_fluid = ends.target_b - bound
             behind = ends.outside_b
         else:
             behind = cells[OUTSIDE, k]
             line = ends.contained_a + chord * (ends.outside_a - behind)
             below_chord = cells[TARGET, k] - line
-            below_fluid = cells[TARGET, k] - bound[k]
+            below_fluid = cells[TARGET, k] - bound
             value = max(below_chord, below_fluid)
             if value < threshold:
                 first = min(first, k)
@@ -189,24 +117,83 @@ def _possible(
             low, high = cells[LOW, k - 1], cells[HIGH, k - 1]
             span = behind_before - behind
             value = lowest_between(chord_before, below_chord, span, chord - low, high - chord)
-            if value < threshold and bound[k] < np.inf:
-                fall, rise = slope[k] - low, high - slope[k - 1]
+            if value < threshold and bound < np.inf:
+                fall, rise = work[2, k - begin] - low, high - work[2, k - 1 - begin]
                 inside = lowest_between(fluid_before, below_fluid, span, fall, rise)
                 value = max(value, inside)
             if value < threshold:
                 first = min(first, k - 1)
                 last = k
             if value < lowest:
-                lowest, place = value, k if k < count else k - 1
-    return first, last, lowest, place
+                lowest, place = value, k if k < end else k - 1
+    if first > last:
+        return np.inf, begin
+    if end - begin == 1:
+        return lowest, begin
+    return lowest, _choose_cut(begin, end, first, last, place)
 
 
-@njit(cache=True, nogil=True)
-def _choose_cut(first: int, last: int, place: int, count: int) -> int:
+@njit(inline="always")
+def _first_above(
+    cells: FloatArray, row: int, begin: int, end: int, value: float, equal: bool
+) -> int:
+    """First cell whose entry in an ascending row is above the value (or equal to it), or `end`."""
+    low, high = begin, end
+    while low < high:
+        middle = (low + high) // 2
+        if cells[row, middle] > value or (equal and cells[row, middle] == value):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _fluid_bounds(
+    cells: FloatArray,
+    begin: int,
+    end: int,
+    ends: Ends,
+    shares: FloatArray,
+    a: int,
+    n: int,
+    left: int,
+    right: int,
+    work: FloatArray,
+) -> None:
+    """Upper bounds on F_n at the boundaries, and their slopes, from the polynomial of a.
+
+    Rows of `work`: the part of the mass outside a that is added, the bound, its slope. Where the
+    polynomial is not used both are infinite.
+    """
+    inverse = 1.0 / ends.outside_a
+    first, last = left - begin, right - begin + 1
+    for k in range(first, last):
+        work[0, k] = (ends.outside_a - cells[OUTSIDE, begin + k]) * inverse
+        work[1, k] = 0.0
+        work[2, k] = 0.0
+    if left == begin:
+        work[0, 0] = 0.0
+    if right == end:
+        work[0, end - begin] = (ends.outside_a - ends.outside_b) * inverse
+    for m in range(n, -1, -1):
+        share = shares[a, n, m]
+        for k in range(first, last):
+            added, bound = work[0, k], work[1, k]
+            work[2, k] = work[2, k] * added + bound
+            work[1, k] = bound * added + share
+    for k in range(first, last):
+        beyond = work[0, k] > MOST_ADDED
+        work[2, k] = np.inf if beyond else work[2, k] * inverse
+        work[1, k] = np.inf if beyond else work[1, k]
+
+
+@njit(inline="always")
+def _choose_cut(begin: int, end: int, first: int, last: int, place: int) -> int:
     """The lowest bound, unless it lies at an end: then the other end of what is possible."""
     margin = (last - first) // _NEAR
-    if place - max(first, 0) <= margin and first == 0:
-        place = last if last < count else (last + 1) // 2
-    elif last - place <= margin and last == count:
-        place = first if first > 0 else last // 2
-    return min(max(place, 1), count - 1)
+    if place - first <= margin and first == begin:
+        place = last if last < end else (begin + last + 1) // 2
+    elif last - place <= margin and last == end:
+        place = first if first > begin else (begin + last) // 2
+    return min(max(place, begin + 1), end - 1)

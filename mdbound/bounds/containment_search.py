@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from mdbound.bounds.clock_quadrature import NUM_POWERS, ClockQuadrature
+from mdbound.bounds.clock_quadrature import NUM_POWERS
 from mdbound.bounds.containment_cuts import Ends, cut_cells
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.fluid_arrivals import ArrivalSpace, arrival_shares
@@ -35,12 +35,7 @@ from mdbound.bounds.ratio_partition import (
     open_bucket,
     open_segment,
 )
-from mdbound.bounds.ring_law import (
-    RingNodes,
-    add_heavy,
-    add_tokens,
-    silent_at_nodes,
-)
+from mdbound.bounds.ring_law import RingNodes, add_heavy, add_tokens
 
 SEARCH_TOLERANCE = 4e-15
 """Prefixes that cannot beat the best one by more than this are passed over."""
@@ -51,8 +46,11 @@ FIRST_SPACING = 0.15
 MANY_POINTS = 512
 """Beyond this, intervals are no longer taken in the order of their bounds."""
 
-SIZE, BUCKET, SEGMENT, AFTER = 0, 1, 2, 3
+SIZE, BUCKET, SEGMENT, AFTER, LEVEL, CUT = range(6)
 """Columns of `Points.place`."""
+
+LOWEST = 4
+"""Column of `Points.mass`, beside `LOW`, `HIGH`, `TARGET` and `OUTSIDE`."""
 
 
 class SegmentClocks(NamedTuple):
@@ -73,18 +71,18 @@ class Points(NamedTuple):
     """Prefixes evaluated so far, in the order of their evaluation; room for M.
 
     Attributes:
-        place: shape (M, 4). `SIZE`: tokens in the prefix; `BUCKET`: the bucket whose tokens come
+        place: shape (M, 6). `SIZE`: tokens in the prefix; `BUCKET`: the bucket whose tokens come
             next; `SEGMENT`: the segment that begins here, or -1 between segment boundaries;
-            `AFTER`: the next point by size, or -1.
-        mass: shape (M, 4). `TARGET`: p(H); `OUTSIDE`: 1 - q(H); `LOW`: bound below p/q of the
-            tokens behind; `HIGH`: bound above p/q of those in front.
+            `AFTER`: the next point by size, or -1; `LEVEL` and `CUT`: where to evaluate next
+            before that (0 segments, 1 buckets, 2 tokens; boundary).
+        mass: shape (M, 5). `TARGET`: p(H); `OUTSIDE`: 1 - q(H); `LOW`: bound below p/q of the
+            tokens behind; `HIGH`: bound above p/q of those in front; `LOWEST`: bound on the
+            objective up to the next point, for the n at hand, infinite where nothing is of
+            interest any more.
         shares: of fluid arrivals, [n, m]; F_n at m = 0, shape (M, N + 1, N + 1).
         slope: of F_n, shape (M, N + 1).
         law: of the heavy tokens rung, shape (M, N, J).
         sums: power sums of the light tokens, shape (M, R + 1).
-        lowest: bound on the objective up to the next point, for the n at hand; infinite where
-            nothing is of interest any more.
-        cut: where to evaluate next in between: level (0 segments, 1 buckets, 2 tokens), boundary.
     """
 
     place: IntArray
@@ -93,8 +91,6 @@ class Points(NamedTuple):
     slope: FloatArray
     law: FloatArray
     sums: FloatArray
-    lowest: FloatArray
-    cut: IntArray
 
 
 @njit(cache=True, nogil=True)
@@ -106,14 +102,12 @@ def new_points(room: int, max_drafts: int, nodes: int) -> Points:
         (2, 8, 48)
     """
     return Points(
-        np.empty((room, 4), dtype=np.int64),
-        np.empty((room, 4)),
+        np.empty((room, 6), dtype=np.int64),
+        np.empty((room, 5)),
         np.zeros((room, max_drafts + 1, max_drafts + 1)),
         np.zeros((room, max_drafts + 1)),
         np.empty((room, max_drafts, nodes)),
         np.empty((room, NUM_POWERS + 1)),
-        np.empty(room),
-        np.empty((room, 2), dtype=np.int64),
     )
 
 
@@ -125,7 +119,7 @@ def points_for(points: Points, nodes: int) -> Points:
         >>> points_for(new_points(32, 8, 96), 48).law.shape
         (32, 8, 48)
     """
-    room, max_drafts = len(points.lowest), points.law.shape[1]
+    room, max_drafts = len(points.mass), points.law.shape[1]
     if room * points.law.shape[2] < 16 * nodes:
         return new_points(16, max_drafts, nodes)
     fitting = min(room, room * points.law.shape[2] // nodes)
@@ -137,15 +131,12 @@ def points_for(points: Points, nodes: int) -> Points:
         points.slope[:fitting],
         law.reshape((fitting, max_drafts, nodes)),
         points.sums[:fitting],
-        points.lowest[:fitting],
-        points.cut[:fitting],
     )
 
 
 @njit(cache=True, nogil=True)
 def smallest_objectives(
     order: RatioPartition,
-    rule: ClockQuadrature,
     nodes: RingNodes,
     max_drafts: int,
     points: Points,
@@ -155,8 +146,7 @@ def smallest_objectives(
 
     Args:
         order: the row, by ratio.
-        rule: the quadrature for at least max_drafts.
-        nodes: the row's nodes.
+        nodes: the row's nodes, for at least max_drafts.
         max_drafts: N.
         points: scratch for them.
         space: scratch.
@@ -166,30 +156,32 @@ def smallest_objectives(
     """
     clocks = segment_clocks(order, nodes)
     work = np.empty((3, 64))
-    points, used = _first_points(order, rule, nodes, clocks, points, space)
+    points, used = _first_points(order, nodes, clocks, points, space)
     for n in range(1, max_drafts + 1):
-        best = 0.0
-        for point in range(used):
-            best = min(best, _objective(points, point, n))
-        point = 0
-        while points.place[point, AFTER] >= 0:
-            work = _bound(order, points, point, n, best - SEARCH_TOLERANCE, work)
-            point = points.place[point, AFTER]
-        points.lowest[point] = np.inf
+        best = _best_objective(points.mass, points.shares, used, n)
+        work = _bound_all(order, points, n, best - SEARCH_TOLERANCE, work)
         left = 0
         while True:
-            left = _next_interval(points, used, left, best - SEARCH_TOLERANCE)
+            left = _next_interval(points.mass, points.place, used, left, best - SEARCH_TOLERANCE)
             if left < 0:
                 break
-            if used == len(points.lowest):
+            if used == len(points.mass):
                 points = _doubled(points)
             _cut(order, points, left, used)
-            _evaluate(order, rule, nodes, clocks, points, used, left, space)
-            best = min(best, _objective(points, used, n))
+            _evaluate(order.rates, nodes, clocks, points, used, left, space)
+            best = min(best, points.mass[used, TARGET] - points.shares[used, n, 0])
             work = _bound(order, points, left, n, best - SEARCH_TOLERANCE, work)
             work = _bound(order, points, used, n, best - SEARCH_TOLERANCE, work)
             used += 1
     return points, used
+
+
+@njit(cache=True, nogil=True)
+def _best_objective(mass: FloatArray, shares: FloatArray, used: int, n: int) -> float:
+    best = 0.0
+    for point in range(used):
+        best = min(best, mass[point, TARGET] - shares[point, n, 0])
+    return best
 
 
 @njit(cache=True, nogil=True)
@@ -212,14 +204,8 @@ def segment_clocks(order: RatioPartition, nodes: RingNodes) -> SegmentClocks:
 
 
 @njit(cache=True, nogil=True)
-def _objective(points: Points, point: int, n: int) -> float:
-    return float(points.mass[point, TARGET] - points.shares[point, n, 0])
-
-
-@njit(cache=True, nogil=True)
 def _first_points(
     order: RatioPartition,
-    rule: ClockQuadrature,
     nodes: RingNodes,
     clocks: SegmentClocks,
     points: Points,
@@ -234,10 +220,10 @@ def _first_points(
         if s < last and mass_outside - outside[s] < FIRST_SPACING:
             continue
         mass_outside = outside[s]
-        if used == len(points.lowest):
+        if used == len(points.mass):
             points = _doubled(points)
         _place(points, used, order.segments, s, order.first_bucket[s], s)
-        _evaluate(order, rule, nodes, clocks, points, used, used - 1, space)
+        _evaluate(order.rates, nodes, clocks, points, used, used - 1, space)
         points.place[used, AFTER] = -1
         if used > 0:
             points.place[used - 1, AFTER] = used
@@ -255,8 +241,6 @@ def _doubled(points: Points) -> Points:
     larger.slope[:room] = points.slope
     larger.law[:room] = points.law
     larger.sums[:room] = points.sums
-    larger.lowest[:room] = points.lowest
-    larger.cut[:room] = points.cut
     return larger
 
 
@@ -277,7 +261,7 @@ def _place(
 @njit(cache=True, nogil=True)
 def _cut(order: RatioPartition, points: Points, left: int, point: int) -> None:
     """Place a new point between `left` and the one after it."""
-    level, boundary = points.cut[left, 0], points.cut[left, 1]
+    level, boundary = points.place[left, LEVEL], points.place[left, CUT]
     if level == 0:
         _place(points, point, order.segments, boundary, order.first_bucket[boundary], boundary)
     elif level == 1:
@@ -289,27 +273,28 @@ def _cut(order: RatioPartition, points: Points, left: int, point: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _next_interval(points: Points, used: int, left: int, threshold: float) -> int:
+def _next_interval(
+    mass: FloatArray, place: IntArray, used: int, left: int, threshold: float
+) -> int:
     """Left point of the interval with the lowest bound, -1 if none is below the threshold."""
     if used > MANY_POINTS:
         for first in (left, 0):
             point = first
             while point >= 0:
-                if points.lowest[point] < threshold:
+                if mass[point, LOWEST] < threshold:
                     return point
-                point = points.place[point, AFTER]
+                point = place[point, AFTER]
         return -1
     best = 0
     for point in range(1, used):
-        if points.lowest[point] < points.lowest[best]:
+        if mass[point, LOWEST] < mass[best, LOWEST]:
             best = point
-    return best if points.lowest[best] < threshold else -1
+    return best if mass[best, LOWEST] < threshold else -1
 
 
 @njit(cache=True, nogil=True)
 def _evaluate(
-    order: RatioPartition,
-    rule: ClockQuadrature,
+    rates: FloatArray,
     nodes: RingNodes,
     clocks: SegmentClocks,
     points: Points,
@@ -330,24 +315,41 @@ def _evaluate(
         if segment >= 0 and before >= 0:
             sums[:] = clocks.sums[segment]
             heavy = clocks.heavy[clocks.first_heavy[before] : clocks.first_heavy[segment]]
+            add_heavy(nodes.grid, heavy, law)
         else:
             sums[:] = points.sums[left]
-            added = order.rates[points.place[left, SIZE] : size]
+            added = rates[points.place[left, SIZE] : size]
             heavy = np.empty(len(added))
-            heavy = heavy[: add_tokens(nodes, added, sums, heavy, 0)]
-        for i in range(len(heavy)):
-            silent_at_nodes(nodes.times, heavy[i], space.decay[0])
-            add_heavy(space.decay[0], law)
+            found = add_tokens(nodes, added, sums, heavy, 0)
+            add_heavy(nodes.grid, heavy[:found], law)
     outside = points.mass[point, OUTSIDE]
     shares, slope = points.shares[point], points.slope[point]
-    arrival_shares(rule, nodes, law, sums, outside, space, shares, slope)
-    for n in range(1, len(shares)):
+    arrival_shares(nodes, law, sums, outside, space, shares, slope)
+    for n in range(1, len(slope)):
         if size < n:
             shares[n, 0] = 0.0
         if size < n - 1:
             slope[n] = 0.0
-        if size == len(order.rates):
+        if size == len(rates):
             shares[n, 0] = 1.0
+
+
+@njit(cache=True, nogil=True)
+def _bound_all(
+    order: RatioPartition, points: Points, n: int, threshold: float, work: FloatArray
+) -> FloatArray:
+    """`_bound` between all neighbours, which the slopes at the points exclude for the most part."""
+    place, mass, slope = points.place, points.mass, points.slope
+    a = 0
+    while place[a, AFTER] >= 0:
+        b = place[a, AFTER]
+        if slope[a, n] >= mass[b, HIGH] or slope[b, n] <= mass[a, LOW]:
+            mass[a, LOWEST] = np.inf
+        else:
+            work = _bound(order, points, a, n, threshold, work)
+        a = b
+    mass[a, LOWEST] = np.inf
+    return work
 
 
 @njit(cache=True, nogil=True)
@@ -359,58 +361,94 @@ def _bound(
     Returns:
         The scratch array, which may have grown.
     """
-    b = points.place[a, AFTER]
-    points.lowest[a] = np.inf
-    falling = points.slope[a, n] >= points.mass[b, HIGH]
-    rising = points.slope[b, n] <= points.mass[a, LOW]
-    if falling or rising or points.place[b, SIZE] - points.place[a, SIZE] < 2:
-        return work
-    if points.place[a, SEGMENT] >= 0 and points.place[b, SEGMENT] >= 0:
-        begin, end = points.place[a, SEGMENT], points.place[b, SEGMENT]
-        work = _bound_level(order.segments, 0, begin, end, points, a, b, n, threshold, work)
-        if points.lowest[a] == np.inf or points.cut[a, 1] > begin:
+    place, mass = points.place, points.mass
+    segments, buckets, tokens = order.segments, order.buckets, order.tokens
+    b = place[a, AFTER]
+    begin, end = place[a, SEGMENT], place[b, SEGMENT]
+    if begin >= 0 and end >= 0:
+        work = _room_for(work, end - begin)
+        shares, slope = points.shares, points.slope
+        if _bound_level(
+            segments.values, 0, begin, end, place, mass, shares, slope, a, n, threshold, work
+        ):
             return work
-    segment = np.searchsorted(order.segments.start, points.place[a, SIZE], side="right") - 1
+    begin, end = place[a, BUCKET], place[b, BUCKET]
+    segment = np.searchsorted(order.first_bucket, begin, side="right") - 1
     open_segment(order, segment)
-    begin, end = points.place[a, BUCKET], points.place[b, BUCKET]
-    start = order.buckets.start
-    if start[begin] == points.place[a, SIZE] and start[end] == points.place[b, SIZE]:
-        work = _bound_level(order.buckets, 1, begin, end, points, a, b, n, threshold, work)
-        if points.lowest[a] == np.inf or points.cut[a, 1] > begin:
+    if buckets.start[begin] == place[a, SIZE] and buckets.start[end] == place[b, SIZE]:
+        work = _room_for(work, end - begin)
+        if _bound_level(
+            buckets.values,
+            1,
+            begin,
+            end,
+            place,
+            mass,
+            points.shares,
+            points.slope,
+            a,
+            n,
+            threshold,
+            work,
+        ):
             return work
     open_bucket(order, segment, begin)
-    begin, end = points.place[a, SIZE], points.place[b, SIZE]
-    return _bound_level(order.tokens, 2, begin, end, points, a, b, n, threshold, work)
+    begin, end = place[a, SIZE], place[b, SIZE]
+    work = _room_for(work, end - begin)
+    _bound_level(
+        tokens.values,
+        2,
+        begin,
+        end,
+        place,
+        mass,
+        points.shares,
+        points.slope,
+        a,
+        n,
+        threshold,
+        work,
+    )
+    return work
 
 
 @njit(cache=True, nogil=True)
 def _bound_level(
-    cells: Cells,
+    cells: FloatArray,
     level: int,
     begin: int,
     end: int,
-    points: Points,
+    place: IntArray,
+    mass: FloatArray,
+    shares: FloatArray,
+    slope: FloatArray,
     a: int,
-    b: int,
     n: int,
     threshold: float,
     work: FloatArray,
-) -> FloatArray:
-    if work.shape[1] < end - begin + 1:
-        work = np.empty((3, end - begin + 1))
+) -> bool:
+    """Whether that settles it: nothing is left, or a boundary of this level has been chosen."""
+    b = place[a, AFTER]
+    mass[a, LOWEST] = np.inf
+    falling, rising = slope[a, n] >= mass[b, HIGH], slope[b, n] <= mass[a, LOW]
+    if falling or rising or place[b, SIZE] - place[a, SIZE] < 2:
+        return True
     ends = Ends(
-        points.mass[a, TARGET],
-        points.mass[a, OUTSIDE],
-        points.shares[a, n, 0],
-        points.slope[a, n],
-        points.mass[b, TARGET],
-        points.mass[b, OUTSIDE],
-        points.shares[b, n, 0],
-        points.slope[b, n],
+        mass[a, TARGET],
+        mass[a, OUTSIDE],
+        shares[a, n, 0],
+        slope[a, n],
+        mass[b, TARGET],
+        mass[b, OUTSIDE],
+        shares[b, n, 0],
+        slope[b, n],
     )
-    inside = cells.values[:, begin : end + 1]
-    shares = points.shares[a, n, : n + 1]
-    lowest, cut = cut_cells(inside, ends, shares, threshold, level < 2, work)
-    points.lowest[a] = lowest
-    points.cut[a, 0], points.cut[a, 1] = level, begin + cut
-    return work
+    lowest, cut = cut_cells(cells, begin, end, ends, shares, a, n, threshold, level < 2, work)
+    mass[a, LOWEST] = lowest
+    place[a, LEVEL], place[a, CUT] = level, cut
+    return bool(lowest == np.inf or cut > begin)
+
+
+@njit(cache=True, nogil=True)
+def _room_for(work: FloatArray, cells: int) -> FloatArray:
+    return work if work.shape[1] > cells else np.empty((3, cells + 1))

@@ -28,10 +28,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from mdbound.bounds.clock_quadrature import KERNEL_DRAFTS, NUM_POWERS, ClockQuadrature
+from mdbound.bounds.clock_quadrature import KERNEL_DRAFTS, NUM_POWERS
 from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.ring_law import NODES, RingNodes
+from mdbound.bounds.ring_law import NODES, SCALED, TIMES, WEIGHTS, RingNodes
 from mdbound.bounds.vector_exp import vector_exp
+
+DECAY, POINTS = 0, 1
+"""Rows of `ArrivalSpace.rows`."""
 
 _GONE = 40.0  # e^-40 = 4e-18
 
@@ -42,14 +45,13 @@ class ArrivalSpace(NamedTuple):
     Attributes:
         newton: signed coefficients of the power sums of e^x - 1, shape (N, NUM_POWERS + 1).
         later: C / W of equation (1), shape (N, N + 1).
-        decay: weight * e^(-W t) and what the light clocks add, shape (2, J).
-        law: work of the plain loops, shape (3, N, J).
+        rows: by node. `DECAY`: weight times the chance that neither fluid nor light clock rang;
+            `POINTS`: W t; for the plain loops 3 N more, shape (2 or 2 + 3 N, J).
     """
 
     newton: FloatArray
     later: FloatArray
-    decay: FloatArray
-    law: FloatArray
+    rows: FloatArray
 
 
 @njit(cache=True, nogil=True)
@@ -60,18 +62,16 @@ def arrival_space(max_drafts: int, nodes: int) -> ArrivalSpace:
         >>> arrival_space(8, 48).later.shape
         (8, 9)
     """
-    plain = nodes if max_drafts > KERNEL_DRAFTS else 0
+    plain = 3 * max_drafts if max_drafts > KERNEL_DRAFTS else 0
     return ArrivalSpace(
         np.zeros((max_drafts, NUM_POWERS + 1)),
         np.zeros((max_drafts, max_drafts + 1)),
-        np.empty((2, nodes)),
-        np.empty((3, max_drafts, plain)),
+        np.empty((2 + plain, nodes)),
     )
 
 
 @njit(cache=True, nogil=True)
 def arrival_shares(
-    rule: ClockQuadrature,
     nodes: RingNodes,
     law: FloatArray,
     sums: FloatArray,
@@ -88,7 +88,6 @@ def arrival_shares(
     smaller one.
 
     Args:
-        rule: the quadrature.
         nodes: the row's nodes.
         law: P(N_t = m) of the heavy clocks of H, shape (N, J).
         sums: power sums of the light ones.
@@ -100,102 +99,85 @@ def arrival_shares(
     Example:
         >>> from mdbound.bounds.clock_quadrature import clock_quadrature
         >>> from mdbound.bounds.ring_law import ring_nodes
-        >>> rule = clock_quadrature(8)
-        >>> nodes = ring_nodes(rule, np.full(1000, 1e-3))
+        >>> nodes = ring_nodes(clock_quadrature(8), np.full(1000, 1e-3))
         >>> law, sums, shares = np.zeros((8, 48)), np.zeros(NUM_POWERS + 1), np.empty((9, 9))
         >>> slope = np.empty(9)
         >>> law[0] = 1.0
-        >>> arrival_shares(rule, nodes, law, sums, 1.0, arrival_space(8, 48), shares, slope)
+        >>> arrival_shares(nodes, law, sums, 1.0, arrival_space(8, 48), shares, slope)
         >>> shares[2, :3].round(12).tolist()  # no clock in H: all arrivals are fluid
         [0.0, 0.0, 1.0]
     """
     max_drafts = len(law)
-    count = len(nodes.times)
-    while count > NODES and outside * nodes.times[count - NODES] > _GONE:
+    grid, series, newton = nodes.grid, nodes.series, space.newton
+    later, rows = space.later, space.rows
+    last = grid.shape[1]
+    count = last
+    while count > NODES and outside * grid[TIMES, count - NODES] > _GONE:
         count -= NODES
-    later = space.later
+    # (-1)^(k-1) times the power sums of e^x - 1, as polynomials in t / (last t).
+    sign = 1.0
+    for k in range(1, max_drafts):
+        for r in range(k, NUM_POWERS + 1):
+            newton[k, r] = sign * series[k, r] * sums[r]
+        sign = -sign
+    _decays(grid, outside, sums[1], count, rows)
     later[:] = 0.0
-    _newton_coefficients(rule.series, sums, space.newton)
-    mean = sums[1]
-    _decays(nodes.times, nodes.scaled, nodes.weights, outside, mean, count, space.decay)
     if max_drafts == KERNEL_DRAFTS:
         # The nodes are at least e^0.16 apart, so before the last sixteen every x is at most a
         # thirteenth of its largest.
-        early = min(count, len(nodes.times) - NODES)
-        _add_nodes_short(space.newton, nodes.scaled, space.decay, law, 0, early, later)
-        _add_nodes_long(space.newton, nodes.scaled, space.decay, law, early, count, later)
+        early = min(count, last - NODES)
+        _add_nodes_short(newton, grid, rows, law, 0, early, later)
+        if early < count:
+            _add_nodes_long(newton, grid, rows, law, early, count, later)
     else:
-        _add_nodes(space.newton, nodes.scaled, space.decay, law, count, space.law, later)
+        _add_nodes(newton, grid, rows, law, count, later)
     for j in range(1, max_drafts + 1):
-        later[0, j] += rule.early - outside * rule.early_time
-        later[1, j] += outside * rule.early_time
+        later[0, j] += nodes.early - outside * nodes.early_time
+        later[1, j] += outside * nodes.early_time
     slope[1] = 1.0
+    shares[1, 0], shares[1, 1] = 1.0 - outside, outside
     for n in range(2, max_drafts + 1):
         slope[n] = later[0, n] - later[1, n - 1]
-    _shares(later, outside, shares)
-
-
-@njit(cache=True, nogil=True)
-def _shares(later: FloatArray, outside: float, shares: FloatArray) -> None:
-    """From C / W."""
-    shares[1, 0], shares[1, 1] = 1.0 - outside, outside
-    for n in range(2, len(shares)):
         shares[n, 0] = 1.0 - outside * later[0, n]
         for m in range(1, n):
             shares[n, m] = outside * (later[m - 1, n - m + 1] - later[m, n - m])
         shares[n, n] = outside * later[n - 1, 1]
 
 
-@njit(cache=True, nogil=True)
-def _newton_coefficients(series: FloatArray, sums: FloatArray, newton: FloatArray) -> None:
-    """(-1)^(k-1) times the power sums of e^x - 1, as polynomials in t / (last t)."""
-    sign = 1.0
-    for k in range(1, len(newton)):
-        for r in range(k, NUM_POWERS + 1):
-            newton[k, r] = sign * series[k, r] * sums[r]
-        sign = -sign
-
-
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def _decays(
-    times: FloatArray,
-    scaled: FloatArray,
-    weights: FloatArray,
-    outside: float,
-    mean: float,
-    count: int,
-    decay: FloatArray,
-) -> None:
-    """Weights times the chance that neither fluid nor light clock rang; W t."""
+def _decays(grid: FloatArray, outside: float, mean: float, count: int, rows: FloatArray) -> None:
     for j in range(count):
-        decay[0, j] = weights[j] * vector_exp(-(outside * times[j] + mean * scaled[j]))
-    for j in range(count):
-        decay[1, j] = outside * times[j]
+        points = outside * grid[TIMES, j]
+        rows[POINTS, j] = points
+        rows[DECAY, j] = grid[WEIGHTS, j] * vector_exp(-(points + mean * grid[SCALED, j]))
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _add_nodes(
     newton: FloatArray,
-    scaled: FloatArray,
-    decay: FloatArray,
+    grid: FloatArray,
+    rows: FloatArray,
     heavy: FloatArray,
     count: int,
-    work: FloatArray,
     later: FloatArray,
 ) -> None:
     """Add the nodes to C / W, for any N."""
     max_drafts = len(heavy)
-    terms, light, below = work[0], work[1], work[2]
+    scaled = grid[SCALED]
+    terms = rows[2 : 2 + max_drafts]
+    light = rows[2 + max_drafts : 2 + 2 * max_drafts]
+    below = rows[2 + 2 * max_drafts :]
     for k in range(1, max_drafts):
-        terms[k, :count] = 0.0
-        for r in range(NUM_POWERS, k - 1, -1):
-            for j in range(count):
-                terms[k, j] = terms[k, j] * scaled[j] + newton[k, r]
         for j in range(count):
-            terms[k, j] *= scaled[j] ** k
-    light[0, :count] = 1.0
-    for m in range(1, max_drafts):
-        light[m, :count] = 0.0
+            terms[k, j] = 0.0
+        for r in range(NUM_POWERS, 0, -1):
+            for j in range(count):
+                terms[k, j] = terms[k, j] * scaled[j] + (newton[k, r] if r >= k else 0.0)
+        for j in range(count):
+            terms[k, j] *= scaled[j]
+    for m in range(max_drafts):
+        for j in range(count):
+            light[m, j] = 1.0 if m == 0 else 0.0
         for k in range(1, m + 1):
             for j in range(count):
                 light[m, j] += terms[k, j] * light[m - k, j] / m
@@ -207,11 +189,11 @@ def _add_nodes(
                 below[m, j] += heavy[k, j] * light[m - k, j]
     for k in range(max_drafts):
         for j in range(count):
-            decay[0, j] *= decay[1, j] / k if k > 0 else 1.0
+            rows[DECAY, j] *= rows[POINTS, j] / k if k > 0 else 1.0
         for m in range(max_drafts - k):
             total = 0.0
             for j in range(count):
-                total += decay[0, j] * below[m, j]
+                total += rows[DECAY, j] * below[m, j]
             later[k, m + 1] += total
 
 
@@ -246,8 +228,8 @@ def _long(newton: FloatArray, k: int, x: float) -> float:
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _add_nodes_short(
     newton: FloatArray,
-    scaled: FloatArray,
-    decay: FloatArray,
+    grid: FloatArray,
+    rows: FloatArray,
     heavy: FloatArray,
     start: int,
     stop: int,
@@ -263,7 +245,7 @@ def _add_nodes_short(
     c61 = c62 = 0.0
     c71 = 0.0
     for node in range(start, stop):
-        x = scaled[node]
+        x = grid[SCALED, node]
         e1 = _short(newton, 1, x)
         e2 = _short(newton, 2, x)
         e3 = _short(newton, 3, x)
@@ -290,7 +272,7 @@ def _add_nodes_short(
         b6 = b5 + (h0 * a5 + h1 * a4 + h2 * a3 + h3 * a2 + h4 * a1 + h5)
         b7 = b6 + (h0 * a6 + h1 * a5 + h2 * a4 + h3 * a3 + h4 * a2 + h5 * a1 + h6)
         b8 = b7 + (h0 * a7 + h1 * a6 + h2 * a5 + h3 * a4 + h4 * a3 + h5 * a2 + h6 * a1 + h7)
-        d, t = decay[0, node], decay[1, node]
+        d, t = rows[DECAY, node], rows[POINTS, node]
         c01 += d * b1
         c02 += d * b2
         c03 += d * b3
@@ -375,8 +357,8 @@ def _add_nodes_short(
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _add_nodes_long(
     newton: FloatArray,
-    scaled: FloatArray,
-    decay: FloatArray,
+    grid: FloatArray,
+    rows: FloatArray,
     heavy: FloatArray,
     start: int,
     stop: int,
@@ -392,7 +374,7 @@ def _add_nodes_long(
     c61 = c62 = 0.0
     c71 = 0.0
     for node in range(start, stop):
-        x = scaled[node]
+        x = grid[SCALED, node]
         e1 = _long(newton, 1, x)
         e2 = _long(newton, 2, x)
         e3 = _long(newton, 3, x)
@@ -419,7 +401,7 @@ def _add_nodes_long(
         b6 = b5 + (h0 * a5 + h1 * a4 + h2 * a3 + h3 * a2 + h4 * a1 + h5)
         b7 = b6 + (h0 * a6 + h1 * a5 + h2 * a4 + h3 * a3 + h4 * a2 + h5 * a1 + h6)
         b8 = b7 + (h0 * a7 + h1 * a6 + h2 * a5 + h3 * a4 + h4 * a3 + h5 * a2 + h6 * a1 + h7)
-        d, t = decay[0, node], decay[1, node]
+        d, t = rows[DECAY, node], rows[POINTS, node]
         c01 += d * b1
         c02 += d * b2
         c03 += d * b3

@@ -12,13 +12,16 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from mdbound.bounds.clock_quadrature import NUM_POWERS, ClockQuadrature
+from mdbound.bounds.clock_quadrature import KERNEL_DRAFTS, NUM_POWERS, ClockQuadrature
 from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.vector_exp import vector_exp
+from mdbound.bounds.vector_exp import float_of_bits, vector_exp
 
 _BLOCK = 512  # tokens per pass: their rates stay in the first cache
 NODES = 16
 """Node counts are multiples of this."""
+
+TIMES, WEIGHTS, SCALED = 0, 1, 2
+"""Rows of `RingNodes.grid`."""
 
 _VANISHED = 45.0  # e^-45 = 3e-20
 
@@ -27,18 +30,20 @@ class RingNodes(NamedTuple):
     """The nodes one row needs, and what depends on its last node.
 
     Attributes:
-        times: shape (J,).
-        weights: shape (J,).
-        scaled: times * light_rate.
+        grid: shape (3, J). `TIMES`, `WEIGHTS`, and `SCALED`: times * light_rate.
+        series: as in `ClockQuadrature`.
         light_rate: largest rate of a light token.
         faint_rate: largest rate that needs `FAINT_POWERS` power sums only.
+        early: as in `ClockQuadrature`.
+        early_time: likewise.
     """
 
-    times: FloatArray
-    weights: FloatArray
-    scaled: FloatArray
+    grid: FloatArray
+    series: FloatArray
     light_rate: float
     faint_rate: float
+    early: float
+    early_time: float
 
 
 @njit(cache=True, nogil=True)
@@ -50,32 +55,44 @@ def ring_nodes(rule: ClockQuadrature, rates: FloatArray) -> RingNodes:
 
     Example:
         >>> from mdbound.bounds.clock_quadrature import clock_quadrature
-        >>> len(ring_nodes(clock_quadrature(8), np.full(1000, 1e-3)).times)
-        48
+        >>> ring_nodes(clock_quadrature(8), np.full(1000, 1e-3)).grid.shape
+        (3, 48)
     """
-    smallest = _smallest(rates)
+    smallest = smallest_positive(rates)
     count = 3 * NODES
     while count + NODES <= len(rule.times):
         last = rule.times[count - 1]
         if last * smallest >= _VANISHED or expected_rung(rates, last) >= rule.rung_needed:
             break
         count += NODES
-    last = rule.times[count - 1]
+    light_rate = rule.light_limit / rule.times[count - 1]
+    grid = np.empty((3, count))
+    grid[TIMES], grid[WEIGHTS] = rule.times[:count], rule.weights[:count]
+    grid[SCALED] = rule.times[:count] * light_rate
     return RingNodes(
-        rule.times[:count],
-        rule.weights[:count],
-        rule.times[:count] * (rule.light_limit / last),
-        rule.light_limit / last,
-        rule.faint_limit / last,
+        grid,
+        rule.series,
+        light_rate,
+        rule.faint_limit / rule.times[count - 1],
+        rule.early,
+        rule.early_time,
     )
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "reassoc"})
-def _smallest(rates: FloatArray) -> float:
-    smallest = np.inf
-    for i in range(len(rates)):
-        smallest = min(smallest, rates[i])
-    return smallest
+@njit(cache=True, nogil=True)
+def smallest_positive(values: FloatArray) -> float:
+    """Smallest of the values that are not 0; none is negative.
+
+    Example:
+        >>> smallest_positive(np.array([0.5, 0.0, 0.25]))
+        0.25
+    """
+    # Floats from 0 on order like their bits. Less one as unsigned numbers, 0 comes last.
+    bits = values.view(np.uint64)
+    smallest = np.uint64(0xFFFFFFFFFFFFFFFF)
+    for i in range(len(bits)):
+        smallest = min(smallest, bits[i] - np.uint64(1))
+    return float_of_bits(np.int64(smallest + np.uint64(1)))
 
 
 @njit(cache=True, nogil=True)
@@ -200,33 +217,60 @@ def add_powers(x: float, sums: FloatArray) -> None:
         fourth *= x4
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def silent_at_nodes(times: FloatArray, rate: float, silent: FloatArray) -> None:
-    """Write e^(-rate t), the chance that a clock has not rung.
+@njit(cache=True, nogil=True)
+def add_heavy(grid: FloatArray, rates: FloatArray, law: FloatArray) -> None:
+    """Add clocks one by one to P(N_t = m), m < N.
+
+    Args:
+        grid: `RingNodes.grid`.
+        rates: of the clocks.
+        law: P(N_t = m) so far, shape (N, J), updated.
 
     Example:
-        >>> silent = np.empty(1)
-        >>> silent_at_nodes(np.array([2.0]), 0.5, silent)
-        >>> silent.round(6).tolist()
-        [0.367879]
+        >>> grid, law = np.array([[2.0], [1.0], [1.0]]), np.array([[1.0], [0.0]])
+        >>> add_heavy(grid, np.array([0.5]), law)
+        >>> law.round(6).tolist()
+        [[0.367879], [0.632121]]
     """
-    for j in range(len(times)):
-        silent[j] = vector_exp(-rate * times[j])
+    silent = np.empty((2, grid.shape[1]))
+    first = 0
+    if len(law) == KERNEL_DRAFTS:
+        for first in range(0, len(rates) - 1, 2):
+            _silent(grid, rates[first], silent, 0)
+            _silent(grid, rates[first + 1], silent, 1)
+            _add_two(silent, law)
+        first = len(rates) // 2 * 2
+    for i in range(first, len(rates)):
+        _silent(grid, rates[i], silent, 0)
+        for m in range(len(law) - 1, 0, -1):
+            for j in range(grid.shape[1]):
+                law[m, j] = law[m, j] * silent[0, j] + law[m - 1, j] * (1.0 - silent[0, j])
+        for j in range(grid.shape[1]):
+            law[0, j] *= silent[0, j]
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def add_heavy(silent: FloatArray, law: FloatArray) -> None:
-    """Add one clock to P(N_t = m), m < N.
+def _silent(grid: FloatArray, rate: float, silent: FloatArray, row: int) -> None:
+    """Write e^(-rate t), the chance that a clock has not rung."""
+    for j in range(grid.shape[1]):
+        silent[row, j] = vector_exp(-rate * grid[TIMES, j])
 
-    Example:
-        >>> law = np.array([[1.0], [0.0]])
-        >>> add_heavy(np.array([0.25]), law)
-        >>> law.tolist()
-        [[0.25], [0.75]]
-    """
-    max_drafts, count = law.shape
-    for m in range(max_drafts - 1, 0, -1):
-        for j in range(count):
-            law[m, j] = law[m, j] * silent[j] + law[m - 1, j] * (1.0 - silent[j])
-    for j in range(count):
-        law[0, j] *= silent[j]
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _add_two(silent: FloatArray, law: FloatArray) -> None:
+    """Add two clocks, N = 8."""
+    for j in range(law.shape[1]):
+        first, second = silent[0, j], silent[1, j]
+        none = first * second
+        one = first * (1.0 - second) + second * (1.0 - first)
+        two = (1.0 - first) * (1.0 - second)
+        h0, h1, h2, h3 = law[0, j], law[1, j], law[2, j], law[3, j]
+        h4, h5, h6, h7 = law[4, j], law[5, j], law[6, j], law[7, j]
+        law[0, j] = h0 * none
+        law[1, j] = h1 * none + h0 * one
+        law[2, j] = h2 * none + h1 * one + h0 * two
+        law[3, j] = h3 * none + h2 * one + h1 * two
+        law[4, j] = h4 * none + h3 * one + h2 * two
+        law[5, j] = h5 * none + h4 * one + h3 * two
+        law[6, j] = h6 * none + h5 * one + h4 * two
+        law[7, j] = h7 * none + h6 * one + h5 * two

@@ -40,7 +40,7 @@ from mdbound.bounds.ratio_partition import (
     partition_space,
     ratio_partition,
 )
-from mdbound.bounds.ring_law import ring_nodes
+from mdbound.bounds.ring_law import ring_nodes, smallest_positive
 from mdbound.bounds.solution import AcceptanceCurve
 from mdbound.bounds.sorted_prefix_search import small_containments
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
@@ -246,9 +246,9 @@ def _solve_row(
 ) -> None:
     order = ratio_partition(target, draft, 1.0 / mass(draft), space)
     nodes = ring_nodes(rule, order.rates)
-    scratch = arrival_space(len(rule.series), len(nodes.times))
-    fitting = points_for(points, len(nodes.times))
-    last, used = smallest_objectives(order, rule, nodes, len(error), fitting, scratch)
+    scratch = arrival_space(len(rule.series), nodes.grid.shape[1])
+    fitting = points_for(points, nodes.grid.shape[1])
+    last, used = smallest_objectives(order, nodes, len(error), fitting, scratch)
     _read_points(last, used, found)
     error[:] = _search_error(order.rates, nodes.light_rate)
 
@@ -292,9 +292,7 @@ def _add_softmax_error(target: FloatArray, draft: FloatArray, error: FloatArray)
     left after some draws may be the least likely tokens: e is 4 + 3 |ln q| for these, see
     `mdbound.bounds.fused_softmax.softmax_into`.
     """
-    least = 1.0
-    for i in range(len(draft)):
-        least = min(least, draft[i] if draft[i] > 0.0 else 1.0)
+    least = smallest_positive(draft)
     for n in range(1, len(error) + 1):
         draws = n * (10.0 - 2.0 * np.log(least))
         error[n - 1] += UNIT_ROUNDOFF * (mass_error(len(target)) + draws)
