@@ -40,7 +40,7 @@ FIRST_NODE = -2.42
 """u of the first node (t = 1e-6): before it P(N_t < n) is 1 up to 1e-12 for n >= 2, and the
 integral over it up to 1e-18."""
 
-NUM_POWERS = 32
+NUM_POWERS = 24
 """Power sums kept of the light tokens, see `mdbound.bounds.ring_law`."""
 
 FAINT_POWERS = 12
@@ -172,15 +172,15 @@ def expm1_powers(count: int, orders: int = NUM_POWERS) -> FloatArray:
 
 @lru_cache(maxsize=32)
 def token_limit(max_drafts: int, powers: int) -> float:
-    """Largest power of two x for which so many power sums of rates * t <= x are enough.
+    """A large x for which so many power sums of rates * t <= x are enough.
 
     Dropped terms may change P(N_t = m), m < N, by 1e-17 for each order k: tokens of mean
     number mu leave at most e^(-mu) max over j of mu^j / j! of the others and (mu / x) dropped_k(x)
     / k. And x is at most 4 / N, so that Newton's identities cancel little.
 
     Example:
-        >>> token_limit(8, NUM_POWERS), token_limit(8, FAINT_POWERS)
-        (0.5, 0.03125)
+        >>> round(token_limit(8, NUM_POWERS), 3), round(token_limit(8, FAINT_POWERS), 3)
+        (0.295, 0.04)
     """
     orders = powers + 48
     series = expm1_powers(max_drafts, orders)
@@ -189,7 +189,7 @@ def token_limit(max_drafts: int, powers: int) -> float:
         dropped = series[:, powers + 1 :] @ limit ** np.arange(powers + 1.0, orders + 1)
         if limit * max_drafts <= 4.0 and _largest_change(dropped, limit) <= 1e-17:
             return limit
-        limit *= 0.5
+        limit *= 0.9
 
 
 def _largest_change(dropped: FloatArray, limit: float) -> float:

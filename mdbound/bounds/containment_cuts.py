@@ -42,7 +42,7 @@ class Ends(NamedTuple):
     slope_b: float
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def cut_cells(
     cells: FloatArray,
     begin: int,
@@ -148,7 +148,7 @@ def _first_above(
     return low
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _fluid_bounds(
     cells: FloatArray,
     begin: int,

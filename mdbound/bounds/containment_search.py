@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from mdbound.bounds.borrowed_array import borrowed
 from mdbound.bounds.clock_quadrature import NUM_POWERS
 from mdbound.bounds.containment_cuts import Ends, cut_cells
 from mdbound.bounds.distributions import FloatArray
@@ -29,13 +30,20 @@ from mdbound.bounds.ratio_partition import (
     LOW,
     OUTSIDE,
     TARGET,
+    BoolArray,
     Cells,
     IntArray,
     RatioPartition,
     open_bucket,
     open_segment,
 )
-from mdbound.bounds.ring_law import RingNodes, add_heavy, add_tokens
+from mdbound.bounds.ring_law import (
+    RingNodes,
+    add_heavy,
+    add_tokens,
+    large_tokens,
+    renew_large,
+)
 
 SEARCH_TOLERANCE = 4e-15
 """Prefixes that cannot beat the best one by more than this are passed over."""
@@ -49,6 +57,8 @@ MANY_POINTS = 512
 SIZE, BUCKET, SEGMENT, AFTER, LEVEL, CUT = range(6)
 """Columns of `Points.place`."""
 
+_SETTLED, _ROOM, _SEGMENT, _BUCKET = 0, 1, 2, 3  # what `_bound_levels` may need
+
 LOWEST = 4
 """Column of `Points.mass`, beside `LOW`, `HIGH`, `TARGET` and `OUTSIDE`."""
 
@@ -59,12 +69,14 @@ class SegmentClocks(NamedTuple):
     Attributes:
         sums: power sums of the light tokens in front of each boundary, shape (S + 1, R + 1).
         first_heavy: heavy tokens in front of each boundary, shape (S + 1,).
-        heavy: their rates, by segment.
+        heavy: their rates, by segment; behind these, room for as many once more.
+        large: `mdbound.bounds.ring_law.large_tokens`.
     """
 
     sums: FloatArray
     first_heavy: IntArray
     heavy: FloatArray
+    large: IntArray
 
 
 class Points(NamedTuple):
@@ -155,11 +167,26 @@ def smallest_objectives(
         The points (in larger arrays if these were too small), and their number.
     """
     clocks = segment_clocks(order, nodes)
+    return _search(order, nodes, clocks, max_drafts, points, space)
+
+
+@njit(cache=True, nogil=True)
+def _search(
+    owned_order: RatioPartition,
+    owned_nodes: RingNodes,
+    owned_clocks: SegmentClocks,
+    max_drafts: int,
+    owned_points: Points,
+    owned_space: ArrivalSpace,
+) -> tuple[Points, int]:
+    order, nodes, clocks, points, space = _borrowed_all(
+        owned_order, owned_nodes, owned_clocks, owned_points, owned_space
+    )
     work = np.empty((3, 64))
     points, used = _first_points(order, nodes, clocks, points, space)
     for n in range(1, max_drafts + 1):
         best = _best_objective(points.mass, points.shares, used, n)
-        work = _bound_all(order, points, n, best - SEARCH_TOLERANCE, work)
+        work = _bound_all(order, nodes, clocks, points, n, best - SEARCH_TOLERANCE, work)
         left = 0
         while True:
             left = _next_interval(points.mass, points.place, used, left, best - SEARCH_TOLERANCE)
@@ -170,10 +197,54 @@ def smallest_objectives(
             _cut(order, points, left, used)
             _evaluate(order.rates, nodes, clocks, points, used, left, space)
             best = min(best, points.mass[used, TARGET] - points.shares[used, n, 0])
-            work = _bound(order, points, left, n, best - SEARCH_TOLERANCE, work)
-            work = _bound(order, points, used, n, best - SEARCH_TOLERANCE, work)
+            for a in (left, used):
+                work = _bound(order, nodes, clocks, points, a, n, best - SEARCH_TOLERANCE, work)
             used += 1
     return points, used
+
+
+@njit(inline="always")
+def _borrowed_all(
+    order: RatioPartition,
+    nodes: RingNodes,
+    clocks: SegmentClocks,
+    points: Points,
+    space: ArrivalSpace,
+) -> tuple[RatioPartition, RingNodes, SegmentClocks, Points, ArrivalSpace]:
+    return (
+        RatioPartition(
+            borrowed(order.target),
+            borrowed(order.rates),
+            Cells(borrowed(order.segments.start), borrowed(order.segments.values)),
+            borrowed(order.first_bucket),
+            Cells(borrowed(order.buckets.start), borrowed(order.buckets.values)),
+            Cells(borrowed(order.tokens.start), borrowed(order.tokens.values)),
+            borrowed(order.opened),
+        ),
+        RingNodes(
+            borrowed(nodes.grid),
+            borrowed(nodes.series),
+            nodes.light_rate,
+            nodes.faint_rate,
+            nodes.early,
+            nodes.early_time,
+        ),
+        SegmentClocks(
+            borrowed(clocks.sums),
+            borrowed(clocks.first_heavy),
+            borrowed(clocks.heavy),
+            borrowed(clocks.large),
+        ),
+        Points(
+            borrowed(points.place),
+            borrowed(points.mass),
+            borrowed(points.shares),
+            borrowed(points.slope),
+            borrowed(points.law),
+            borrowed(points.sums),
+        ),
+        ArrivalSpace(borrowed(space.newton), borrowed(space.later), borrowed(space.rows)),
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -189,18 +260,17 @@ def segment_clocks(order: RatioPartition, nodes: RingNodes) -> SegmentClocks:
     """Power sums and heavy tokens of every segment."""
     rates, start = order.rates, order.segments.start
     count = len(start) - 1
-    number = 0
-    for i in range(len(rates)):
-        number += 1 if rates[i] > nodes.light_rate else 0
+    places = np.empty(len(rates) + 1, dtype=np.int64)
+    large = places[: large_tokens(rates, nodes.faint_rate, places)]
+    heavy = np.empty(2 * len(large))
     sums = np.zeros((count + 1, NUM_POWERS + 1))
     first_heavy = np.zeros(count + 1, dtype=np.int64)
-    heavy = np.empty(number)
     found = 0
     for s in range(count):
         sums[s + 1] = sums[s]
-        found = add_tokens(nodes, rates[start[s] : start[s + 1]], sums[s + 1], heavy, found)
+        found = add_tokens(nodes, rates, large, start[s], start[s + 1], sums[s + 1], heavy, found)
         first_heavy[s + 1] = found
-    return SegmentClocks(sums, first_heavy, heavy)
+    return SegmentClocks(sums, first_heavy, heavy, large)
 
 
 @njit(cache=True, nogil=True)
@@ -318,10 +388,10 @@ def _evaluate(
             add_heavy(nodes.grid, heavy, law)
         else:
             sums[:] = points.sums[left]
-            added = rates[points.place[left, SIZE] : size]
-            heavy = np.empty(len(added))
-            found = add_tokens(nodes, added, sums, heavy, 0)
-            add_heavy(nodes.grid, heavy[:found], law)
+            heavy, first = clocks.heavy, len(clocks.large)
+            start = points.place[left, SIZE]
+            last = add_tokens(nodes, rates, clocks.large, start, size, sums, heavy, first)
+            add_heavy(nodes.grid, heavy[first:last], law)
     outside = points.mass[point, OUTSIDE]
     shares, slope = points.shares[point], points.slope[point]
     arrival_shares(nodes, law, sums, outside, space, shares, slope)
@@ -336,7 +406,13 @@ def _evaluate(
 
 @njit(cache=True, nogil=True)
 def _bound_all(
-    order: RatioPartition, points: Points, n: int, threshold: float, work: FloatArray
+    order: RatioPartition,
+    nodes: RingNodes,
+    clocks: SegmentClocks,
+    points: Points,
+    n: int,
+    threshold: float,
+    work: FloatArray,
 ) -> FloatArray:
     """`_bound` between all neighbours, which the slopes at the points exclude for the most part."""
     place, mass, slope = points.place, points.mass, points.slope
@@ -346,7 +422,7 @@ def _bound_all(
         if slope[a, n] >= mass[b, HIGH] or slope[b, n] <= mass[a, LOW]:
             mass[a, LOWEST] = np.inf
         else:
-            work = _bound(order, points, a, n, threshold, work)
+            work = _bound(order, nodes, clocks, points, a, n, threshold, work)
         a = b
     mass[a, LOWEST] = np.inf
     return work
@@ -354,70 +430,73 @@ def _bound_all(
 
 @njit(cache=True, nogil=True)
 def _bound(
-    order: RatioPartition, points: Points, a: int, n: int, threshold: float, work: FloatArray
+    order: RatioPartition,
+    nodes: RingNodes,
+    clocks: SegmentClocks,
+    points: Points,
+    a: int,
+    n: int,
+    threshold: float,
+    work: FloatArray,
 ) -> FloatArray:
     """Bound the objective between a point and the next, and choose where to cut, at what level.
 
     Returns:
         The scratch array, which may have grown.
     """
-    place, mass = points.place, points.mass
-    segments, buckets, tokens = order.segments, order.buckets, order.tokens
-    b = place[a, AFTER]
-    begin, end = place[a, SEGMENT], place[b, SEGMENT]
-    if begin >= 0 and end >= 0:
-        work = _room_for(work, end - begin)
-        shares, slope = points.shares, points.slope
-        if _bound_level(
-            segments.values, 0, begin, end, place, mass, shares, slope, a, n, threshold, work
-        ):
-            return work
-    begin, end = place[a, BUCKET], place[b, BUCKET]
-    segment = np.searchsorted(order.first_bucket, begin, side="right") - 1
-    open_segment(order, segment)
-    if buckets.start[begin] == place[a, SIZE] and buckets.start[end] == place[b, SIZE]:
-        work = _room_for(work, end - begin)
-        if _bound_level(
-            buckets.values,
-            1,
-            begin,
-            end,
-            place,
-            mass,
+    while True:
+        needed = _bound_levels(
+            order.segments.values,
+            order.buckets.start,
+            order.buckets.values,
+            order.tokens.values,
+            order.opened,
+            points.place,
+            points.mass,
             points.shares,
             points.slope,
             a,
             n,
             threshold,
             work,
-        ):
+        )
+        if needed == _SETTLED:
             return work
-    open_bucket(order, segment, begin)
-    begin, end = place[a, SIZE], place[b, SIZE]
-    work = _room_for(work, end - begin)
-    _bound_level(
-        tokens.values,
-        2,
-        begin,
-        end,
-        place,
-        mass,
-        points.shares,
-        points.slope,
-        a,
-        n,
-        threshold,
-        work,
-    )
-    return work
+        work = _open(order, nodes, clocks.large, points, a, needed, work)
 
 
 @njit(cache=True, nogil=True)
-def _bound_level(
-    cells: FloatArray,
-    level: int,
-    begin: int,
-    end: int,
+def _open(
+    order: RatioPartition,
+    nodes: RingNodes,
+    large: IntArray,
+    points: Points,
+    a: int,
+    needed: int,
+    work: FloatArray,
+) -> FloatArray:
+    """Do what `_bound_levels` needs: open the segment or bucket behind a point, or give it room."""
+    bucket = points.place[a, BUCKET]
+    segment = np.searchsorted(order.first_bucket, bucket, side="right") - 1
+    if needed == _SEGMENT:
+        open_segment(order, segment)
+    elif needed == _BUCKET:
+        open_bucket(order, segment, bucket)
+        start, stop = order.buckets.start[bucket], order.buckets.start[bucket + 1]
+        renew_large(order.rates, nodes.faint_rate, start, stop, large)
+    else:
+        cells = points.place[points.place[a, AFTER], SIZE] - points.place[a, SIZE]
+        work = np.empty((3, cells + 1))
+    return work
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bound_levels(
+    segments: FloatArray,
+    bucket_start: IntArray,
+    buckets: FloatArray,
+    tokens: FloatArray,
+    opened: BoolArray,
     place: IntArray,
     mass: FloatArray,
     shares: FloatArray,
@@ -426,13 +505,12 @@ def _bound_level(
     n: int,
     threshold: float,
     work: FloatArray,
-) -> bool:
-    """Whether that settles it: nothing is left, or a boundary of this level has been chosen."""
+) -> int:
     b = place[a, AFTER]
     mass[a, LOWEST] = np.inf
     falling, rising = slope[a, n] >= mass[b, HIGH], slope[b, n] <= mass[a, LOW]
     if falling or rising or place[b, SIZE] - place[a, SIZE] < 2:
-        return True
+        return _SETTLED
     ends = Ends(
         mass[a, TARGET],
         mass[a, OUTSIDE],
@@ -443,12 +521,32 @@ def _bound_level(
         shares[b, n, 0],
         slope[b, n],
     )
-    lowest, cut = cut_cells(cells, begin, end, ends, shares, a, n, threshold, level < 2, work)
+    begin, end = place[a, SEGMENT], place[b, SEGMENT]
+    if begin >= 0 and end >= 0:
+        if work.shape[1] <= end - begin:
+            return _ROOM
+        lowest, cut = cut_cells(segments, begin, end, ends, shares, a, n, threshold, True, work)
+        if lowest == np.inf or cut > begin:
+            mass[a, LOWEST] = lowest
+            place[a, LEVEL], place[a, CUT] = 0, cut
+            return _SETTLED
+    begin, end = place[a, BUCKET], place[b, BUCKET]
+    if not opened[0, begin]:
+        return _SEGMENT
+    if bucket_start[begin] == place[a, SIZE] and bucket_start[end] == place[b, SIZE]:
+        if work.shape[1] <= end - begin:
+            return _ROOM
+        lowest, cut = cut_cells(buckets, begin, end, ends, shares, a, n, threshold, True, work)
+        if lowest == np.inf or cut > begin:
+            mass[a, LOWEST] = lowest
+            place[a, LEVEL], place[a, CUT] = 1, cut
+            return _SETTLED
+    if not opened[1, begin]:
+        return _BUCKET
+    begin, end = place[a, SIZE], place[b, SIZE]
+    if work.shape[1] <= end - begin:
+        return _ROOM
+    lowest, cut = cut_cells(tokens, begin, end, ends, shares, a, n, threshold, False, work)
     mass[a, LOWEST] = lowest
-    place[a, LEVEL], place[a, CUT] = level, cut
-    return bool(lowest == np.inf or cut > begin)
-
-
-@njit(cache=True, nogil=True)
-def _room_for(work: FloatArray, cells: int) -> FloatArray:
-    return work if work.shape[1] > cells else np.empty((3, cells + 1))
+    place[a, LEVEL], place[a, CUT] = 2, cut
+    return _SETTLED

@@ -61,8 +61,7 @@ class RatioPartition(NamedTuple):
         first_bucket: index of each segment's first bucket, and the number of buckets at the end.
         buckets: the fine cells; their sums are valid in opened segments.
         tokens: single tokens; valid in opened buckets.
-        opened_segments: which segments have bucket sums.
-        opened_buckets: which buckets are sorted.
+        opened: which buckets have sums, and which are sorted, shape (2, b + 1).
     """
 
     target: FloatArray
@@ -71,8 +70,7 @@ class RatioPartition(NamedTuple):
     first_bucket: IntArray
     buckets: Cells
     tokens: Cells
-    opened_segments: BoolArray
-    opened_buckets: BoolArray
+    opened: BoolArray
 
 
 class PartitionSpace(NamedTuple):
@@ -148,8 +146,7 @@ def ratio_partition(
         first_bucket,
         buckets,
         space.tokens,
-        np.zeros(len(segments.start), dtype=np.bool_),
-        np.zeros(len(buckets.start), dtype=np.bool_),
+        np.zeros((2, len(buckets.start)), dtype=np.bool_),
     )
 
 
@@ -288,12 +285,10 @@ def _segment_sums(target: FloatArray, rates: FloatArray, segments: Cells) -> Non
 
 @njit(cache=True, nogil=True)
 def open_segment(order: RatioPartition, segment: int) -> None:
-    """Sum up the buckets of a segment, unless that has been done."""
-    if order.opened_segments[segment]:
-        return
-    order.opened_segments[segment] = True
+    """Sum up the buckets of a segment."""
     start, values = order.buckets.start, order.buckets.values
     first, last = order.first_bucket[segment], order.first_bucket[segment + 1]
+    order.opened[0, first:last] = True
     total = order.segments.values[TARGET, segment]
     for b in range(first, last):
         values[TARGET, b] = total
@@ -306,10 +301,8 @@ def open_segment(order: RatioPartition, segment: int) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def open_bucket(order: RatioPartition, segment: int, bucket: int) -> None:
-    """Sort the tokens of a bucket of an opened segment, unless that has been done."""
-    if order.opened_buckets[bucket]:
-        return
-    order.opened_buckets[bucket] = True
+    """Sort the tokens of a bucket of an opened segment."""
+    order.opened[1, bucket] = True
     start, stop = order.buckets.start[bucket], order.buckets.start[bucket + 1]
     values = order.tokens.values
     target, rates = order.target[start:stop], order.rates[start:stop]

@@ -14,6 +14,7 @@ from numba import njit
 
 from mdbound.bounds.clock_quadrature import KERNEL_DRAFTS, NUM_POWERS, ClockQuadrature
 from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.ratio_partition import IntArray
 from mdbound.bounds.vector_exp import float_of_bits, vector_exp
 
 _BLOCK = 512  # tokens per pass: their rates stay in the first cache
@@ -46,7 +47,7 @@ class RingNodes(NamedTuple):
     early_time: float
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def ring_nodes(rule: ClockQuadrature, rates: FloatArray) -> RingNodes:
     """Cut the nodes where all that remains is negligible, whatever the prefix.
 
@@ -79,7 +80,7 @@ def ring_nodes(rule: ClockQuadrature, rates: FloatArray) -> RingNodes:
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def smallest_positive(values: FloatArray) -> float:
     """Smallest of the values that are not 0; none is negative.
 
@@ -95,7 +96,7 @@ def smallest_positive(values: FloatArray) -> float:
     return float_of_bits(np.int64(smallest + np.uint64(1)))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def expected_rung(rates: FloatArray, time: float) -> float:
     """Lower bound on the expected number of clocks that rang: 1 - e^-x >= (1 - 1/e) min(x, 1).
 
@@ -109,7 +110,7 @@ def expected_rung(rates: FloatArray, time: float) -> float:
     return 0.6321205588 * total
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _capped_sum(rates: FloatArray, time: float) -> float:
     total = 0.0
     for i in range(len(rates)):
@@ -118,15 +119,46 @@ def _capped_sum(rates: FloatArray, time: float) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def large_tokens(rates: FloatArray, limit: float, places: IntArray) -> int:
+    """Write the places of rates above the limit, in ascending order; return how many there are.
+
+    Args:
+        rates: shape (m,).
+        limit: `RingNodes.faint_rate`.
+        places: written, shape (m + 1,) or more.
+
+    Example:
+        >>> places = np.empty(4, dtype=np.int64)
+        >>> large_tokens(np.array([0.5, 0.1, 0.4]), 0.3, places), places[:2].tolist()
+        (2, [0, 2])
+    """
+    count = 0
+    for i in range(len(rates)):
+        places[count] = i
+        count += 1 if rates[i] > limit else 0
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def add_tokens(
-    nodes: RingNodes, rates: FloatArray, sums: FloatArray, heavy: FloatArray, found: int
+    nodes: RingNodes,
+    rates: FloatArray,
+    large: IntArray,
+    start: int,
+    stop: int,
+    sums: FloatArray,
+    heavy: FloatArray,
+    found: int,
 ) -> int:
-    """Add tokens to the power sums of the light ones and to the list of the heavy ones.
+    """Add rates[start:stop] to the power sums of the light ones and to the list of the heavy ones.
 
     Args:
         nodes: the row's nodes.
-        rates: of the tokens to add.
+        rates: of all tokens.
+        large: `large_tokens` of these.
+        start: first token to add.
+        stop: one behind the last.
         sums: power sums of rate / light_rate, shape (NUM_POWERS + 1,), updated.
         heavy: rates of heavy tokens, updated.
         found: heavy tokens in the list so far.
@@ -138,38 +170,70 @@ def add_tokens(
         >>> from mdbound.bounds.clock_quadrature import clock_quadrature
         >>> nodes = ring_nodes(clock_quadrature(2), np.full(100, 0.01))
         >>> sums, heavy = np.zeros(NUM_POWERS + 1), np.empty(1)
-        >>> add_tokens(nodes, np.array([0.5, 1e-9]), sums, heavy, 0), heavy.tolist()
-        (1, [0.5])
+        >>> add_tokens(nodes, np.array([0.5, 1e-9]), np.array([0]), 0, 2, sums, heavy, 0)
+        1
     """
     inverse = 1.0 / nodes.light_rate
-    for start in range(0, len(rates), _BLOCK):
-        block = rates[start : start + _BLOCK]
-        if faint_sums(block, inverse, nodes.faint_rate, sums) == 0:
-            continue
-        for i in range(len(block)):
-            if block[i] > nodes.light_rate:
-                heavy[found] = block[i]
-                found += 1
-            elif block[i] > nodes.faint_rate:
-                add_powers(block[i] * inverse, sums)
+    for begin in range(start, stop, _BLOCK):
+        faint_sums(rates[begin : min(begin + _BLOCK, stop)], inverse, nodes.faint_rate, sums)
+    for k in range(first_from(large, start), first_from(large, stop)):
+        rate = rates[large[k]]
+        if rate > nodes.light_rate:
+            heavy[found] = rate
+            found += 1
+        else:
+            _add_powers(rate * inverse, sums)
     return found
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def faint_sums(rates: FloatArray, inverse: float, limit: float, sums: FloatArray) -> int:
-    """Add twelve power sums of the rates up to `limit`; return how many rates lie above it.
+@njit(cache=True, nogil=True)
+def renew_large(rates: FloatArray, limit: float, start: int, stop: int, large: IntArray) -> None:
+    """Correct the places of `large_tokens` after the tokens from start to stop changed places.
+
+    Example:
+        >>> large = np.array([0, 3])
+        >>> renew_large(np.array([0.1, 0.5, 0.1, 0.4]), 0.3, 0, 2, large)
+        >>> large.tolist()
+        [1, 3]
+    """
+    k = first_from(large, start)
+    for i in range(start, stop):
+        if rates[i] > limit:
+            large[k] = i
+            k += 1
+
+
+@njit(cache=True, nogil=True)
+def first_from(ascending: IntArray, value: int) -> int:
+    """First index whose entry is at least the value, or the length.
+
+    Example:
+        >>> first_from(np.array([1, 3, 5]), 3)
+        1
+    """
+    low, high = 0, len(ascending)
+    while low < high:
+        middle = (low + high) // 2
+        if ascending[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def faint_sums(rates: FloatArray, inverse: float, limit: float, sums: FloatArray) -> None:
+    """Add twelve power sums of the rates up to `limit`.
 
     Example:
         >>> sums = np.zeros(NUM_POWERS + 1)
-        >>> faint_sums(np.array([0.5, 2.0]), 1.0, 1.0, sums), sums[1:4].tolist()
-        (1, [0.5, 0.25, 0.125])
+        >>> faint_sums(np.array([0.5, 2.0]), 1.0, 1.0, sums)
+        >>> sums[1:4].tolist()
+        [0.5, 0.25, 0.125]
     """
-    above = 0
     s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = s9 = s10 = s11 = s12 = 0.0
     for i in range(len(rates)):
-        faint = rates[i] <= limit
-        x = rates[i] * inverse if faint else 0.0
-        above += 0 if faint else 1
+        x = rates[i] * inverse if rates[i] <= limit else 0.0
         x2 = x * x
         x3 = x2 * x
         x4 = x2 * x2
@@ -189,19 +253,11 @@ def faint_sums(rates: FloatArray, inverse: float, limit: float, sums: FloatArray
     found = (s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12)
     for r in range(12):
         sums[r + 1] += found[r]
-    return above
 
 
-@njit(cache=True, nogil=True)
-def add_powers(x: float, sums: FloatArray) -> None:
-    """Add x, x^2, ... to the power sums.
-
-    Example:
-        >>> sums = np.zeros(NUM_POWERS + 1)
-        >>> add_powers(0.5, sums)
-        >>> sums[1:4].tolist()
-        [0.5, 0.25, 0.125]
-    """
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_powers(x: float, sums: FloatArray) -> None:
+    """Add x, x^2, ... to the power sums."""
     # Four chains: one alone would wait for each product.
     x2 = x * x
     x4 = x2 * x2
@@ -217,7 +273,7 @@ def add_powers(x: float, sums: FloatArray) -> None:
         fourth *= x4
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def add_heavy(grid: FloatArray, rates: FloatArray, law: FloatArray) -> None:
     """Add clocks one by one to P(N_t = m), m < N.
 
@@ -249,14 +305,14 @@ def add_heavy(grid: FloatArray, rates: FloatArray, law: FloatArray) -> None:
             law[0, j] *= silent[0, j]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _silent(grid: FloatArray, rate: float, silent: FloatArray, row: int) -> None:
     """Write e^(-rate t), the chance that a clock has not rung."""
     for j in range(grid.shape[1]):
         silent[row, j] = vector_exp(-rate * grid[TIMES, j])
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _add_two(silent: FloatArray, law: FloatArray) -> None:
     """Add two clocks, N = 8."""
     for j in range(law.shape[1]):
