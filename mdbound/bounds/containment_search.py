@@ -28,6 +28,7 @@ from mdbound.bounds.fluid_arrivals import ArrivalSpace, arrival_shares
 from mdbound.bounds.ratio_partition import (
     HIGH,
     LOW,
+    NUM_SEGMENTS,
     OUTSIDE,
     TARGET,
     BoolArray,
@@ -93,7 +94,7 @@ class Points(NamedTuple):
             interest any more.
         shares: of fluid arrivals, [n, m]; F_n at m = 0, shape (M, N + 1, N + 1).
         slope: of F_n, shape (M, N + 1).
-        law: of the heavy tokens rung, shape (M, N, J).
+        law: of the heavy tokens rung, shape (M, N, J or more).
         sums: power sums of the light tokens, shape (M, R + 1).
     """
 
@@ -106,7 +107,23 @@ class Points(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def new_points(room: int, max_drafts: int, nodes: int) -> Points:
+def clock_space(vocab_size: int) -> SegmentClocks:
+    """Scratch for one thread.
+
+    Example:
+        >>> clock_space(10).large.shape
+        (11,)
+    """
+    return SegmentClocks(
+        np.empty((NUM_SEGMENTS + 1, NUM_POWERS + 1)),
+        np.empty(NUM_SEGMENTS + 1, dtype=np.int64),
+        np.empty(2 * vocab_size),
+        np.empty(vocab_size + 1, dtype=np.int64),
+    )
+
+
+@njit(cache=True, nogil=True)
+def new_points(count: int, max_drafts: int, nodes: int) -> Points:
     """Room for so many points.
 
     Example:
@@ -114,35 +131,12 @@ def new_points(room: int, max_drafts: int, nodes: int) -> Points:
         (2, 8, 48)
     """
     return Points(
-        np.empty((room, 6), dtype=np.int64),
-        np.empty((room, 5)),
-        np.zeros((room, max_drafts + 1, max_drafts + 1)),
-        np.zeros((room, max_drafts + 1)),
-        np.empty((room, max_drafts, nodes)),
-        np.empty((room, NUM_POWERS + 1)),
-    )
-
-
-@njit(cache=True, nogil=True)
-def points_for(points: Points, nodes: int) -> Points:
-    """The same room, seen as arrays for so many nodes; new ones if it is too small for 16 points.
-
-    Example:
-        >>> points_for(new_points(32, 8, 96), 48).law.shape
-        (32, 8, 48)
-    """
-    room, max_drafts = len(points.mass), points.law.shape[1]
-    if room * points.law.shape[2] < 16 * nodes:
-        return new_points(16, max_drafts, nodes)
-    fitting = min(room, room * points.law.shape[2] // nodes)
-    law = points.law.reshape(-1)[: fitting * max_drafts * nodes]
-    return Points(
-        points.place[:fitting],
-        points.mass[:fitting],
-        points.shares[:fitting],
-        points.slope[:fitting],
-        law.reshape((fitting, max_drafts, nodes)),
-        points.sums[:fitting],
+        np.empty((count, 6), dtype=np.int64),
+        np.empty((count, 5)),
+        np.zeros((count, max_drafts + 1, max_drafts + 1)),
+        np.zeros((count, max_drafts + 1)),
+        np.empty((count, max_drafts, nodes)),
+        np.empty((count, NUM_POWERS + 1)),
     )
 
 
@@ -151,6 +145,7 @@ def smallest_objectives(
     order: RatioPartition,
     nodes: RingNodes,
     max_drafts: int,
+    room: SegmentClocks,
     points: Points,
     space: ArrivalSpace,
 ) -> tuple[Points, int]:
@@ -160,13 +155,16 @@ def smallest_objectives(
         order: the row, by ratio.
         nodes: the row's nodes, for at least max_drafts.
         max_drafts: N.
+        room: scratch of `clock_space`.
         points: scratch for them.
         space: scratch.
 
     Returns:
         The points (in larger arrays if these were too small), and their number.
     """
-    clocks = segment_clocks(order, nodes)
+    clocks = segment_clocks(order, nodes, room)
+    if points.law.shape[2] < nodes.grid.shape[1]:
+        points = new_points(16, points.law.shape[1], nodes.grid.shape[1])
     return _search(order, nodes, clocks, max_drafts, points, space)
 
 
@@ -182,7 +180,7 @@ def _search(
     order, nodes, clocks, points, space = _borrowed_all(
         owned_order, owned_nodes, owned_clocks, owned_points, owned_space
     )
-    work = np.empty((3, 64))
+    work = space.work
     points, used = _first_points(order, nodes, clocks, points, space)
     for n in range(1, max_drafts + 1):
         best = _best_objective(points.mass, points.shares, used, n)
@@ -243,7 +241,12 @@ def _borrowed_all(
             borrowed(points.law),
             borrowed(points.sums),
         ),
-        ArrivalSpace(borrowed(space.newton), borrowed(space.later), borrowed(space.rows)),
+        ArrivalSpace(
+            borrowed(space.newton),
+            borrowed(space.later),
+            borrowed(space.rows),
+            borrowed(space.work),
+        ),
     )
 
 
@@ -256,21 +259,20 @@ def _best_objective(mass: FloatArray, shares: FloatArray, used: int, n: int) -> 
 
 
 @njit(cache=True, nogil=True)
-def segment_clocks(order: RatioPartition, nodes: RingNodes) -> SegmentClocks:
-    """Power sums and heavy tokens of every segment."""
+def segment_clocks(order: RatioPartition, nodes: RingNodes, space: SegmentClocks) -> SegmentClocks:
+    """Power sums and heavy tokens of every segment, in arrays of `clock_space`."""
     rates, start = order.rates, order.segments.start
-    count = len(start) - 1
-    places = np.empty(len(rates) + 1, dtype=np.int64)
-    large = places[: large_tokens(rates, nodes.faint_rate, places)]
-    heavy = np.empty(2 * len(large))
-    sums = np.zeros((count + 1, NUM_POWERS + 1))
-    first_heavy = np.zeros(count + 1, dtype=np.int64)
-    found = 0
-    for s in range(count):
+    large = space.large[: large_tokens(rates, nodes.faint_rate, space.large)]
+    sums, found = space.sums, 0
+    sums[0] = 0.0
+    space.first_heavy[0] = 0
+    for s in range(len(start) - 1):
         sums[s + 1] = sums[s]
-        found = add_tokens(nodes, rates, large, start[s], start[s + 1], sums[s + 1], heavy, found)
-        first_heavy[s + 1] = found
-    return SegmentClocks(sums, first_heavy, heavy, large)
+        found = add_tokens(
+            nodes, rates, large, start[s], start[s + 1], sums[s + 1], space.heavy, found
+        )
+        space.first_heavy[s + 1] = found
+    return SegmentClocks(sums, space.first_heavy, space.heavy, large)
 
 
 @njit(cache=True, nogil=True)
@@ -324,7 +326,7 @@ def _place(
     points.place[point, SEGMENT] = segment
     points.mass[point, TARGET] = values[TARGET, boundary]
     points.mass[point, OUTSIDE] = values[OUTSIDE, boundary]
-    points.mass[point, LOW] = values[LOW, boundary] if boundary < values.shape[1] - 1 else np.inf
+    points.mass[point, LOW] = values[LOW, boundary] if boundary < len(cells.start) - 1 else np.inf
     points.mass[point, HIGH] = values[HIGH, boundary - 1] if boundary > 0 else 0.0
 
 
@@ -380,7 +382,7 @@ def _evaluate(
         law[0] = 1.0
         sums[:] = 0.0
     else:
-        law[:] = points.law[left]
+        _copy_law(points.law, left, point, nodes.grid.shape[1])
         before = points.place[left, SEGMENT]
         if segment >= 0 and before >= 0:
             sums[:] = clocks.sums[segment]
@@ -402,6 +404,13 @@ def _evaluate(
             slope[n] = 0.0
         if size == len(rates):
             shares[n, 0] = 1.0
+
+
+@njit(cache=True, nogil=True)
+def _copy_law(law: FloatArray, source: int, point: int, count: int) -> None:
+    for m in range(law.shape[1]):
+        for j in range(count):
+            law[point, m, j] = law[source, m, j]
 
 
 @njit(cache=True, nogil=True)

@@ -47,11 +47,13 @@ class ArrivalSpace(NamedTuple):
         later: C / W of equation (1), shape (N, N + 1).
         rows: by node. `DECAY`: weight times the chance that neither fluid nor light clock rang;
             `POINTS`: W t; for the plain loops 3 N more, shape (2 or 2 + 3 N, J).
+        work: for `mdbound.bounds.containment_cuts`.
     """
 
     newton: FloatArray
     later: FloatArray
     rows: FloatArray
+    work: FloatArray
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -67,6 +69,7 @@ def arrival_space(max_drafts: int, nodes: int) -> ArrivalSpace:
         np.zeros((max_drafts, NUM_POWERS + 1)),
         np.zeros((max_drafts, max_drafts + 1)),
         np.empty((2 + plain, nodes)),
+        np.empty((3, 256)),
     )
 
 

@@ -21,6 +21,7 @@ from mdbound.bounds.vector_exp import float_of_bits
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 KeyArray = npt.NDArray[np.int16]
+CountArray = npt.NDArray[np.int32]
 
 _KEYS_PER_OCTAVE_LOG2 = 7
 _OCTAVES_BELOW_ONE = 8
@@ -30,6 +31,7 @@ NUM_KEYS = 2 * _OCTAVES_BELOW_ONE << _KEYS_PER_OCTAVE_LOG2
 _SHIFT = 52 - _KEYS_PER_OCTAVE_LOG2
 _LOWEST = 1023 - _OCTAVES_BELOW_ONE << _KEYS_PER_OCTAVE_LOG2
 _FINE_OCTAVES = (5, 11)  # octaves 2^-3..2^3, where segments are a quarter octave long
+NUM_SEGMENTS = 2 * _OCTAVES_BELOW_ONE + 3 * (_FINE_OCTAVES[1] - _FINE_OCTAVES[0])
 _BLOCK = 512
 _SHELL_SORTED = 1000  # up to so many tokens a bucket is sorted in place
 
@@ -44,7 +46,7 @@ class Cells(NamedTuple):
         start: tokens in front of each boundary, shape (c + 1,).
         values: shape (4, c + 1). `LOW` and `HIGH`: smallest and largest p/q of each cell, or
             bounds on these; `TARGET`: p of the tokens in front of each boundary; `OUTSIDE`: q of
-            the tokens behind it.
+            the tokens behind it. There may be more columns than boundaries.
     """
 
     start: IntArray
@@ -61,7 +63,7 @@ class RatioPartition(NamedTuple):
         first_bucket: index of each segment's first bucket, and the number of buckets at the end.
         buckets: the fine cells; their sums are valid in opened segments.
         tokens: single tokens; valid in opened buckets.
-        opened: which buckets have sums, and which are sorted, shape (2, b + 1).
+        opened: which buckets have sums, and which are sorted, shape (2, buckets or more).
     """
 
     target: FloatArray
@@ -74,13 +76,22 @@ class RatioPartition(NamedTuple):
 
 
 class PartitionSpace(NamedTuple):
-    """Arrays of one thread, for rows of up to V tokens."""
+    """Arrays of one thread, for rows of up to V tokens.
 
-    ratio: FloatArray
+    Allocating them for every row would cost as much as a search: the system hands out fresh pages
+    each time.
+    """
+
     keys: KeyArray
+    counts: CountArray
+    begins: IntArray
     target: FloatArray
     rates: FloatArray
+    segments: Cells
+    first_bucket: IntArray
+    buckets: Cells
     tokens: Cells
+    opened: BoolArray
 
 
 @njit(cache=True, nogil=True)
@@ -92,11 +103,16 @@ def partition_space(vocab_size: int) -> PartitionSpace:
         (10,)
     """
     return PartitionSpace(
-        np.empty(vocab_size),
         np.empty(vocab_size, dtype=np.int16),
+        np.empty((4, NUM_KEYS + 1), dtype=np.int32),
+        np.empty((2, NUM_KEYS + 1), dtype=np.int64),
         np.empty(vocab_size),
         np.empty(vocab_size),
+        _empty_cells(NUM_SEGMENTS),
+        np.empty(NUM_SEGMENTS + 1, dtype=np.int64),
+        _empty_cells(NUM_KEYS),
         _empty_cells(vocab_size),
+        np.empty((2, NUM_KEYS), dtype=np.bool_),
     )
 
 
@@ -132,26 +148,38 @@ def ratio_partition(
         >>> order.target.tolist(), order.segments.values[OUTSIDE].round(3).tolist()
         ([0.2, 0.3, 0.5], [1.0, 0.5, 0.2, 0.0])
     """
-    _ratio_keys(target, draft, scale, space.ratio, space.keys)
-    start = _key_starts(space.keys)
+    _ratio_keys(target, draft, scale, space.keys)
+    start, place = space.begins[0], space.begins[1]
+    _key_starts(space.keys, space.counts, start)
+    place[:] = start
     size = start[NUM_KEYS]
     ordered_target, ordered_rates = space.target[:size], space.rates[:size]
-    _distribute(target, draft, scale, space.keys, start, ordered_target, ordered_rates)
-    buckets, segments, first_bucket = _cells(start)
+    _distribute(target, draft, scale, space.keys, place, ordered_target, ordered_rates)
+    count, num_segments = _cells(start, place, space.buckets, space.segments, space.first_bucket)
+    segments = Cells(space.segments.start[: num_segments + 1], space.segments.values)
     _segment_sums(ordered_target, ordered_rates, segments)
+    space.opened[:, :count] = False
     return RatioPartition(
         ordered_target,
         ordered_rates,
         segments,
-        first_bucket,
-        buckets,
+        space.first_bucket[: num_segments + 1],
+        Cells(space.buckets.start[: count + 1], space.buckets.values),
         space.tokens,
-        np.zeros((2, len(buckets.start)), dtype=np.bool_),
+        space.opened,
     )
 
 
+@njit(cache=True, nogil=True)
+def _ratio_keys(target: FloatArray, draft: FloatArray, scale: float, keys: KeyArray) -> None:
+    ratio = np.empty(_BLOCK)
+    for start in range(0, len(target), _BLOCK):
+        p, q = target[start : start + _BLOCK], draft[start : start + _BLOCK]
+        _block_keys(p, q, scale, ratio[: len(p)], keys[start : start + _BLOCK])
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def _ratio_keys(
+def _block_keys(
     target: FloatArray, draft: FloatArray, scale: float, ratio: FloatArray, keys: KeyArray
 ) -> None:
     for i in range(len(target)):
@@ -166,10 +194,10 @@ def _ratio_keys(
 
 
 @njit(cache=True, nogil=True)
-def _key_starts(keys: KeyArray) -> IntArray:
+def _key_starts(keys: KeyArray, counts: CountArray, start: IntArray) -> None:
     """Where each key begins in the order; those that cannot be drafted come last."""
     # Four histograms: one alone would wait for itself on equal keys in a row.
-    counts = np.zeros((4, NUM_KEYS + 1), dtype=np.int32)
+    counts[:] = 0
     whole = len(keys) // 4 * 4
     for i in range(0, whole, 4):
         counts[0, keys[i]] += 1
@@ -178,12 +206,10 @@ def _key_starts(keys: KeyArray) -> IntArray:
         counts[3, keys[i + 3]] += 1
     for i in range(whole, len(keys)):
         counts[0, keys[i]] += 1
-    start = np.empty(NUM_KEYS + 1, dtype=np.int64)
     total = 0
     for key in range(NUM_KEYS + 1):
         start[key] = total
         total += counts[0, key] + counts[1, key] + counts[2, key] + counts[3, key]
-    return start
 
 
 @njit(cache=True, nogil=True)
@@ -192,12 +218,11 @@ def _distribute(
     draft: FloatArray,
     scale: float,
     keys: KeyArray,
-    start: IntArray,
+    place: IntArray,
     ordered_target: FloatArray,
     ordered_rates: FloatArray,
 ) -> None:
-    place = start.copy()
-    size = start[NUM_KEYS]
+    size = len(ordered_target)
     for i in range(len(keys)):
         key = keys[i]
         j = place[key]
@@ -234,21 +259,14 @@ def _empty_cells(count: int) -> Cells:
 
 
 @njit(cache=True, nogil=True)
-def _cells(start: IntArray) -> tuple[Cells, Cells, IntArray]:
-    """Buckets and segments that hold tokens, without their sums."""
-    keys = np.empty(NUM_KEYS, dtype=np.int64)
+def _cells(
+    start: IntArray, keys: IntArray, buckets: Cells, segments: Cells, first_bucket: IntArray
+) -> tuple[int, int]:
+    """Fill in the buckets and segments that hold tokens, but for their sums; how many of each."""
     count = 0
-    num_segments = 0
-    last = -1
     for key in range(NUM_KEYS):
         keys[count] = key
         count += 1 if start[key + 1] > start[key] else 0
-    for b in range(count):
-        segment = _segment_of_key(keys[b])
-        num_segments += 1 if segment != last else 0
-        last = segment
-    buckets, segments = _empty_cells(count), _empty_cells(num_segments)
-    first_bucket = np.empty(num_segments + 1, dtype=np.int64)
     s, last = -1, -1
     for b in range(count):
         key = keys[b]
@@ -264,9 +282,9 @@ def _cells(start: IntArray) -> tuple[Cells, Cells, IntArray]:
             segments.values[LOW, s] = low
             first_bucket[s] = b
         segments.values[HIGH, s] = high
-    buckets.start[count] = segments.start[num_segments] = start[NUM_KEYS]
-    first_bucket[num_segments] = count
-    return buckets, segments, first_bucket
+    buckets.start[count] = segments.start[s + 1] = start[NUM_KEYS]
+    first_bucket[s + 1] = count
+    return count, s + 1
 
 
 @njit(cache=True, nogil=True)

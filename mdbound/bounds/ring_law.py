@@ -280,7 +280,7 @@ def add_heavy(grid: FloatArray, rates: FloatArray, law: FloatArray) -> None:
     Args:
         grid: `RingNodes.grid`.
         rates: of the clocks.
-        law: P(N_t = m) so far, shape (N, J), updated.
+        law: P(N_t = m) so far, shape (N, J or more), updated.
 
     Example:
         >>> grid, law = np.array([[2.0], [1.0], [1.0]]), np.array([[1.0], [0.0]])
@@ -294,7 +294,7 @@ def add_heavy(grid: FloatArray, rates: FloatArray, law: FloatArray) -> None:
         for first in range(0, len(rates) - 1, 2):
             _silent(grid, rates[first], silent, 0)
             _silent(grid, rates[first + 1], silent, 1)
-            _add_two(silent, law)
+            _add_two(silent, grid.shape[1], law)
         first = len(rates) // 2 * 2
     for i in range(first, len(rates)):
         _silent(grid, rates[i], silent, 0)
@@ -313,9 +313,9 @@ def _silent(grid: FloatArray, rate: float, silent: FloatArray, row: int) -> None
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _add_two(silent: FloatArray, law: FloatArray) -> None:
+def _add_two(silent: FloatArray, count: int, law: FloatArray) -> None:
     """Add two clocks, N = 8."""
-    for j in range(law.shape[1]):
+    for j in range(count):
         first, second = silent[0, j], silent[1, j]
         none = first * second
         one = first * (1.0 - second) + second * (1.0 - first)

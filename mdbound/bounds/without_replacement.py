@@ -18,8 +18,9 @@ from mdbound.bounds.clock_quadrature import ClockQuadrature, clock_quadrature
 from mdbound.bounds.containment_search import (
     SIZE,
     Points,
+    SegmentClocks,
+    clock_space,
     new_points,
-    points_for,
     smallest_objectives,
 )
 from mdbound.bounds.distributions import FloatArray
@@ -200,12 +201,13 @@ def _solve_rows(
     found: FloatArray,
     error: FloatArray,
 ) -> None:
-    chunks = min(len(target), 4 * threads)
+    chunks = min(len(target), threads)
     for chunk in prange(chunks):
         space = partition_space(target.shape[1])
+        clocks = clock_space(target.shape[1])
         points = new_points(_ROOM, len(rule.series), _NODES)
         for row in range(chunk, len(target), chunks):
-            _solve_row(target[row], draft[row], rule, space, points, found[row], error[row])
+            _solve_row(target[row], draft[row], rule, space, clocks, points, found[row], error[row])
 
 
 @njit(cache=True, parallel=True, nogil=True)
@@ -219,18 +221,19 @@ def _solve_logits(
     found: FloatArray,
     error: FloatArray,
 ) -> None:
-    chunks = min(len(target), 4 * threads)
+    chunks = min(len(target), threads)
     for chunk in prange(chunks):
         p = np.empty(target.shape[1])
         q = np.empty(target.shape[1])
         space = partition_space(target.shape[1])
+        clocks = clock_space(target.shape[1])
         points = new_points(_ROOM, len(rule.series), _NODES)
         for row in range(chunk, len(target), chunks):
             if not softmax_into(target[row], temperature, p):
                 continue
             if not softmax_into(draft[row], draft_temperature, q):
                 continue
-            _solve_row(p, q, rule, space, points, found[row], error[row])
+            _solve_row(p, q, rule, space, clocks, points, found[row], error[row])
             _add_softmax_error(p, q, error[row])
 
 
@@ -240,6 +243,7 @@ def _solve_row(
     draft: FloatArray,
     rule: ClockQuadrature,
     space: PartitionSpace,
+    clocks: SegmentClocks,
     points: Points,
     found: FloatArray,
     error: FloatArray,
@@ -247,8 +251,7 @@ def _solve_row(
     order = ratio_partition(target, draft, 1.0 / mass(draft), space)
     nodes = ring_nodes(rule, order.rates)
     scratch = arrival_space(len(rule.series), nodes.grid.shape[1])
-    fitting = points_for(points, nodes.grid.shape[1])
-    last, used = smallest_objectives(order, nodes, len(error), fitting, scratch)
+    last, used = smallest_objectives(order, nodes, len(error), clocks, points, scratch)
     _read_points(last, used, found)
     error[:] = _search_error(order.rates, nodes.light_rate)
 
