@@ -168,24 +168,25 @@ def _fluid_bounds(
     """
     inverse = 1.0 / ends.outside_a
     first, last = left - begin, right - begin + 1
-    for k in range(first, last):
-        work[0, k] = (ends.outside_a - cells[OUTSIDE, begin + k]) * inverse
-        work[1, k] = 0.0
-        work[2, k] = 0.0
+    added, bound, slope = work[0, first:last], work[1, first:last], work[2, first:last]
+    outside = cells[OUTSIDE, left : right + 1]
+    for k in range(len(added)):
+        added[k] = (ends.outside_a - outside[k]) * inverse
+        bound[k] = 0.0
+        slope[k] = 0.0
     if left == begin:
-        work[0, 0] = 0.0
+        added[0] = 0.0
     if right == end:
-        work[0, end - begin] = (ends.outside_a - ends.outside_b) * inverse
+        added[-1] = (ends.outside_a - ends.outside_b) * inverse
     for m in range(n, -1, -1):
         share = shares[a, n, m]
-        for k in range(first, last):
-            added, bound = work[0, k], work[1, k]
-            work[2, k] = work[2, k] * added + bound
-            work[1, k] = bound * added + share
-    for k in range(first, last):
-        beyond = work[0, k] > MOST_ADDED
-        work[2, k] = np.inf if beyond else work[2, k] * inverse
-        work[1, k] = np.inf if beyond else work[1, k]
+        for k in range(len(added)):
+            slope[k] = slope[k] * added[k] + bound[k]
+            bound[k] = bound[k] * added[k] + share
+    for k in range(len(added)):
+        beyond = added[k] > MOST_ADDED
+        slope[k] = np.inf if beyond else slope[k] * inverse
+        bound[k] = np.inf if beyond else bound[k]
 
 
 @njit(inline="always")

@@ -1,6 +1,6 @@
 """Tokens grouped by p/q without sorting them all: segments, buckets, and tokens on demand.
 
-A counting sort puts the tokens that can be drafted into buckets of p/q, 128 to the octave, in
+A counting sort puts the tokens that can be drafted into buckets of p/q, up to 128 to the octave, in
 ascending order; every boundary between buckets is a prefix of the order q/p descending. Segments
 are runs of buckets (a quarter octave where the optima are). Sums over segments are always there;
 sums over the buckets of a segment and the order inside a bucket are made when asked for.
@@ -23,15 +23,21 @@ BoolArray = npt.NDArray[np.bool_]
 KeyArray = npt.NDArray[np.int16]
 CountArray = npt.NDArray[np.int32]
 
-_KEYS_PER_OCTAVE_LOG2 = 7
-_OCTAVES_BELOW_ONE = 8
-NUM_KEYS = 2 * _OCTAVES_BELOW_ONE << _KEYS_PER_OCTAVE_LOG2
-"""Keys 0..NUM_KEYS - 1: p/q from 2^-8 to 2^8, what lies beyond goes to the first and last."""
+_FINE_LOG2, _COARSE_LOG2 = 7, 4  # keys per octave
+_FINE_OCTAVES = 6  # on both sides of 1
+_COARSE_OCTAVES = 32  # beyond these, likewise
+_FINE_SHIFT, _COARSE_SHIFT = 52 - _FINE_LOG2, 52 - _COARSE_LOG2
+_LOW_BASE = (1023 - _FINE_OCTAVES - _COARSE_OCTAVES) << _COARSE_LOG2
+_FINE_BASE = (1023 - _FINE_OCTAVES) << _FINE_LOG2
+_HIGH_BASE = (1023 + _FINE_OCTAVES) << _COARSE_LOG2
+_COARSE_KEYS = _COARSE_OCTAVES << _COARSE_LOG2
+_FINE_KEYS = 2 * _FINE_OCTAVES << _FINE_LOG2
+NUM_KEYS = _FINE_KEYS + 2 * _COARSE_KEYS
+"""Keys 0..NUM_KEYS - 1: p/q from 2^-38 to 2^38, 128 to the octave near 1 and 16 further out; what
+lies beyond goes to the first and last."""
 
-_SHIFT = 52 - _KEYS_PER_OCTAVE_LOG2
-_LOWEST = 1023 - _OCTAVES_BELOW_ONE << _KEYS_PER_OCTAVE_LOG2
-_FINE_OCTAVES = (5, 11)  # octaves 2^-3..2^3, where segments are a quarter octave long
-NUM_SEGMENTS = 2 * _OCTAVES_BELOW_ONE + 3 * (_FINE_OCTAVES[1] - _FINE_OCTAVES[0])
+_QUARTER_OCTAVES = 3  # up to so many octaves from 1 a segment is a quarter octave long
+NUM_SEGMENTS = 2 * (4 * _QUARTER_OCTAVES + _FINE_OCTAVES - _QUARTER_OCTAVES + _COARSE_OCTAVES // 4)
 _BLOCK = 512
 _SHELL_SORTED = 1000  # up to so many tokens a bucket is sorted in place
 
@@ -187,8 +193,11 @@ def _block_keys(
     bits = ratio.view(np.int64)
     for i in range(len(bits)):
         # The leading bits of a positive float64 order like the number itself.
-        key = (bits[i] >> np.int64(_SHIFT)) - np.int64(_LOWEST)
-        keys[i] = np.int16(max(np.int64(0), min(key, np.int64(NUM_KEYS - 1))))
+        coarse, fine = bits[i] >> np.int64(_COARSE_SHIFT), bits[i] >> np.int64(_FINE_SHIFT)
+        low = max(np.int64(0), min(coarse - np.int64(_LOW_BASE), np.int64(_COARSE_KEYS)))
+        middle = max(np.int64(0), min(fine - np.int64(_FINE_BASE), np.int64(_FINE_KEYS)))
+        high = max(np.int64(0), min(coarse - np.int64(_HIGH_BASE), np.int64(_COARSE_KEYS - 1)))
+        keys[i] = np.int16(low + middle + high)
     for i in range(len(keys)):
         keys[i] = keys[i] if draft[i] > 0.0 else np.int16(NUM_KEYS)
 
@@ -234,13 +243,22 @@ def _distribute(
 
 @njit(cache=True, nogil=True)
 def _segment_of_key(key: int) -> int:
-    octave = key >> _KEYS_PER_OCTAVE_LOG2
-    first, last = _FINE_OCTAVES
-    if octave < first:
-        return octave
-    if octave < last:
-        return first + ((key - (first << _KEYS_PER_OCTAVE_LOG2)) >> (_KEYS_PER_OCTAVE_LOG2 - 2))
-    return octave + 3 * (last - first)
+    """Four octaves far from 1, then one, then a quarter octave."""
+    if key >= NUM_KEYS // 2:
+        return NUM_SEGMENTS - 1 - _segment_of_lower_key(NUM_KEYS - 1 - key)
+    return _segment_of_lower_key(key)
+
+
+@njit(cache=True, nogil=True)
+def _segment_of_lower_key(key: int) -> int:
+    if key < _COARSE_KEYS:
+        return key >> (_COARSE_LOG2 + 2)
+    fine = key - _COARSE_KEYS
+    octaves = _FINE_OCTAVES - _QUARTER_OCTAVES
+    if fine < octaves << _FINE_LOG2:
+        return _COARSE_OCTAVES // 4 + (fine >> _FINE_LOG2)
+    quarters = (fine - (octaves << _FINE_LOG2)) >> (_FINE_LOG2 - 2)
+    return _COARSE_OCTAVES // 4 + octaves + quarters
 
 
 @njit(cache=True, nogil=True)
@@ -250,7 +268,11 @@ def _key_edge(key: int) -> float:
         return 0.0
     if key >= NUM_KEYS:
         return np.inf
-    return float_of_bits((key + _LOWEST) << _SHIFT)
+    if key < _COARSE_KEYS:
+        return float_of_bits((key + _LOW_BASE) << _COARSE_SHIFT)
+    if key < _COARSE_KEYS + _FINE_KEYS:
+        return float_of_bits((key - _COARSE_KEYS + _FINE_BASE) << _FINE_SHIFT)
+    return float_of_bits((key - _COARSE_KEYS - _FINE_KEYS + _HIGH_BASE) << _COARSE_SHIFT)
 
 
 @njit(cache=True, nogil=True)
@@ -354,6 +376,8 @@ def sort_by_ratio(ratio: FloatArray, target: FloatArray, rates: FloatArray) -> N
         ([0.5, 2.0], [0.2, 0.8])
     """
     size = len(ratio)
+    if ratio.min() == ratio.max():
+        return
     if size > _SHELL_SORTED:
         by_ratio = np.argsort(ratio)
         target[:], rates[:] = target[by_ratio], rates[by_ratio]

@@ -17,6 +17,7 @@ from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.ratio_partition import IntArray
 from mdbound.bounds.vector_exp import float_of_bits, vector_exp
 
+_AT_ONCE = 16  # tokens whose powers are added together
 _BLOCK = 512  # tokens per pass: their rates stay in the first cache
 NODES = 16
 """Node counts are multiples of this."""
@@ -176,13 +177,21 @@ def add_tokens(
     inverse = 1.0 / nodes.light_rate
     for begin in range(start, stop, _BLOCK):
         faint_sums(rates[begin : min(begin + _BLOCK, stop)], inverse, nodes.faint_rate, sums)
+    values = np.empty(_AT_ONCE)
+    count = 0
     for k in range(first_from(large, start), first_from(large, stop)):
         rate = rates[large[k]]
         if rate > nodes.light_rate:
             heavy[found] = rate
             found += 1
-        else:
-            _add_powers(rate * inverse, sums)
+            continue
+        values[count] = rate * inverse
+        count += 1
+        if count == _AT_ONCE:
+            _add_powers(values, sums)
+            count = 0
+    for k in range(count):
+        _add_powers_of(values[k], sums)
     return found
 
 
@@ -255,8 +264,20 @@ def faint_sums(rates: FloatArray, inverse: float, limit: float, sums: FloatArray
         sums[r + 1] += found[r]
 
 
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _add_powers(values: FloatArray, sums: FloatArray) -> None:
+    """Add the power sums of `_AT_ONCE` values."""
+    power = np.ones(_AT_ONCE)
+    for r in range(1, NUM_POWERS + 1):
+        total = 0.0
+        for i in range(_AT_ONCE):
+            power[i] *= values[i]
+            total += power[i]
+        sums[r] += total
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add_powers(x: float, sums: FloatArray) -> None:
+def _add_powers_of(x: float, sums: FloatArray) -> None:
     """Add x, x^2, ... to the power sums."""
     # Four chains: one alone would wait for each product.
     x2 = x * x

@@ -49,10 +49,10 @@ from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
 INTEGRAL_ERROR = 2e-14
 """Error of one containment for n >= 3: quadrature and rounding, but for that of the token sums."""
 
-_ROOM = 128
+_ROOM = 96
 """Points that usual rows stay below."""
 
-_NODES = 96
+_NODES = 128
 """Nodes that usual rows stay below."""
 
 _SAME_OBJECTIVE = 1e-15  # objectives this close count as equal: the smaller set is reported
