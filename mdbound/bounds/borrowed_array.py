@@ -13,6 +13,9 @@ from numba.core import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
+_make: Callable[..., Any] = cast(Any, make_array)
+_populate: Callable[..., Any] = cast(Any, populate_array)
+
 
 def _borrowed(typing_context: Any, array: Any) -> Any:
     """The same array without its owner."""
@@ -21,9 +24,10 @@ def _borrowed(typing_context: Any, array: Any) -> Any:
         return None
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        owned = make_array(array)(context, builder, value=args[0])
-        result = make_array(array)(context, builder)
-        populate_array(
+        del signature
+        owned = _make(array)(context, builder, value=args[0])
+        result = _make(array)(context, builder)
+        _populate(
             result,
             data=owned.data,
             shape=owned.shape,

@@ -194,7 +194,7 @@ def token_limit(max_drafts: int, powers: int) -> float:
 
 def _largest_change(dropped: FloatArray, limit: float) -> float:
     largest = 0.0
-    for mean in limit * 2.0 ** np.arange(18.0):
+    for mean in limit * 2.0 ** np.arange(0.0, 18.0, 0.25):
         for k in range(1, len(dropped)):
             others = max(j * math.log(mean) - math.lgamma(j + 1) for j in range(len(dropped) - k))
             change = math.exp(others - mean) * (mean / limit) * dropped[k] / k

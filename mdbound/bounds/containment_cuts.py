@@ -75,17 +75,16 @@ def cut_cells(
 
     Example:
         >>> cells = np.array([[0.0, 1.0, 0.0], [1.0, 9.0, 0.0], [0.0, 0.2, 0.0], [0.0, 0.5, 0.0]])
-        >>> ends, shares = Ends(0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 2.0), np.ones((1, 3, 3)) * [0.0, 0.0, 1.0]
+        >>> ends = Ends(0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 2.0)
+        >>> shares = np.ones((1, 3, 3)) * [0.0, 0.0, 1.0]
         >>> bound, cut = cut_cells(cells, 0, 2, ends, shares, 0, 2, 0.0, True, np.empty((3, 3)))
         >>> round(bound, 6), cut
-        (-0.05, 1)
+        (-0.3, 1)
     """
-    if ends.outside_a <= ends.outside_b:
-        return np.inf, begin
     # Cells before `left` lower the objective, those from `right` on raise it.
     left = _first_above(cells, HIGH, begin, end, ends.slope_a, False)
     right = max(left, _first_above(cells, LOW, begin, end, ends.slope_b, True))
-    if left == end or right == begin:
+    if left == end or right == begin or ends.outside_a <= ends.outside_b:
         return np.inf, begin
     _fluid_bounds(cells, begin, end, ends, shares, a, n, left, right, work)
     chord = (ends.contained_b - ends.contained_a) / (ends.outside_a - ends.outside_b)
@@ -108,24 +107,16 @@ def cut_cells(
             below_chord = cells[TARGET, k] - line
             below_fluid = cells[TARGET, k] - bound
             value = max(below_chord, below_fluid)
-            if value < threshold:
-                first = min(first, k)
-                last = k
-            if value < lowest:
-                lowest, place = value, k
+            first, last = (min(first, k), k) if value < threshold else (first, last)
+            lowest, place = (value, k) if value < lowest else (lowest, place)
         if divisible and k > left:
-            low, high = cells[LOW, k - 1], cells[HIGH, k - 1]
-            span = behind_before - behind
+            low, high, span = cells[LOW, k - 1], cells[HIGH, k - 1], behind_before - behind
             value = lowest_between(chord_before, below_chord, span, chord - low, high - chord)
             if value < threshold and bound < np.inf:
                 fall, rise = work[2, k - begin] - low, high - work[2, k - 1 - begin]
-                inside = lowest_between(fluid_before, below_fluid, span, fall, rise)
-                value = max(value, inside)
-            if value < threshold:
-                first = min(first, k - 1)
-                last = k
-            if value < lowest:
-                lowest, place = value, k if k < end else k - 1
+                value = max(value, lowest_between(fluid_before, below_fluid, span, fall, rise))
+            first, last = (min(first, k - 1), k) if value < threshold else (first, last)
+            lowest, place = (value, min(k, end - 1)) if value < lowest else (lowest, place)
     if first > last:
         return np.inf, begin
     if end - begin == 1:

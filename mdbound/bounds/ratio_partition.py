@@ -151,7 +151,7 @@ def ratio_partition(
     Example:
         >>> p, q = np.array([0.5, 0.3, 0.2, 0.0]), np.array([0.2, 0.3, 0.5, 0.0])
         >>> order = ratio_partition(p, q, 1.0, partition_space(4))
-        >>> order.target.tolist(), order.segments.values[OUTSIDE].round(3).tolist()
+        >>> order.target.tolist(), order.segments.values[OUTSIDE, :4].round(3).tolist()
         ([0.2, 0.3, 0.5], [1.0, 0.5, 0.2, 0.0])
     """
     _ratio_keys(target, draft, scale, space.keys)

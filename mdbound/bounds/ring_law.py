@@ -19,7 +19,7 @@ from mdbound.bounds.vector_exp import float_of_bits, vector_exp
 
 _AT_ONCE = 16  # tokens whose powers are added together
 _BLOCK = 512  # tokens per pass: their rates stay in the first cache
-NODES = 16
+NODES = 8
 """Node counts are multiples of this."""
 
 TIMES, WEIGHTS, SCALED = 0, 1, 2
@@ -61,7 +61,7 @@ def ring_nodes(rule: ClockQuadrature, rates: FloatArray) -> RingNodes:
         (3, 48)
     """
     smallest = smallest_positive(rates)
-    count = 3 * NODES
+    count = 48
     while count + NODES <= len(rule.times):
         last = rule.times[count - 1]
         if last * smallest >= _VANISHED or expected_rung(rates, last) >= rule.rung_needed:
@@ -94,7 +94,7 @@ def smallest_positive(values: FloatArray) -> float:
     smallest = np.uint64(0xFFFFFFFFFFFFFFFF)
     for i in range(len(bits)):
         smallest = min(smallest, bits[i] - np.uint64(1))
-    return float_of_bits(np.int64(smallest + np.uint64(1)))
+    return float_of_bits(int(np.int64(smallest + np.uint64(1))))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

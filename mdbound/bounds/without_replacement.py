@@ -1,10 +1,8 @@
 """Drafts drawn one after the other without replacement from one distribution.
 
 F(H) is q-convex (Hu et al. 2025): along any order its increments F(H + i) - F(H), divided by q_i,
-never fall. So a prefix of the order q/p descending minimises p(H) - F(H). Rows of many tokens are
-bucketed by ratio and searched for all n at once (`mdbound.bounds.containment_search`). Small
-supports, n above `MAX_SEARCHED_DRAFTS` and rows that the search gives up on are sorted
-(`mdbound.bounds.sorted_prefix_search`).
+never fall. So a prefix of the order q/p descending minimises p(H) - F(H). Tokens are bucketed by
+ratio and searched for all n (`mdbound.bounds.containment_search`), whatever their number and n.
 """
 
 from __future__ import annotations
@@ -14,25 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 from numba import get_num_threads, njit, prange
 
-from mdbound.bounds.clock_quadrature import ClockQuadrature, clock_quadrature
-from mdbound.bounds.containment_search import (
-    SIZE,
-    Points,
-    SegmentClocks,
-    clock_space,
-    new_points,
-    smallest_objectives,
-)
+from mdbound.bounds.clock_quadrature import NUM_POWERS, ClockQuadrature, clock_quadrature
+from mdbound.bounds.containment_search import smallest_objectives
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows, optimal_prefix
-from mdbound.bounds.exponential_clocks import (
-    clock_table,
-    containment_step,
-    expm1_power_series,
-    trapezoid_step,
-)
-from mdbound.bounds.fluid_arrivals import arrival_space
+from mdbound.bounds.fluid_arrivals import arrival_shares, arrival_space
 from mdbound.bounds.fused_softmax import mass_error, softmax_into
+from mdbound.bounds.prefix_points import SIZE, Points, SegmentClocks, clock_space, new_points
 from mdbound.bounds.ratio_partition import (
     OUTSIDE,
     TARGET,
@@ -41,13 +27,19 @@ from mdbound.bounds.ratio_partition import (
     partition_space,
     ratio_partition,
 )
-from mdbound.bounds.ring_law import ring_nodes, smallest_positive
+from mdbound.bounds.ring_law import (
+    add_heavy,
+    add_tokens,
+    large_tokens,
+    ring_nodes,
+    smallest_positive,
+)
 from mdbound.bounds.solution import AcceptanceCurve
-from mdbound.bounds.sorted_prefix_search import small_containments
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
 
 INTEGRAL_ERROR = 2e-14
-"""Error of one containment for n >= 3: quadrature and rounding, but for that of the token sums."""
+"""Error of one containment, and tolerance of the search: quadrature, power sums left out, rounding,
+but for that of masses and of the heavy tokens' law."""
 
 _ROOM = 96
 """Points that usual rows stay below."""
@@ -101,7 +93,7 @@ class WithoutReplacement(DraftLaw):
         return optimal_prefix(target, draft, int(curve.subset_size[0, -1]))
 
     def containment(self, draft: FloatArray, subset: BoolArray, num_drafts: int) -> float:
-        """Closed form for n <= 2, the integral over exponential clocks for n >= 3."""
+        """The integral over exponential clocks."""
         inside = draft[subset & (draft > 0.0)]
         outside = draft[~subset & (draft > 0.0)]
         return prefix_containment(np.concatenate([inside, outside]), num_drafts, len(inside))
@@ -115,8 +107,7 @@ def without_replacement_curve(
     With n at or above the draft's support the drafts are the whole support and the value is
     its target mass.
 
-    The error bound is `INTEGRAL_ERROR` and two sums per row: the rounding of the masses, in
-    blocks, and three roundings for each of the likely tokens that enter P(N_t < n) one by one.
+    The error bound is that of `_search_error`.
 
     Args:
         target: p, checked rows (B, V).
@@ -176,20 +167,27 @@ def prefix_containment(rates: FloatArray, num_drafts: int, size: int) -> float:
         return 1.0
     if size < num_drafts:
         return 0.0
-    if num_drafts <= 2:
-        return float(small_containments(rates)[num_drafts - 1, size])
-    before, after, slope = (np.zeros(num_drafts + 1) for _ in range(3))
-    containment_step(
-        clock_table(rates),
-        size,
-        num_drafts,
-        trapezoid_step(num_drafts),
-        expm1_power_series(),
-        before,
-        after,
-        slope,
-    )
-    return float(before[num_drafts])
+    return float(_prefix_containment(clock_quadrature(num_drafts), rates, size, num_drafts))
+
+
+@njit(cache=True, nogil=True)
+def _prefix_containment(
+    rule: ClockQuadrature, rates: FloatArray, size: int, num_drafts: int
+) -> float:
+    nodes = ring_nodes(rule, rates)
+    max_drafts, count = len(rule.series), nodes.grid.shape[1]
+    places = np.empty(len(rates) + 1, dtype=np.int64)
+    large = places[: large_tokens(rates, nodes.faint_rate, places)]
+    sums, heavy = np.zeros(NUM_POWERS + 1), np.empty(len(large))
+    found = add_tokens(nodes, rates, large, 0, size, sums, heavy, 0)
+    law = np.zeros((max_drafts, count))
+    law[0] = 1.0
+    add_heavy(nodes.grid, heavy[:found], law)
+    shares = np.empty((max_drafts + 1, max_drafts + 1))
+    slope = np.empty(max_drafts + 1)
+    space = arrival_space(max_drafts, count)
+    arrival_shares(nodes, law, sums, mass(rates[size:]), space, shares, slope)
+    return float(shares[num_drafts, 0])
 
 
 @njit(cache=True, parallel=True, nogil=True)
@@ -280,11 +278,20 @@ def _read_points(points: Points, used: int, found: FloatArray) -> None:
 
 @njit(cache=True, nogil=True)
 def _search_error(rates: FloatArray, light_rate: float) -> float:
-    """Rounding of the masses (blocks of 512 and one addition each) and of the heavy tokens' law."""
+    """Error of p(H) - F_n(H) at the best prefix, and of the bounds that excluded the others.
+
+    A containment is right to c, `INTEGRAL_ERROR` and five roundings for each heavy token: its
+    e^(-x) is right to 2.9 units (2.5 of the exponential, x e^(-x) of its argument), and adding it
+    to the law takes two. The value at the best prefix has this error. The bounds on the others
+    have three times as much (`mdbound.bounds.containment_cuts.MOST_ADDED`): so the minimum may be
+    lower by this and the tolerance of the search. Masses are sums in blocks of 512, and one
+    addition for each block.
+    """
     heavy = 0
     for i in range(len(rates)):
         heavy += 1 if rates[i] > light_rate else 0
-    return INTEGRAL_ERROR + UNIT_ROUNDOFF * (512.0 + len(rates) / 512.0 + 3.0 * heavy)
+    masses = UNIT_ROUNDOFF * (512.0 + len(rates) / 512.0)
+    return 3.0 * (INTEGRAL_ERROR + 5.0 * UNIT_ROUNDOFF * heavy) + masses
 
 
 @njit(cache=True, nogil=True)
