@@ -5,11 +5,10 @@ T_k the time of its (k + 1)-th point and N_t the clocks of H that rang by t,
 
     C[k, j] = P(N at T_k < j) = integral of W e^(-W t) (W t)^k / k! P(N_t < j) dt,         (1)
 
-and 1 - F_n(H) = C[0, n]. Exactly m of the first n arrivals (clocks of H, points of the fluid) are
-fluid with probability
+and 1 - F_n(H) = C[0, n]. More than k of the first n arrivals (clocks of H, points of the fluid) are
+fluid exactly if fewer than n - k clocks rang by T_k. So exactly m are with probability
 
-    share_m = C[m - 1, n - m] + P(N at T_(m-1) = n - m) - C[m, n - m]
-            = C[m - 1, n - m + 1] - C[m, n - m],            share_0 = F_n(H).
+    share_m = C[m - 1, n - m + 1] - C[m, n - m],            share_0 = F_n(H).
 
 A point belongs to a part u of the fluid with probability u / W. So adding this part to H as a
 fluid takes F_n to the sum over m of share_m (u / W)^m, a polynomial whose derivative at 0 is
@@ -103,7 +102,7 @@ def arrival_shares(
         >>> slope = np.empty(9)
         >>> law[0] = 1.0
         >>> arrival_shares(nodes, law, sums, 1.0, arrival_space(8, 48), shares, slope)
-        >>> round(shares[2, 2], 12)  # no clock in H: all arrivals are fluid
+        >>> float(round(shares[2, 2], 12))  # no clock in H: all arrivals are fluid
         1.0
     """
     max_drafts = len(law)
