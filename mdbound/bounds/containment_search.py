@@ -125,7 +125,9 @@ def _search(
             for a in (left, used):
                 work = _bound(order, nodes, clocks, points, a, n, best - SEARCH_TOLERANCE, work)
             used += 1
-    return points, used
+    # What has not grown is the caller's own.
+    grown = len(points.mass) > len(owned_points.mass)
+    return (points if grown else owned_points), used
 
 
 @njit(inline="always")
