@@ -47,7 +47,7 @@ _ROOM = 96
 _NODES = 128
 """Nodes that usual rows stay below."""
 
-_SAME_OBJECTIVE = 1e-15  # objectives this close count as equal: the smaller set is reported
+_SAME_OBJECTIVE = 5e-15  # objectives this close count as equal: the smaller set is reported
 
 
 class WithoutReplacement(DraftLaw):
@@ -284,14 +284,15 @@ def _search_error(rates: FloatArray, light_rate: float) -> float:
     e^(-x) is right to 2.9 units (2.5 of the exponential, x e^(-x) of its argument), and adding it
     to the law takes two. The value at the best prefix has this error. The bounds on the others
     have three times as much (`mdbound.bounds.containment_cuts.MOST_ADDED`): so the minimum may be
-    lower by this and the tolerance of the search. Masses are sums in blocks of 512, and one
-    addition for each block.
+    lower by this, the tolerance of the search and `_SAME_OBJECTIVE`. Masses are sums in blocks of
+    512, and one addition for each block.
     """
     heavy = 0
     for i in range(len(rates)):
         heavy += 1 if rates[i] > light_rate else 0
     masses = UNIT_ROUNDOFF * (512.0 + len(rates) / 512.0)
-    return 3.0 * (INTEGRAL_ERROR + 5.0 * UNIT_ROUNDOFF * heavy) + masses
+    containment = INTEGRAL_ERROR + 5.0 * UNIT_ROUNDOFF * heavy
+    return 3.0 * containment + masses + _SAME_OBJECTIVE
 
 
 @njit(cache=True, nogil=True)
