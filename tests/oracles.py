@@ -91,6 +91,33 @@ def exact_acceptance_with_replacement(target: Row, draft: Row, num_drafts: int) 
     return 1 + best
 
 
+def exact_acceptance_without_replacement(
+    target: Row, draft: Row, max_drafts: int
+) -> list[Fraction]:
+    """The optimum for n = 1..N of the given floats, draws and sets enumerated in rationals."""
+    p = [Fraction(float(x)) for x in target]
+    q = [Fraction(float(x)) for x in draft]
+    size = len(p)
+    masses = [sum((p[i] for i in range(size) if h >> i & 1), Fraction(0)) for h in range(1 << size)]
+    drawn = {0: Fraction(1)}
+    optima = []
+    for _ in range(max_drafts):
+        following: dict[int, Fraction] = {}
+        for members, probability in drawn.items():
+            left = [i for i in range(size) if q[i] > 0 and not members >> i & 1]
+            if not left:
+                following[members] = probability
+            for i in left:
+                share = probability * q[i] / sum(q[j] for j in left)
+                following[members | 1 << i] = following.get(members | 1 << i, Fraction(0)) + share
+        drawn = following
+        inside = [
+            sum((x for s, x in drawn.items() if s & h == s), Fraction(0)) for h in range(1 << size)
+        ]
+        optima.append(1 + min(x - f for x, f in zip(masses, inside, strict=True)))
+    return optima
+
+
 def exact_prefix_minimum(target: Row, draft: Row, num_drafts: int) -> Fraction:
     """Rational optimum over prefixes of the exact order q/p: the truth at any vocabulary size."""
     pairs = [

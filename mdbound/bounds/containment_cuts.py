@@ -8,12 +8,14 @@ import numpy as np
 from numba import njit
 
 from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.ratio_partition import IntArray
+from mdbound.bounds.ratio_partition import HIGH, LOW, OUTSIDE, TARGET
 from mdbound.bounds.slope_bound import lowest_between
 
-_CHAIN = 3
-MOST_CUTS = 2 * _CHAIN + 3
-"""`cut_cells` writes at most this many cuts."""
+MOST_ADDED = 0.5
+"""The polynomial through the left prefix is used up to this share of the mass outside: there its
+error is at most three times that of a containment."""
+
+_NEAR = 8  # a lowest bound within this part of what is possible is taken to lie at its end
 
 
 class Ends(NamedTuple):
@@ -40,157 +42,150 @@ class Ends(NamedTuple):
     slope_b: float
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def cut_cells(
-    low: FloatArray,
-    high: FloatArray,
-    target: FloatArray,
-    outside: FloatArray,
+    cells: FloatArray,
+    begin: int,
+    end: int,
     ends: Ends,
+    shares: FloatArray,
+    a: int,
+    n: int,
     threshold: float,
     divisible: bool,
-    cuts: IntArray,
-) -> int:
-    """Boundaries to evaluate next between two prefixes, written to `cuts`.
+    work: FloatArray,
+) -> tuple[float, int]:
+    """Lower bound on the objective between two prefixes, and the boundary to evaluate next.
 
     Args:
-        low: smallest p/q of the cells between the prefixes, shape (c,), c >= 1.
-        high: largest p/q.
-        target: p of the tokens in front of each cell; entry 0 is not used.
-        outside: q of the tokens not in front of each cell; entry 0 is not used.
+        cells: `Cells.values`.
+        begin: the first cell between the prefixes.
+        end: the boundary behind the last one.
         ends: what is known of the prefixes a and b.
+        shares: of fluid arrivals at all points, [point, n, m] (`mdbound.bounds.fluid_arrivals`).
+        a: the point on the left.
+        n: number of drafts.
         threshold: objectives at or above this are of no interest.
         divisible: whether cells hold several tokens, so that a minimum can lie inside one.
-        cuts: written, room for `MOST_CUTS`: cells in front of which to evaluate, 1..c - 1, with
-            repeats.
+        work: scratch, shape (3, end - begin + 1) or more.
 
     Returns:
-        How many; 0 if nothing below the threshold is possible, -1 if the one cell there is has to
-        be divided.
+        The bound, infinite if nothing below the threshold is possible; and the cell in front of
+        which to evaluate, or `begin` if the one cell there is has to be divided.
 
     Example:
-        >>> low, high = np.array([0.0, 1.0]), np.array([1.0, np.inf])
+        >>> cells = np.array([[0.0, 1.0, 0.0], [1.0, 9.0, 0.0], [0.0, 0.2, 0.0], [0.0, 0.5, 0.0]])
         >>> ends = Ends(0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 2.0)
-        >>> target, outside, cuts = np.array([0.0, 0.2]), np.array([1.0, 0.5]), np.empty(9, int)
-        >>> cut_cells(low, high, target, outside, ends, 0.0, True, cuts), int(cuts[0])
-        (1, 1)
+        >>> shares = np.ones((1, 3, 3)) * [0.0, 0.0, 1.0]
+        >>> bound, cut = cut_cells(cells, 0, 2, ends, shares, 0, 2, 0.0, True, np.empty((3, 3)))
+        >>> round(bound, 6), cut
+        (-0.3, 1)
     """
-    count = len(low)
-    falling = ends.slope_a >= high[count - 1]
-    rising = ends.slope_b <= low[0]
-    if falling or rising or ends.outside_a <= ends.outside_b:
-        return 0
     # Cells before `left` lower the objective, those from `right` on raise it.
-    left = int(np.searchsorted(high, ends.slope_a, side="right"))
-    right = max(left, int(np.searchsorted(low, ends.slope_b, side="left")))
-    left, right = _possible(low, high, target, outside, ends, threshold, divisible, left, right)
-    if left > right:
-        return 0
-    if count == 1:
-        return -1
-    return _choose_cuts(low, high, outside, ends, left, right, cuts)
-
-
-@njit(cache=True, nogil=True)
-def _possible(
-    low: FloatArray,
-    high: FloatArray,
-    target: FloatArray,
-    outside: FloatArray,
-    ends: Ends,
-    threshold: float,
-    divisible: bool,
-    left: int,
-    right: int,
-) -> tuple[int, int]:
-    """First and last boundary in [left, right] around which the objective may be below `threshold`.
-
-    The objective is at least p(H) minus the chord of F_n. Inside a cell p(H), as a function of
-    q(H), lies above its tangents at both ends.
-    """
-    count = len(low)
+    left = _first_above(cells, HIGH, begin, end, ends.slope_a, False)
+    right = max(left, _first_above(cells, LOW, begin, end, ends.slope_b, True))
+    if left == end or right == begin or ends.outside_a <= ends.outside_b:
+        return np.inf, begin
+    _fluid_bounds(cells, begin, end, ends, shares, a, n, left, right, work)
     chord = (ends.contained_b - ends.contained_a) / (ends.outside_a - ends.outside_b)
     first, last = right + 1, left - 1
-    value, behind = 0.0, 0.0
+    lowest, place = np.inf, left
+    below_chord, below_fluid, behind = 0.0, 0.0, 0.0
     for k in range(left, right + 1):
-        value_before, behind_before = value, behind
-        if k == 0:
-            value, behind = ends.target_a - ends.contained_a, ends.outside_a
-        elif k == count:
-            value, behind = ends.target_b - ends.contained_b, ends.outside_b
+        chord_before, fluid_before, behind_before = below_chord, below_fluid, behind
+        bound = work[1, k - begin]
+        if k == begin:
+            below_chord = below_fluid = ends.target_a - ends.contained_a
+            behind = ends.outside_a
+        elif k == end:
+            below_chord = ends.target_b - ends.contained_b
+            below_fluid = ends.target_b - bound
+            behind = ends.outside_b
         else:
-            behind = outside[k]
-            value = target[k] - ends.contained_a - chord * (ends.outside_a - behind)
-            if value < threshold:
-                first = min(first, k)
-                last = k
+            behind = cells[OUTSIDE, k]
+            line = ends.contained_a + chord * (ends.outside_a - behind)
+            below_chord = cells[TARGET, k] - line
+            below_fluid = cells[TARGET, k] - bound
+            value = max(below_chord, below_fluid)
+            first, last = (min(first, k), k) if value < threshold else (first, last)
+            lowest, place = (value, k) if value < lowest else (lowest, place)
         if divisible and k > left:
-            fall, rise = chord - low[k - 1], high[k - 1] - chord
-            span = behind_before - behind
-            if lowest_between(value_before, value, span, fall, rise) < threshold:
-                first = min(first, k - 1)
-                last = k
-    return first, last
+            low, high, span = cells[LOW, k - 1], cells[HIGH, k - 1], behind_before - behind
+            value = lowest_between(chord_before, below_chord, span, chord - low, high - chord)
+            if value < threshold and bound < np.inf:
+                fall, rise = work[2, k - begin] - low, high - work[2, k - 1 - begin]
+                value = max(value, lowest_between(fluid_before, below_fluid, span, fall, rise))
+            first, last = (min(first, k - 1), k) if value < threshold else (first, last)
+            lowest, place = (value, min(k, end - 1)) if value < lowest else (lowest, place)
+    if first > last:
+        return np.inf, begin
+    if end - begin == 1:
+        return lowest, begin
+    return lowest, _choose_cut(begin, end, first, last, place)
 
 
-@njit(cache=True, nogil=True)
-def _expected_slope(ends: Ends, outside: float) -> float:
-    """Slope of F_n in between: the quadratic through both slopes with the right integral."""
-    span = ends.outside_a - ends.outside_b
-    share = (ends.outside_a - outside) / span
-    chord = (ends.contained_b - ends.contained_a) / span
-    bend = 6.0 * (chord - 0.5 * (ends.slope_a + ends.slope_b))
-    slope = ends.slope_a + (ends.slope_b - ends.slope_a) * share + bend * share * (1.0 - share)
-    return min(max(slope, ends.slope_a), ends.slope_b)
-
-
-@njit(cache=True, nogil=True)
-def _crossing(
-    low: FloatArray, high: FloatArray, outside: FloatArray, ends: Ends, left: int, right: int
+@njit(inline="always")
+def _first_above(
+    cells: FloatArray, row: int, begin: int, end: int, value: float, equal: bool
 ) -> int:
-    """Boundary where p/q is expected to rise above the slope of F_n."""
-    below, above = max(left - 1, 0), right
-    while above - below > 1:
-        middle = (below + above) // 2
-        if 0.5 * (low[middle] + high[middle]) < _expected_slope(ends, outside[middle]):
-            below = middle
+    """First cell whose entry in an ascending row is above the value (or equal to it), or `end`."""
+    low, high = begin, end
+    while low < high:
+        middle = (low + high) // 2
+        if cells[row, middle] > value or (equal and cells[row, middle] == value):
+            high = middle
         else:
-            above = middle
-    return above
+            low = middle + 1
+    return low
 
 
-@njit(cache=True, nogil=True)
-def _choose_cuts(
-    low: FloatArray,
-    high: FloatArray,
-    outside: FloatArray,
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _fluid_bounds(
+    cells: FloatArray,
+    begin: int,
+    end: int,
     ends: Ends,
+    shares: FloatArray,
+    a: int,
+    n: int,
     left: int,
     right: int,
-    cuts: IntArray,
-) -> int:
-    """The expected crossing, and from both sides the boundaries that will exclude what is left.
+    work: FloatArray,
+) -> None:
+    """Upper bounds on F_n at the boundaries, and their slopes, from the polynomial of a.
 
-    A point at `left` excludes the cells whose p/q is below its slope, up to the next one of the
-    chain, and so on towards the crossing.
+    Rows of `work`: the part of the mass outside a that is added, the bound, its slope. Where the
+    polynomial is not used both are infinite.
     """
-    count = len(low)
-    crossing = _crossing(low, high, outside, ends, left, right)
-    found = 0
-    for k in range(max(crossing - 1, 1), min(crossing + 2, count)):
-        cuts[found] = k
-        found += 1
-    for _ in range(_CHAIN):
-        if 0 < left < count:
-            cuts[found] = left
-            found += 1
-        if 0 < right < count:
-            cuts[found] = right
-            found += 1
-        slope = _expected_slope(ends, outside[left]) if 0 < left < count else ends.slope_a
-        while left < crossing and high[left] <= slope:
-            left += 1
-        slope = _expected_slope(ends, outside[right]) if right < count else ends.slope_b
-        while right > crossing and low[right - 1] >= slope:
-            right -= 1
-    return found
+    inverse = 1.0 / ends.outside_a
+    first, last = left - begin, right - begin + 1
+    added, bound, slope = work[0, first:last], work[1, first:last], work[2, first:last]
+    outside = cells[OUTSIDE, left : right + 1]
+    for k in range(len(added)):
+        added[k] = (ends.outside_a - outside[k]) * inverse
+        bound[k] = 0.0
+        slope[k] = 0.0
+    if left == begin:
+        added[0] = 0.0
+    if right == end:
+        added[-1] = (ends.outside_a - ends.outside_b) * inverse
+    for m in range(n, -1, -1):
+        share = shares[a, n, m]
+        for k in range(len(added)):
+            slope[k] = slope[k] * added[k] + bound[k]
+            bound[k] = bound[k] * added[k] + share
+    for k in range(len(added)):
+        beyond = added[k] > MOST_ADDED
+        slope[k] = np.inf if beyond else slope[k] * inverse
+        bound[k] = np.inf if beyond else bound[k]
+
+
+@njit(inline="always")
+def _choose_cut(begin: int, end: int, first: int, last: int, place: int) -> int:
+    """The lowest bound, unless it lies at an end: then the other end of what is possible."""
+    margin = (last - first) // _NEAR
+    if place - first <= margin and first == begin:
+        place = last if last < end else (begin + last + 1) // 2
+    elif last - place <= margin and last == end:
+        place = first if first > begin else (begin + last) // 2
+    return min(max(place, begin + 1), end - 1)

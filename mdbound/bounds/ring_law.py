@@ -1,9 +1,8 @@
-"""How many clocks of a token set have rung by each node, and F_n with its slope from that.
+"""Which nodes a row needs, and what its tokens add to the law of the clocks that have rung.
 
-A token is *heavy* if its rate times the last node's time exceeds `LIGHT_LIMIT`, otherwise
-*light*. Heavy tokens enter P(N_t = m) one by one, at all nodes at once: a recursion of positive
-terms. Light ones enter through their power sums: each contributes e^(-x) (1 + (e^x - 1) z) with
-x = rate * t, so Newton's identities on the power sums of e^x - 1 give their law.
+A token is *heavy* if its rate times the last node's time exceeds `ClockQuadrature.light_limit`,
+otherwise *light*. Heavy tokens enter P(N_t = m) one by one, at all nodes at once: a recursion of
+positive terms. Light ones enter through their power sums; see `mdbound.bounds.fluid_arrivals`.
 """
 
 from __future__ import annotations
@@ -13,107 +12,92 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from mdbound.bounds.clock_quadrature import NUM_POWERS, ClockQuadrature
+from mdbound.bounds.clock_quadrature import KERNEL_DRAFTS, NUM_POWERS, ClockQuadrature
 from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.vector_exp import vector_exp
+from mdbound.bounds.ratio_partition import IntArray
+from mdbound.bounds.vector_exp import float_of_bits, vector_exp
 
-LIGHT_LIMIT = 0.5
-"""Largest rate * t of a light token: 30 power sums leave less than 1e-18 of any P(N_t = m)."""
-
-FAINT_LIMIT = 0.5 / 16
-"""Up to this rate * t twelve power sums are enough, which whole vectors of tokens share."""
-
+_AT_ONCE = 16  # tokens whose powers are added together
 _BLOCK = 512  # tokens per pass: their rates stay in the first cache
-_NODES = 16  # node counts are multiples of this
-_VANISHED = 40.0  # e^-40 = 4e-18
+NODES = 8
+"""Node counts are multiples of this."""
+
+TIMES, WEIGHTS, SCALED = 0, 1, 2
+"""Rows of `RingNodes.grid`."""
+
+_VANISHED = 45.0  # e^-45 = 3e-20
 
 
 class RingNodes(NamedTuple):
     """The nodes one row needs, and what depends on its last node.
 
     Attributes:
-        times: shape (J,).
-        weights: shape (J,).
+        grid: shape (3, J). `TIMES`, `WEIGHTS`, and `SCALED`: times * light_rate.
+        series: as in `ClockQuadrature`.
         light_rate: largest rate of a light token.
-        faint_rate: largest rate that needs twelve power sums only.
-        scaled: times * light_rate, at most `LIGHT_LIMIT`.
-        powers: scaled ** k for k < N, shape (N, J).
+        faint_rate: largest rate that needs `FAINT_POWERS` power sums only.
+        early: as in `ClockQuadrature`.
+        early_time: likewise.
     """
 
-    times: FloatArray
-    weights: FloatArray
+    grid: FloatArray
+    series: FloatArray
     light_rate: float
     faint_rate: float
-    scaled: FloatArray
-    powers: FloatArray
+    early: float
+    early_time: float
 
 
-class RingSpace(NamedTuple):
-    """Scratch arrays of one thread: four of shape (N, J) and three of shape (J,)."""
-
-    sums: FloatArray
-    light: FloatArray
-    both: FloatArray
-    decay: FloatArray
-    below: FloatArray
-    less: FloatArray
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def ring_nodes(rule: ClockQuadrature, rates: FloatArray) -> RingNodes:
     """Cut the nodes where all that remains is negligible, whatever the prefix.
 
-    P(no clock outside H rang, fewer than N in H) is at most P(fewer than N rang at all). An
-    empty set of nodes comes back when that takes more than the tabulated ones.
+    P(no clock outside H rang, fewer than N in H) is at most P(fewer than N rang at all), and at
+    most e^(-W t), W being at least the smallest rate unless H is everything.
 
     Example:
         >>> from mdbound.bounds.clock_quadrature import clock_quadrature
-        >>> len(ring_nodes(clock_quadrature(8), np.full(1000, 1e-3)).times)
-        48
+        >>> ring_nodes(clock_quadrature(8), np.full(1000, 1e-3)).grid.shape
+        (3, 48)
     """
-    max_drafts = len(rule.series)
-    count = 3 * _NODES
-    while count <= len(rule.times):
-        if expected_rung(rates, rule.times[count - 1]) >= rule.rung_needed:
+    smallest = smallest_positive(rates)
+    count = 48
+    while count + NODES <= len(rule.times):
+        last = rule.times[count - 1]
+        if last * smallest >= _VANISHED or expected_rung(rates, last) >= rule.rung_needed:
             break
-        count += _NODES
-    if count > len(rule.times):
-        count = 0
-    light_rate = LIGHT_LIMIT / rule.times[count - 1]
-    scaled = rule.times[:count] * light_rate
-    powers = np.ones((max_drafts, count))
-    for k in range(1, max_drafts):
-        powers[k] = powers[k - 1] * scaled
-    faint_rate = light_rate * (FAINT_LIMIT / LIGHT_LIMIT)
+        count += NODES
+    light_rate = rule.light_limit / rule.times[count - 1]
+    grid = np.empty((3, count))
+    grid[TIMES], grid[WEIGHTS] = rule.times[:count], rule.weights[:count]
+    grid[SCALED] = rule.times[:count] * light_rate
     return RingNodes(
-        rule.times[:count].copy(),
-        rule.weights[:count].copy(),
+        grid,
+        rule.series,
         light_rate,
-        faint_rate,
-        scaled,
-        powers,
+        rule.faint_limit / rule.times[count - 1],
+        rule.early,
+        rule.early_time,
     )
 
 
-@njit(cache=True, nogil=True)
-def ring_space(max_drafts: int, count: int) -> RingSpace:
-    """Scratch for `count` nodes.
+@njit(cache=True, nogil=True, error_model="numpy")
+def smallest_positive(values: FloatArray) -> float:
+    """Smallest of the values that are not 0; none is negative.
 
     Example:
-        >>> ring_space(8, 48).both.shape
-        (8, 48)
+        >>> smallest_positive(np.array([0.5, 0.0, 0.25]))
+        0.25
     """
-    return RingSpace(
-        np.empty((max_drafts, count)),
-        np.empty((max_drafts, count)),
-        np.empty((max_drafts, count)),
-        np.empty(count),
-        np.empty(count),
-        np.empty(count),
-    )
+    # Floats from 0 on order like their bits. Less one as unsigned numbers, 0 comes last.
+    bits = values.view(np.uint64)
+    smallest = np.uint64(0xFFFFFFFFFFFFFFFF)
+    for i in range(len(bits)):
+        smallest = min(smallest, bits[i] - np.uint64(1))
+    return float_of_bits(int(np.int64(smallest + np.uint64(1))))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def expected_rung(rates: FloatArray, time: float) -> float:
     """Lower bound on the expected number of clocks that rang: 1 - e^-x >= (1 - 1/e) min(x, 1).
 
@@ -127,7 +111,7 @@ def expected_rung(rates: FloatArray, time: float) -> float:
     return 0.6321205588 * total
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _capped_sum(rates: FloatArray, time: float) -> float:
     total = 0.0
     for i in range(len(rates)):
@@ -136,56 +120,129 @@ def _capped_sum(rates: FloatArray, time: float) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def large_tokens(rates: FloatArray, limit: float, places: IntArray) -> int:
+    """Write the places of rates above the limit, in ascending order; return how many there are.
+
+    Args:
+        rates: shape (m,).
+        limit: `RingNodes.faint_rate`.
+        places: written, shape (m + 1,) or more.
+
+    Example:
+        >>> places = np.empty(4, dtype=np.int64)
+        >>> large_tokens(np.array([0.5, 0.1, 0.4]), 0.3, places), places[:2].tolist()
+        (2, [0, 2])
+    """
+    count = 0
+    for i in range(len(rates)):
+        places[count] = i
+        count += 1 if rates[i] > limit else 0
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def add_tokens(
-    nodes: RingNodes, rates: FloatArray, law: FloatArray, sums: FloatArray, silent: FloatArray
-) -> None:
-    """Add tokens to the law of the heavy ones and to the power sums of the light ones.
+    nodes: RingNodes,
+    rates: FloatArray,
+    large: IntArray,
+    start: int,
+    stop: int,
+    sums: FloatArray,
+    heavy: FloatArray,
+    found: int,
+) -> int:
+    """Add rates[start:stop] to the power sums of the light ones and to the list of the heavy ones.
 
     Args:
         nodes: the row's nodes.
-        rates: of the tokens to add.
-        law: P(N_t = m) of the heavy tokens, shape (N, J), updated.
+        rates: of all tokens.
+        large: `large_tokens` of these.
+        start: first token to add.
+        stop: one behind the last.
         sums: power sums of rate / light_rate, shape (NUM_POWERS + 1,), updated.
-        silent: scratch, shape (J,).
+        heavy: rates of heavy tokens, updated.
+        found: heavy tokens in the list so far.
+
+    Returns:
+        Heavy tokens in the list now.
 
     Example:
         >>> from mdbound.bounds.clock_quadrature import clock_quadrature
         >>> nodes = ring_nodes(clock_quadrature(2), np.full(100, 0.01))
-        >>> law, sums = np.zeros((2, len(nodes.times))), np.zeros(NUM_POWERS + 1)
-        >>> law[0] = 1.0
-        >>> add_tokens(nodes, np.array([0.5, 1e-9]), law, sums, np.empty(len(nodes.times)))
-        >>> bool(np.allclose(law[1], 1.0 - np.exp(-0.5 * nodes.times)))
-        True
+        >>> sums, heavy = np.zeros(NUM_POWERS + 1), np.empty(1)
+        >>> add_tokens(nodes, np.array([0.5, 1e-9]), np.array([0]), 0, 2, sums, heavy, 0)
+        1
     """
     inverse = 1.0 / nodes.light_rate
-    for start in range(0, len(rates), _BLOCK):
-        block = rates[start : start + _BLOCK]
-        if faint_sums(block, inverse, nodes.faint_rate, sums) == 0:
+    for begin in range(start, stop, _BLOCK):
+        faint_sums(rates[begin : min(begin + _BLOCK, stop)], inverse, nodes.faint_rate, sums)
+    values = np.empty(_AT_ONCE)
+    count = 0
+    for k in range(first_from(large, start), first_from(large, stop)):
+        rate = rates[large[k]]
+        if rate > nodes.light_rate:
+            heavy[found] = rate
+            found += 1
             continue
-        for i in range(len(block)):
-            if block[i] > nodes.light_rate:
-                silent_at_nodes(nodes.times, block[i], silent)
-                add_heavy(silent, law)
-            elif block[i] > nodes.faint_rate:
-                add_powers(block[i] * inverse, sums)
+        values[count] = rate * inverse
+        count += 1
+        if count == _AT_ONCE:
+            _add_powers(values, sums)
+            count = 0
+    for k in range(count):
+        _add_powers_of(values[k], sums)
+    return found
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def faint_sums(rates: FloatArray, inverse: float, limit: float, sums: FloatArray) -> int:
-    """Add twelve power sums of the rates up to `limit`; return how many rates lie above it.
+@njit(cache=True, nogil=True)
+def renew_large(rates: FloatArray, limit: float, start: int, stop: int, large: IntArray) -> None:
+    """Correct the places of `large_tokens` after the tokens from start to stop changed places.
+
+    Example:
+        >>> large = np.array([0, 3])
+        >>> renew_large(np.array([0.1, 0.5, 0.1, 0.4]), 0.3, 0, 2, large)
+        >>> large.tolist()
+        [1, 3]
+    """
+    k = first_from(large, start)
+    for i in range(start, stop):
+        if rates[i] > limit:
+            large[k] = i
+            k += 1
+
+
+@njit(cache=True, nogil=True)
+def first_from(ascending: IntArray, value: int) -> int:
+    """First index whose entry is at least the value, or the length.
+
+    Example:
+        >>> first_from(np.array([1, 3, 5]), 3)
+        1
+    """
+    low, high = 0, len(ascending)
+    while low < high:
+        middle = (low + high) // 2
+        if ascending[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def faint_sums(rates: FloatArray, inverse: float, limit: float, sums: FloatArray) -> None:
+    """Add twelve power sums of the rates up to `limit`.
 
     Example:
         >>> sums = np.zeros(NUM_POWERS + 1)
-        >>> faint_sums(np.array([0.5, 2.0]), 1.0, 1.0, sums), sums[1:4].tolist()
-        (1, [0.5, 0.25, 0.125])
+        >>> faint_sums(np.array([0.5, 2.0]), 1.0, 1.0, sums)
+        >>> sums[1:4].tolist()
+        [0.5, 0.25, 0.125]
     """
-    above = 0
     s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = s9 = s10 = s11 = s12 = 0.0
     for i in range(len(rates)):
-        faint = rates[i] <= limit
-        x = rates[i] * inverse if faint else 0.0
-        above += 0 if faint else 1
+        x = rates[i] * inverse if rates[i] <= limit else 0.0
         x2 = x * x
         x3 = x2 * x
         x4 = x2 * x2
@@ -205,19 +262,23 @@ def faint_sums(rates: FloatArray, inverse: float, limit: float, sums: FloatArray
     found = (s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12)
     for r in range(12):
         sums[r + 1] += found[r]
-    return above
 
 
-@njit(cache=True, nogil=True)
-def add_powers(x: float, sums: FloatArray) -> None:
-    """Add x, x^2, ... to the power sums.
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _add_powers(values: FloatArray, sums: FloatArray) -> None:
+    """Add the power sums of `_AT_ONCE` values."""
+    power = np.ones(_AT_ONCE)
+    for r in range(1, NUM_POWERS + 1):
+        total = 0.0
+        for i in range(_AT_ONCE):
+            power[i] *= values[i]
+            total += power[i]
+        sums[r] += total
 
-    Example:
-        >>> sums = np.zeros(NUM_POWERS + 1)
-        >>> add_powers(0.5, sums)
-        >>> sums[1:4].tolist()
-        [0.5, 0.25, 0.125]
-    """
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_powers_of(x: float, sums: FloatArray) -> None:
+    """Add x, x^2, ... to the power sums."""
     # Four chains: one alone would wait for each product.
     x2 = x * x
     x4 = x2 * x2
@@ -233,171 +294,60 @@ def add_powers(x: float, sums: FloatArray) -> None:
         fourth *= x4
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def silent_at_nodes(times: FloatArray, rate: float, silent: FloatArray) -> None:
-    """Write e^(-rate t), the chance that a clock has not rung.
-
-    Example:
-        >>> silent = np.empty(1)
-        >>> silent_at_nodes(np.array([2.0]), 0.5, silent)
-        >>> silent.round(6).tolist()
-        [0.367879]
-    """
-    for j in range(len(times)):
-        silent[j] = vector_exp(-rate * times[j])
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def add_heavy(silent: FloatArray, law: FloatArray) -> None:
-    """Add one clock to P(N_t = m), m < N.
-
-    Example:
-        >>> law = np.array([[1.0], [0.0]])
-        >>> add_heavy(np.array([0.25]), law)
-        >>> law.tolist()
-        [[0.25], [0.75]]
-    """
-    max_drafts, count = law.shape
-    for m in range(max_drafts - 1, 0, -1):
-        for j in range(count):
-            law[m, j] = law[m, j] * silent[j] + law[m - 1, j] * (1.0 - silent[j])
-    for j in range(count):
-        law[0, j] *= silent[j]
-
-
-@njit(cache=True, nogil=True)
-def containments_and_slopes(
-    rule: ClockQuadrature,
-    nodes: RingNodes,
-    law: FloatArray,
-    sums: FloatArray,
-    outside: float,
-    space: RingSpace,
-    contained: FloatArray,
-    slope: FloatArray,
-) -> None:
-    """F_n of the tokens added so far and its slope, for n = 1..N (index 0 is left alone).
-
-    The slope is the increase of F_n per unit of draft mass for a further token of vanishing mass,
-    the integral of e^(-W t) (P(N_t < n) - W t P(N_t < n - 1)). By q-convexity no token added
-    earlier had a larger slope, and none added later has a smaller one.
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_heavy(grid: FloatArray, rates: FloatArray, law: FloatArray) -> None:
+    """Add clocks one by one to P(N_t = m), m < N.
 
     Args:
-        rule: the quadrature.
-        nodes: the row's nodes.
-        law: of the heavy tokens, shape (N, J).
-        sums: of the light tokens.
-        outside: W, the mass outside.
-        space: scratch.
-        contained: written, shape (N + 1,).
-        slope: written, shape (N + 1,).
+        grid: `RingNodes.grid`.
+        rates: of the clocks.
+        law: P(N_t = m) so far, shape (N, J or more), updated.
+
+    Example:
+        >>> grid, law = np.array([[2.0], [1.0], [1.0]]), np.array([[1.0], [0.0]])
+        >>> add_heavy(grid, np.array([0.5]), law)
+        >>> law.round(6).tolist()
+        [[0.367879], [0.632121]]
     """
-    count = len(nodes.times)
-    while count > _NODES and outside * nodes.times[count - _NODES] > _VANISHED:
-        count -= _NODES
-    light_law(nodes, rule.series, sums, space.sums, space.light, count)
-    _convolve(law, space.light, space.both, count)
-    silent_at_nodes(nodes.times[:count], outside, space.decay)
-    decay, below, less = space.decay[:count], space.below[:count], space.less[:count]
-    below[:] = 0.0
-    decay *= nodes.weights[:count]
-    for n in range(1, len(contained)):
-        less[:] = below
-        below += space.both[n - 1, :count]
-        kept = _dot(decay, below) + rule.early - outside * rule.early_time
-        contained[n] = 1.0 - outside * kept
-        falling = _slope_dot(decay, nodes.times, below, less, outside)
-        slope[n] = falling + rule.early - 2.0 * outside * rule.early_time
+    silent = np.empty((2, grid.shape[1]))
+    first = 0
+    if len(law) == KERNEL_DRAFTS:
+        for first in range(0, len(rates) - 1, 2):
+            _silent(grid, rates[first], silent, 0)
+            _silent(grid, rates[first + 1], silent, 1)
+            _add_two(silent, grid.shape[1], law)
+        first = len(rates) // 2 * 2
+    for i in range(first, len(rates)):
+        _silent(grid, rates[i], silent, 0)
+        for m in range(len(law) - 1, 0, -1):
+            for j in range(grid.shape[1]):
+                law[m, j] = law[m, j] * silent[0, j] + law[m - 1, j] * (1.0 - silent[0, j])
+        for j in range(grid.shape[1]):
+            law[0, j] *= silent[0, j]
 
 
-@njit(cache=True, nogil=True)
-def light_law(
-    nodes: RingNodes,
-    series: FloatArray,
-    sums: FloatArray,
-    newton: FloatArray,
-    law: FloatArray,
-    count: int,
-) -> None:
-    """P(N_t = m) of the light tokens at the first `count` nodes.
-
-    Twelve power sums are enough before the last sixteen nodes: the nodes are at least e^0.16
-    apart, so every x is at most a thirteenth of its largest there.
-    """
-    early = min(count, len(nodes.times) - _NODES)
-    _newton_sums(nodes, series, sums, 12, 0, early, newton)
-    if count > early:
-        _newton_sums(nodes, series, sums, NUM_POWERS, early, count, newton)
-    _light_recursion(nodes.scaled, sums[1], newton, law, count)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _silent(grid: FloatArray, rate: float, silent: FloatArray, row: int) -> None:
+    """Write e^(-rate t), the chance that a clock has not rung."""
+    for j in range(grid.shape[1]):
+        silent[row, j] = vector_exp(-rate * grid[TIMES, j])
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _newton_sums(
-    nodes: RingNodes,
-    series: FloatArray,
-    sums: FloatArray,
-    top: int,
-    start: int,
-    stop: int,
-    newton: FloatArray,
-) -> None:
-    """(-1)^(k-1) times the power sums of e^x - 1, from those of x: k < N, by Horner's rule."""
-    scaled = nodes.scaled[start:stop]
-    sign = 1.0
-    for k in range(1, len(newton)):
-        power = nodes.powers[k, start:stop]
-        terms = newton[k, start:stop]
-        coefficient = series[k, top] * sums[top]
-        for j in range(len(scaled)):
-            terms[j] = coefficient
-        for r in range(top - 1, k - 1, -1):
-            coefficient = series[k, r] * sums[r]
-            for j in range(len(scaled)):
-                terms[j] = terms[j] * scaled[j] + coefficient
-        for j in range(len(scaled)):
-            terms[j] *= sign * power[j]
-        sign = -sign
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _light_recursion(
-    scaled: FloatArray, mass: float, newton: FloatArray, law: FloatArray, count: int
-) -> None:
-    silent_at_nodes(scaled[:count], mass, law[0])
-    for m in range(1, len(law)):
-        for j in range(count):
-            law[m, j] = newton[1, j] * law[m - 1, j]
-        for k in range(2, m + 1):
-            for j in range(count):
-                law[m, j] += newton[k, j] * law[m - k, j]
-        inverse = 1.0 / m
-        for j in range(count):
-            law[m, j] = max(law[m, j] * inverse, 0.0)
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _convolve(heavy: FloatArray, light: FloatArray, both: FloatArray, count: int) -> None:
-    for m in range(len(both)):
-        for j in range(count):
-            both[m, j] = heavy[0, j] * light[m, j]
-        for k in range(1, m + 1):
-            for j in range(count):
-                both[m, j] += heavy[k, j] * light[m - k, j]
-
-
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _dot(left: FloatArray, right: FloatArray) -> float:
-    total = 0.0
-    for j in range(len(left)):
-        total += left[j] * right[j]
-    return total
-
-
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _slope_dot(
-    decay: FloatArray, times: FloatArray, below: FloatArray, less: FloatArray, outside: float
-) -> float:
-    total = 0.0
-    for j in range(len(decay)):
-        total += decay[j] * (below[j] - outside * times[j] * less[j])
-    return total
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _add_two(silent: FloatArray, count: int, law: FloatArray) -> None:
+    """Add two clocks, N = 8."""
+    for j in range(count):
+        first, second = silent[0, j], silent[1, j]
+        none = first * second
+        one = first * (1.0 - second) + second * (1.0 - first)
+        two = (1.0 - first) * (1.0 - second)
+        h0, h1, h2, h3 = law[0, j], law[1, j], law[2, j], law[3, j]
+        h4, h5, h6, h7 = law[4, j], law[5, j], law[6, j], law[7, j]
+        law[0, j] = h0 * none
+        law[1, j] = h1 * none + h0 * one
+        law[2, j] = h2 * none + h1 * one + h0 * two
+        law[3, j] = h3 * none + h2 * one + h1 * two
+        law[4, j] = h4 * none + h3 * one + h2 * two
+        law[5, j] = h5 * none + h4 * one + h3 * two
+        law[6, j] = h6 * none + h5 * one + h4 * two
+        law[7, j] = h7 * none + h6 * one + h5 * two

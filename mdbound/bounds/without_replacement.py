@@ -1,10 +1,8 @@
 """Drafts drawn one after the other without replacement from one distribution.
 
 F(H) is q-convex (Hu et al. 2025): along any order its increments F(H + i) - F(H), divided by q_i,
-never fall. So a prefix of the order q/p descending minimises p(H) - F(H). Rows of many tokens are
-bucketed by ratio and searched for all n at once (`mdbound.bounds.containment_search`). Small
-supports, n above `MAX_SEARCHED_DRAFTS` and rows that the search gives up on are sorted
-(`mdbound.bounds.sorted_prefix_search`).
+never fall. So a prefix of the order q/p descending minimises p(H) - F(H). Tokens are bucketed by
+ratio and searched for all n (`mdbound.bounds.containment_search`), whatever their number and n.
 """
 
 from __future__ import annotations
@@ -14,38 +12,42 @@ from collections.abc import Sequence
 import numpy as np
 from numba import get_num_threads, njit, prange
 
-from mdbound.bounds.clock_quadrature import ClockQuadrature, clock_quadrature
-from mdbound.bounds.containment_search import Points, smallest_objectives
+from mdbound.bounds.clock_quadrature import NUM_POWERS, ClockQuadrature, clock_quadrature
+from mdbound.bounds.containment_search import smallest_objectives
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows, optimal_prefix
-from mdbound.bounds.exponential_clocks import (
-    clock_table,
-    containment_step,
-    expm1_power_series,
-    trapezoid_step,
-)
+from mdbound.bounds.fluid_arrivals import arrival_shares, arrival_space
 from mdbound.bounds.fused_softmax import mass_error, softmax_into
+from mdbound.bounds.prefix_points import SIZE, Points, SegmentClocks, clock_space, new_points
 from mdbound.bounds.ratio_partition import (
+    OUTSIDE,
+    TARGET,
     PartitionSpace,
     mass,
     partition_space,
     ratio_partition,
 )
-from mdbound.bounds.ring_law import ring_nodes
+from mdbound.bounds.ring_law import (
+    add_heavy,
+    add_tokens,
+    large_tokens,
+    ring_nodes,
+    smallest_positive,
+)
 from mdbound.bounds.solution import AcceptanceCurve
-from mdbound.bounds.sorted_prefix_search import small_containments, solve_by_sorting
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
 
 INTEGRAL_ERROR = 2e-14
-"""Error of one containment for n >= 3: quadrature and rounding, but for that of the token sums."""
+"""Error of one containment, and tolerance of the search: quadrature, power sums left out, rounding,
+but for that of masses and of the heavy tokens' law."""
 
-MIN_SEARCHED_SUPPORT = 256
-"""Supports below this are sorted."""
+_ROOM = 96
+"""Points that usual rows stay below."""
 
-MAX_SEARCHED_DRAFTS = 8
-"""The power sums of `mdbound.bounds.ring_law` are enough up to this n."""
+_NODES = 128
+"""Nodes that usual rows stay below."""
 
-_SAME_OBJECTIVE = 1e-15  # objectives this close count as equal: the smaller set is reported
+_SAME_OBJECTIVE = 5e-15  # objectives this close count as equal: the smaller set is reported
 
 
 class WithoutReplacement(DraftLaw):
@@ -77,9 +79,7 @@ class WithoutReplacement(DraftLaw):
             drafts[0],
             temperature,
             draft_temperatures[0],
-            clock_quadrature(min(max_drafts, MAX_SEARCHED_DRAFTS)),
-            trapezoid_step(max(max_drafts, 3)),
-            expm1_power_series(),
+            clock_quadrature(max_drafts),
             get_num_threads(),
             found,
             error,
@@ -93,7 +93,7 @@ class WithoutReplacement(DraftLaw):
         return optimal_prefix(target, draft, int(curve.subset_size[0, -1]))
 
     def containment(self, draft: FloatArray, subset: BoolArray, num_drafts: int) -> float:
-        """Closed form for n <= 2, the integral over exponential clocks for n >= 3."""
+        """The integral over exponential clocks."""
         inside = draft[subset & (draft > 0.0)]
         outside = draft[~subset & (draft > 0.0)]
         return prefix_containment(np.concatenate([inside, outside]), num_drafts, len(inside))
@@ -107,8 +107,7 @@ def without_replacement_curve(
     With n at or above the draft's support the drafts are the whole support and the value is
     its target mass.
 
-    The error bound is `INTEGRAL_ERROR` and two sums per row: the rounding of the masses, in
-    blocks, and three roundings for each of the likely tokens that enter P(N_t < n) one by one.
+    The error bound is that of `_search_error`.
 
     Args:
         target: p, checked rows (B, V).
@@ -125,9 +124,7 @@ def without_replacement_curve(
     _solve_rows(
         target,
         draft,
-        clock_quadrature(min(max_drafts, MAX_SEARCHED_DRAFTS)),
-        trapezoid_step(max(max_drafts, 3)),
-        expm1_power_series(),
+        clock_quadrature(max_drafts),
         get_num_threads(),
         found,
         error,
@@ -170,20 +167,27 @@ def prefix_containment(rates: FloatArray, num_drafts: int, size: int) -> float:
         return 1.0
     if size < num_drafts:
         return 0.0
-    if num_drafts <= 2:
-        return float(small_containments(rates)[num_drafts - 1, size])
-    before, after, slope = (np.zeros(num_drafts + 1) for _ in range(3))
-    containment_step(
-        clock_table(rates),
-        size,
-        num_drafts,
-        trapezoid_step(num_drafts),
-        expm1_power_series(),
-        before,
-        after,
-        slope,
-    )
-    return float(before[num_drafts])
+    return float(_prefix_containment(clock_quadrature(num_drafts), rates, size, num_drafts))
+
+
+@njit(cache=True, nogil=True)
+def _prefix_containment(
+    rule: ClockQuadrature, rates: FloatArray, size: int, num_drafts: int
+) -> float:
+    nodes = ring_nodes(rule, rates)
+    max_drafts, count = len(rule.series), nodes.grid.shape[1]
+    places = np.empty(len(rates) + 1, dtype=np.int64)
+    large = places[: large_tokens(rates, nodes.faint_rate, places)]
+    sums, heavy = np.zeros(NUM_POWERS + 1), np.empty(len(large))
+    found = add_tokens(nodes, rates, large, 0, size, sums, heavy, 0)
+    law = np.zeros((max_drafts, count))
+    law[0] = 1.0
+    add_heavy(nodes.grid, heavy[:found], law)
+    shares = np.empty((max_drafts + 1, max_drafts + 1))
+    slope = np.empty(max_drafts + 1)
+    space = arrival_space(max_drafts, count)
+    arrival_shares(nodes, law, sums, mass(rates[size:]), space, shares, slope)
+    return float(shares[num_drafts, 0])
 
 
 @njit(cache=True, parallel=True, nogil=True)
@@ -191,19 +195,17 @@ def _solve_rows(
     target: FloatArray,
     draft: FloatArray,
     rule: ClockQuadrature,
-    step: float,
-    series: FloatArray,
     threads: int,
     found: FloatArray,
     error: FloatArray,
 ) -> None:
-    chunks = min(len(target), 4 * threads)
+    chunks = min(len(target), threads)
     for chunk in prange(chunks):
-        rates = np.empty(target.shape[1])
         space = partition_space(target.shape[1])
+        clocks = clock_space(target.shape[1])
+        points = new_points(_ROOM, len(rule.series), _NODES)
         for row in range(chunk, len(target), chunks):
-            p, q = target[row], draft[row]
-            _solve_row(p, q, rule, step, series, rates, space, found[row], error[row])
+            _solve_row(target[row], draft[row], rule, space, clocks, points, found[row], error[row])
 
 
 @njit(cache=True, parallel=True, nogil=True)
@@ -213,24 +215,23 @@ def _solve_logits(
     temperature: float,
     draft_temperature: float,
     rule: ClockQuadrature,
-    step: float,
-    series: FloatArray,
     threads: int,
     found: FloatArray,
     error: FloatArray,
 ) -> None:
-    chunks = min(len(target), 4 * threads)
+    chunks = min(len(target), threads)
     for chunk in prange(chunks):
         p = np.empty(target.shape[1])
         q = np.empty(target.shape[1])
-        rates = np.empty(target.shape[1])
         space = partition_space(target.shape[1])
+        clocks = clock_space(target.shape[1])
+        points = new_points(_ROOM, len(rule.series), _NODES)
         for row in range(chunk, len(target), chunks):
             if not softmax_into(target[row], temperature, p):
                 continue
             if not softmax_into(draft[row], draft_temperature, q):
                 continue
-            _solve_row(p, q, rule, step, series, rates, space, found[row], error[row])
+            _solve_row(p, q, rule, space, clocks, points, found[row], error[row])
             _add_softmax_error(p, q, error[row])
 
 
@@ -239,30 +240,18 @@ def _solve_row(
     target: FloatArray,
     draft: FloatArray,
     rule: ClockQuadrature,
-    step: float,
-    series: FloatArray,
-    rates: FloatArray,
     space: PartitionSpace,
+    clocks: SegmentClocks,
+    points: Points,
     found: FloatArray,
     error: FloatArray,
 ) -> None:
-    max_drafts = found.shape[1]
-    if len(draft) >= MIN_SEARCHED_SUPPORT and max_drafts <= MAX_SEARCHED_DRAFTS:
-        scale = 1.0 / mass(draft)
-        for i in range(len(draft)):
-            rates[i] = draft[i] * scale
-        order = ratio_partition(target, rates, space)
-        if len(order.rates) >= MIN_SEARCHED_SUPPORT:
-            nodes = ring_nodes(rule, order.rates)
-            if len(nodes.times) > 0:
-                points, used = smallest_objectives(order, rule, nodes)
-                if used > 0:
-                    _read_points(points, used, found)
-                    error[:] = _search_error(order.rates, nodes.light_rate)
-                    return
-    solve_by_sorting(target, draft, max_drafts, step, series, found)
-    error[:] = INTEGRAL_ERROR
-    error[:2] = 40.0 * UNIT_ROUNDOFF
+    order = ratio_partition(target, draft, 1.0 / mass(draft), space)
+    nodes = ring_nodes(rule, order.rates)
+    scratch = arrival_space(len(rule.series), nodes.grid.shape[1])
+    last, used = smallest_objectives(order, nodes, len(error), clocks, points, scratch)
+    _read_points(last, used, found)
+    error[:] = _search_error(order.rates, nodes.light_rate)
 
 
 @njit(cache=True, nogil=True)
@@ -271,26 +260,39 @@ def _read_points(points: Points, used: int, found: FloatArray) -> None:
     for n in range(1, found.shape[1] + 1):
         best = 0.0
         for point in range(used):
-            best = min(best, points.target[point] - points.contained[point, n])
-        for rank in range(used):
-            point = points.order[rank]
-            objective = points.target[point] - points.contained[point, n]
-            if objective <= best + _SAME_OBJECTIVE:
-                found[0, n - 1] = 1.0 + objective
-                found[1, n - 1] = points.size[point]
-                found[2, n - 1] = points.target[point]
-                found[3, n - 1] = 1.0 - points.outside[point]
-                found[4, n - 1] = points.contained[point, n]
-                break
+            best = min(best, points.mass[point, TARGET] - points.shares[point, n, 0])
+        smallest = -1
+        for point in range(used):
+            objective = points.mass[point, TARGET] - points.shares[point, n, 0]
+            if objective <= best + _SAME_OBJECTIVE and (
+                smallest < 0 or points.place[point, SIZE] < points.place[smallest, SIZE]
+            ):
+                smallest = point
+        contained = points.shares[smallest, n, 0]
+        found[0, n - 1] = 1.0 + (points.mass[smallest, TARGET] - contained)
+        found[1, n - 1] = points.place[smallest, SIZE]
+        found[2, n - 1] = points.mass[smallest, TARGET]
+        found[3, n - 1] = 1.0 - points.mass[smallest, OUTSIDE]
+        found[4, n - 1] = contained
 
 
 @njit(cache=True, nogil=True)
 def _search_error(rates: FloatArray, light_rate: float) -> float:
-    """Rounding of the masses (blocks of 512 and one addition each) and of the heavy tokens' law."""
+    """Error of p(H) - F_n(H) at the best prefix, and of the bounds that excluded the others.
+
+    A containment is right to c, `INTEGRAL_ERROR` and five roundings for each heavy token: its
+    e^(-x) is right to 2.9 units (2.5 of the exponential, x e^(-x) of its argument), and adding it
+    to the law takes two. The value at the best prefix has this error. The bounds on the others
+    have three times as much (`mdbound.bounds.containment_cuts.MOST_ADDED`): so the minimum may be
+    lower by this, the tolerance of the search and `_SAME_OBJECTIVE`. Masses are sums in blocks of
+    512, and one addition for each block.
+    """
     heavy = 0
     for i in range(len(rates)):
         heavy += 1 if rates[i] > light_rate else 0
-    return INTEGRAL_ERROR + UNIT_ROUNDOFF * (512.0 + len(rates) / 512.0 + 3.0 * heavy)
+    masses = UNIT_ROUNDOFF * (512.0 + len(rates) / 512.0)
+    containment = INTEGRAL_ERROR + 5.0 * UNIT_ROUNDOFF * heavy
+    return 3.0 * containment + masses + _SAME_OBJECTIVE
 
 
 @njit(cache=True, nogil=True)
@@ -301,9 +303,7 @@ def _add_softmax_error(target: FloatArray, draft: FloatArray, error: FloatArray)
     left after some draws may be the least likely tokens: e is 4 + 3 |ln q| for these, see
     `mdbound.bounds.fused_softmax.softmax_into`.
     """
-    least = 1.0
-    for i in range(len(draft)):
-        least = min(least, draft[i] if draft[i] > 0.0 else 1.0)
+    least = smallest_positive(draft)
     for n in range(1, len(error) + 1):
         draws = n * (10.0 - 2.0 * np.log(least))
         error[n - 1] += UNIT_ROUNDOFF * (mass_error(len(target)) + draws)

@@ -7,14 +7,10 @@ import numpy as np
 import pytest
 
 from mdbound import bounds
-from mdbound.bounds.exponential_clocks import (
-    clock_table,
-    containment_step,
-    expm1_power_series,
-    trapezoid_step,
-)
+from mdbound.bounds.exponential_clocks import trapezoid_step
 from mdbound.bounds.ratio_order import ratio_order
 from mdbound.bounds.without_replacement import INTEGRAL_ERROR, prefix_containment
+from tests.clock_table import clock_table, containment_step, expm1_power_series
 from tests.oracles import contained_without_replacement
 
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from mdbound import bounds
-from mdbound.bounds.clock_quadrature import NUM_POWERS, clock_quadrature, expm1_powers
-from mdbound.bounds.exponential_clocks import expm1_power_series, trapezoid_step
+from mdbound.bounds.clock_quadrature import (
+    FAINT_POWERS,
+    KERNEL_DRAFTS,
+    NUM_POWERS,
+    clock_quadrature,
+    expm1_powers,
+)
+from mdbound.bounds.fluid_arrivals import arrival_shares, arrival_space
+from mdbound.bounds.prefix_increments import without_replacement_increments
 from mdbound.bounds.ratio_order import ratio_order
-from mdbound.bounds.ring_law import FAINT_LIMIT, LIGHT_LIMIT
-from mdbound.bounds.sorted_prefix_search import solve_by_sorting
+from mdbound.bounds.ring_law import add_heavy, add_tokens, large_tokens, ring_nodes
+from mdbound.bounds.without_replacement import prefix_containment
+from tests.oracles import adversarial_pairs, exact_acceptance_without_replacement
+from tests.sorted_prefix_search import sorted_solution
 
 
 def awkward_logits(rng, case):
@@ -38,15 +48,100 @@ def test_search_equals_sorting():
         target, draft = awkward_logits(rng, case)
         num_drafts = (1, 2, 3, 5, 8)[case % 5]
         p, q = (bounds.distribution_from_logits(row) for row in (target, draft))
-        expected = np.empty((5, num_drafts))
-        step = trapezoid_step(max(num_drafts, 3))
-        solve_by_sorting(p, q, num_drafts, step, expm1_power_series(), expected)
+        expected = sorted_solution(p, q, num_drafts)
         found = bounds.solve_curve_from_logits(target, draft, num_drafts, "without_replacement")
         error = np.abs(found.acceptance[0] - expected[0])
         assert (error <= found.error_bound[0]).all(), case
         assert error.max() <= 1e-13, case
         attained = 1.0 + found.target_mass - found.containment
         np.testing.assert_allclose(found.acceptance, attained, atol=1e-15)
+
+
+def test_any_support_and_any_number_of_drafts():
+    """Supports from one token, n above the support and above 8, draft masses down to 1e-290."""
+    rng = np.random.default_rng(3)
+    for case in range(150):
+        vocab_size = int(rng.integers(1, (4, 40, 300)[case % 3]))
+        decades = rng.choice([0.5, 3.0, 30.0, 290.0])
+        q = 10.0 ** rng.uniform(-decades, 0.0, vocab_size)
+        p = q * np.exp(rng.normal(0.0, rng.choice([0.0, 0.1, 2.0]), vocab_size))
+        if case % 4 == 0:
+            p = rng.permutation(p)
+        if case % 5 == 0:
+            q[rng.random(vocab_size) < 0.3] = 0.0
+            q[0] = 1.0
+        p, q = p / p.sum(), q / q.sum()
+        num_drafts = (3, 8, 9, 12, 20)[case % 5]
+        expected = sorted_solution(p, q, num_drafts)
+        found = bounds.solve_curve(p, q, num_drafts, "without_replacement")
+        error = np.abs(found.acceptance[0] - expected[0])
+        assert (error <= found.error_bound[0]).all(), case
+        assert error.max() <= 1e-13, case
+
+
+def test_a_thousand_adversarial_rows_against_rational_enumeration():
+    for p, q in adversarial_pairs(1000, seed=5, max_vocab=5):
+        kept = np.where(q < 1e-303, 0.0, q)
+        if (p.sum(), kept.sum()) == (0.0, 0.0):
+            continue
+        exact = exact_acceptance_without_replacement(p, kept, 6)
+        found = bounds.solve_curve(p, kept, 6, "without_replacement")
+        for n in range(6):
+            error = abs(Fraction(float(found.acceptance[0, n])) - exact[n])
+            assert error <= Fraction(float(found.error_bound[0, n])), (p, q, n + 1)
+            assert error <= 1e-12
+
+
+def test_slopes_equal_to_ratios_everywhere():
+    """Every prefix attains the optimum: nothing can be excluded but by evaluating it."""
+    rng = np.random.default_rng(6)
+    q = rng.dirichlet(np.full(400, 0.5))
+    q[q < 1e-12] = 1e-12
+    q /= q.sum()
+    p = without_replacement_increments(q, 3)
+    p = np.maximum(p, 0.0)
+    p[:3] += 1e-12
+    p /= p.sum()
+    found = bounds.solve_curve(p, q, 3, "without_replacement")
+    expected = sorted_solution(p, q, 3)
+    error = np.abs(found.acceptance[0] - expected[0])
+    assert (error <= found.error_bound[0]).all()
+
+
+def test_fluid_polynomial_bounds_what_tokens_add():
+    """F_n after adding tokens is at most the polynomial, and meets it for vanishing ones."""
+    rng = np.random.default_rng(7)
+    rule = clock_quadrature(8)
+    for case in range(20):
+        rates = rng.dirichlet(np.full(60, (0.2, 1.0)[case % 2]))
+        shares = prefix_shares(rule, rates, 20)
+        assert np.allclose(shares[1:].sum(axis=1), 1.0, atol=1e-13)
+        assert (shares >= -1e-14).all()
+        outside = rates[20:].sum()
+        for size in range(20, 60):
+            part = rates[20:size].sum() / outside
+            for n in range(1, 9):
+                bound = np.polynomial.polynomial.polyval(part, shares[n, : n + 1])
+                assert prefix_containment(rates, n, size) <= bound + 1e-13
+        pieces = np.concatenate([rates[:20], np.full(20_000, outside / 20_000)])
+        for n in (2, 8):
+            bound = np.polynomial.polynomial.polyval(0.5, shares[n, : n + 1])
+            assert prefix_containment(pieces, n, 20 + 10_000) == pytest.approx(bound, abs=2e-3)
+
+
+def prefix_shares(rule, rates, size):
+    nodes = ring_nodes(rule, rates)
+    count = nodes.grid.shape[1]
+    places = np.empty(len(rates) + 1, dtype=np.int64)
+    large = places[: large_tokens(rates, nodes.faint_rate, places)]
+    sums, heavy, law = np.zeros(NUM_POWERS + 1), np.empty(len(rates)), np.zeros((8, count))
+    law[0] = 1.0
+    found = add_tokens(nodes, rates, large, 0, size, sums, heavy, 0)
+    add_heavy(nodes.grid, heavy[:found], law)
+    shares, slope = np.zeros((9, 9)), np.zeros(9)
+    space = arrival_space(8, count)
+    arrival_shares(nodes, law, sums, rates[size:].sum(), space, shares, slope)
+    return shares
 
 
 def extended_containments(rates, max_drafts, size):
@@ -102,24 +197,27 @@ def test_disjoint_supports_accept_nothing():
     assert found == pytest.approx(0.0, abs=1e-14)
 
 
-def test_power_sums_are_enough():
-    """What the dropped power sums of x = rate * t could change in any P(N_t = m), m < 8."""
+@pytest.mark.parametrize("max_drafts", [8, 9, 20])
+def test_power_sums_are_enough(max_drafts):
+    """What the dropped power sums of x = rate * t could change in any P(N_t = m), m < N."""
     orders = 80
-    series = np.zeros((8, orders + 1))
+    series = np.zeros((max_drafts, orders + 1))
     series[0, 0] = 1.0
-    for k in range(1, 8):
+    for k in range(1, max_drafts):
         for r in range(k, orders + 1):
             series[k, r] = k * (series[k, r - 1] + series[k - 1, r - 1]) / r
-    np.testing.assert_allclose(expm1_powers(8), series[:, : NUM_POWERS + 1], rtol=1e-13)
-    # Twelve sums serve faint tokens at all nodes, and all light ones before the last 16 nodes.
-    times = clock_quadrature(8).times
-    earlier = LIGHT_LIMIT * (times[1:-15] / times[16:]).max()
-    for limit, top in ((LIGHT_LIMIT, NUM_POWERS), (FAINT_LIMIT, 12), (earlier, 12)):
+    np.testing.assert_allclose(expm1_powers(max_drafts), series[:, : NUM_POWERS + 1], rtol=1e-13)
+    rule = clock_quadrature(max_drafts)
+    limits = [(rule.light_limit, NUM_POWERS), (rule.faint_limit, FAINT_POWERS)]
+    if max_drafts == KERNEL_DRAFTS:  # all light tokens are faint before the last 16 nodes
+        earlier = rule.light_limit * (rule.times[1:-15] / rule.times[16:]).max()
+        assert earlier <= rule.faint_limit
+    for limit, top in limits:
         dropped = series[:, top + 1 :] @ limit ** np.arange(top + 1.0, orders + 1)
         for count in (1, 2, 4, 8, 16, 32, 64, 256, 1024, 4096):
             mean = count * limit
-            for k in range(1, 8):
-                others = max(mean**m / math.factorial(m) for m in range(8 - k))
+            for k in range(1, max_drafts):
+                others = max(mean**m / math.factorial(m) for m in range(max_drafts - k))
                 assert math.exp(-mean) * others * count * dropped[k] / k <= 1e-17
 
 

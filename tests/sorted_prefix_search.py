@@ -1,7 +1,8 @@
-"""Smallest p(H) - F_n(H) over the prefixes of a sorted row, for small supports and extreme rows.
+"""Oracle: smallest p(H) - F_n(H) over the prefixes of a sorted row.
 
-The general but slow way: it takes rows of any shape, also those whose draft masses span hundreds
-of decades. For n = 1 and n = 2 all prefixes have a closed form; for n >= 3
+The slow way, with an integral and a search of its own: it takes rows of any shape, also those
+whose draft masses span hundreds of decades. For n = 1 and n = 2 all prefixes have a closed form;
+for n >= 3
 (`mdbound.bounds.exponential_clocks`) the minimiser is found by branch and bound on the prefix
 length, with the increments of p and of F as bounds.
 """
@@ -13,15 +14,30 @@ import numpy.typing as npt
 from numba import njit
 
 from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.exponential_clocks import ClockTable, clock_table, containment_step
+from mdbound.bounds.exponential_clocks import trapezoid_step
 from mdbound.bounds.ratio_order import ratio_order, smallest_minimiser
 from mdbound.bounds.slope_bound import lowest_between
 from mdbound.bounds.summation import prefix_sums
+from tests.clock_table import ClockTable, clock_table, containment_step, expm1_power_series
 
 IntArray = npt.NDArray[np.int64]
 
 SEARCH_TOLERANCE = 4e-16
 """A range of prefixes is passed over when it cannot beat the best value by more than this."""
+
+
+def sorted_solution(target: FloatArray, draft: FloatArray, max_drafts: int) -> FloatArray:
+    """`solve_by_sorting` with its constants; shape (5, N).
+
+    Example:
+        >>> p, q = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.5, 0.3])
+        >>> sorted_solution(p, q, 2)[0].round(6).tolist()
+        [0.7, 0.985714]
+    """
+    found = np.empty((5, max_drafts))
+    step = trapezoid_step(max(max_drafts, 3))
+    solve_by_sorting(target, draft, max_drafts, step, expm1_power_series(), found)
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -42,13 +58,6 @@ def solve_by_sorting(
         step: `trapezoid_step(max(N, 3))`.
         series: `expm1_power_series()`.
         found: written, shape (5, N).
-
-    Example:
-        >>> from mdbound.bounds.exponential_clocks import expm1_power_series, trapezoid_step
-        >>> p, q, found = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.5, 0.3]), np.empty((5, 2))
-        >>> solve_by_sorting(p, q, 2, trapezoid_step(3), expm1_power_series(), found)
-        >>> found[0].round(6).tolist()
-        [0.7, 0.985714]
     """
     order = ratio_order(target, draft)
     p = target[order]
