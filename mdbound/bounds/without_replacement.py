@@ -34,7 +34,7 @@ from mdbound.bounds.ring_law import (
     ring_nodes,
     smallest_positive,
 )
-from mdbound.bounds.solution import AcceptanceCurve
+from mdbound.bounds.solution import AcceptanceCurve, new_findings
 from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
 
 INTEGRAL_ERROR = 2e-14
@@ -72,8 +72,7 @@ class WithoutReplacement(DraftLaw):
         max_drafts: int,
     ) -> AcceptanceCurve:
         """As `without_replacement_curve`, one row of probabilities per thread at a time."""
-        curve = AcceptanceCurve.empty(len(target), max_drafts)
-        found, error = _new_results(len(target), max_drafts)
+        found, error = new_findings(len(target), max_drafts)
         _solve_logits(
             target,
             drafts[0],
@@ -84,8 +83,7 @@ class WithoutReplacement(DraftLaw):
             found,
             error,
         )
-        _fill_curve(curve, found, error)
-        return curve
+        return AcceptanceCurve.of_findings(found, error)
 
     def optimal_subset(self, target: FloatArray, draft: FloatArray, num_drafts: int) -> BoolArray:
         """The smallest optimal prefix of the order q/p descending."""
@@ -119,8 +117,7 @@ def without_replacement_curve(
         >>> without_replacement_curve(p, q, 3).acceptance.round(6).tolist()
         [[0.7, 0.985714, 1.0]]
     """
-    curve = AcceptanceCurve.empty(len(target), max_drafts)
-    found, error = _new_results(len(target), max_drafts)
+    found, error = new_findings(len(target), max_drafts)
     _solve_rows(
         target,
         draft,
@@ -129,22 +126,7 @@ def without_replacement_curve(
         found,
         error,
     )
-    _fill_curve(curve, found, error)
-    return curve
-
-
-def _new_results(rows: int, max_drafts: int) -> tuple[FloatArray, FloatArray]:
-    return np.full((rows, 5, max_drafts), np.nan), np.full((rows, max_drafts), np.nan)
-
-
-def _fill_curve(curve: AcceptanceCurve, found: FloatArray, error: FloatArray) -> None:
-    solved = ~np.isnan(found[:, 1])
-    curve.acceptance[:] = found[:, 0]
-    curve.subset_size[solved] = found[:, 1][solved].astype(np.int64)
-    curve.target_mass[:] = found[:, 2]
-    curve.draft_mass[:] = found[:, 3]
-    curve.containment[:] = found[:, 4]
-    curve.error_bound[:] = error
+    return AcceptanceCurve.of_findings(found, error)
 
 
 def prefix_containment(rates: FloatArray, num_drafts: int, size: int) -> float:
