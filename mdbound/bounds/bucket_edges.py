@@ -72,7 +72,7 @@ def bucket_prefixes(buckets: Buckets, normalise: bool) -> tuple[Prefixes, float]
     Example:
         >>> from mdbound.bounds.ratio_buckets import fill_from_probabilities, new_buckets
         >>> p, q, buckets = np.array([0.5, 0.5]), np.array([0.25, 0.75]), new_buckets(2)
-        >>> fill_from_probabilities(p, q, 1, False, buckets)
+        >>> fill_from_probabilities(p, q, -9.0, 1, False, buckets)
         >>> prefixes, _ = bucket_prefixes(buckets, False)
         >>> np.unique(prefixes.draft).tolist()
         [0.0, 0.75, 1.0]
@@ -133,7 +133,7 @@ def _crowded(masses: FloatArray, tokens: IntArray) -> tuple[int, float]:
         crowd += doubt
         most = max(most, doubt)
     crowded = 0
-    while tokens[crowded] * masses[crowded] < most:
+    while crowded < len(masses) - 1 and tokens[crowded] * masses[crowded] < most:
         crowded += 1
     return crowded, crowd - most
 
@@ -179,7 +179,7 @@ def edge_minimum(
         open_buckets: filled with the buckets that may hold a smaller value inside.
 
     Returns:
-        The best prefix, the smallest of several, and how many buckets are open.
+        The best prefix (of several at edges the smallest), and how many buckets are open.
     """
     least_of = np.empty((len(power) + GROUP - 1) // GROUP)
     best = _put_objective(prefixes.target, prefixes.draft, power, objective, least_of)
@@ -204,6 +204,12 @@ def edge_minimum(
                 continue
             span = prefixes.draft[b + 1] - prefixes.draft[b]
             bound = lowest_between(objective[b], objective[b + 1], span, fall, rise)
+            if num_drafts > 1:
+                # At a minimum inside n Q^(n-1) is at most the largest ratio.
+                largest = edges[b + 1] * (1.0 + EDGE_SLACK) / num_drafts
+                if largest < power[b + 1]:
+                    least = prefixes.target[b] - largest ** (num_drafts / (num_drafts - 1.0))
+                    bound = max(bound, least)
             if bound < found.value - SEARCH_TOLERANCE:
                 open_buckets[open_count] = b
                 open_count += 1

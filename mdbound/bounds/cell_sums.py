@@ -23,7 +23,7 @@ LANES = 4
 
 
 def _add_to_cell(typing_context: Any, cells: Any, cell: Any, p: Any, q: Any) -> Any:
-    """cells[4 * cell : 4 * cell + 3] += (p, q, 1), without a check of the bounds."""
+    """cells[4 * cell : 4 * cell + 3] += (p, q, 1); callers see to it that the cell exists."""
     del typing_context, cell, p, q
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:

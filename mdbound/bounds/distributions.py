@@ -18,6 +18,8 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 MASS_TOLERANCE = 1e-9
 """A row of probabilities may sum to 1 within this; beyond it the row is refused, never rescaled."""
 
+SMALLEST_TEMPERATURE = 1e-300
+"""Temperatures between 0 and this are refused: their inverse is close to overflow."""
 
 SMALLEST_MASS = 1e-303
 """Laws that renormalise what was not drafted need probabilities of 0 or at least this."""
@@ -105,6 +107,10 @@ def check_warpers(temperature: float, top_k: int | None, top_p: float | None) ->
     """
     if not (np.isfinite(temperature) and temperature >= 0.0):
         raise InvalidSettingError(f"temperature is {temperature}: give a finite number, 0 or more")
+    if 0.0 < temperature < SMALLEST_TEMPERATURE:
+        raise InvalidSettingError(
+            f"temperature is {temperature}: give 0, or at least {SMALLEST_TEMPERATURE}"
+        )
     if top_k is not None and top_k < 1:
         raise InvalidSettingError(f"top_k is {top_k}: give 1 or more, or leave it out")
     if top_p is not None and not 0.0 < top_p <= 1.0:

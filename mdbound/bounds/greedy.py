@@ -271,8 +271,10 @@ def _solve_row(
                 q_out += top_draft[rank]
         h_out = q_out / rest_mass[k] if rest_mass[k] > 0.0 else 0.0
         found[0, n] = (p_top + p_in) / target_total + h_out
-        if size == 0 and rest_mass[k] > 0.0:
-            # No token of the rest is in deficit: the empty set is as good, and smaller.
+        if (size == 0 and rest_mass[k] > 0.0) or found[0, n] > 1.0:
+            # No token of the rest is in deficit: the empty set is as good, and smaller. It is
+            # better where p sums to more than 1 by rounding.
+            found[0, n] = min(found[0, n], 1.0)
             found[1:, n] = 0.0
         else:
             h_in = 1.0 - h_out

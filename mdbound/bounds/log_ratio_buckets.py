@@ -16,7 +16,6 @@ from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.fused_softmax import BLOCK, LogitsRow, block_sum, exp_block
 from mdbound.bounds.ratio_buckets import (
     LARGEST_RATIO,
-    LOWEST_LOG_RATIO,
     SPAN,
     TOKENS,
     BucketIndex,
@@ -34,6 +33,20 @@ SHIFT_MARGIN = 1.5
 
 SAMPLE_STRIDE = 32
 """One block of tokens in so many places the buckets; no value depends on the sample."""
+
+
+class Placement(NamedTuple):
+    """Which range of ratios the inner buckets share.
+
+    Attributes:
+        log_shift: about ln of the ratio of the totals of target and draft.
+        lowest: ln(p/q) below which tokens share the first bucket.
+        sampled: whether the range is narrowed to that of a sample of the tokens.
+    """
+
+    log_shift: float
+    lowest: float
+    sampled: bool
 
 
 class Placing(NamedTuple):
@@ -74,8 +87,8 @@ def _fill_blocks(
             p[j] = vector_exp(log_p)
             q[j] = vector_exp(log_q)
             place = (log_p - log_q) * scale + offset
-            # In this order a NaN (both logits -inf) goes to the last bucket, with masses 0.
-            place = place if place < last else last
+            # What cannot be drafted goes to the last bucket, and so does what is not a number.
+            place = place if place < last and q[j] > 0.0 else last
             place = place if place > 0.0 else 0.0
             places[j] = np.int32(place)
         for j in range(TOKENS):
@@ -92,14 +105,14 @@ def _fill_blocks(
     return lost
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "reassoc"})
+@njit(cache=True, nogil=True)
 def _sampled_range(
     target: LogitsRow,
     draft: LogitsRow,
     largest: tuple[float, float],
     inverse: tuple[float, float],
 ) -> tuple[float, float]:
-    """Least and largest finite difference of scaled logits in one block of 32."""
+    """Least and largest difference of scaled logits in one block of 32."""
     least, most = LARGEST_RATIO, -LARGEST_RATIO
     for start in range(0, len(target), BLOCK * SAMPLE_STRIDE):
         for i in range(start, min(start + BLOCK, len(target))):
@@ -156,16 +169,18 @@ def _log_ratio_range(
     draft: LogitsRow,
     largest: tuple[float, float],
     inverse: tuple[float, float],
-    log_shift: float,
+    placement: Placement,
     max_drafts: int,
 ) -> tuple[float, float]:
     """Range of log_p - log_q (not normalised) that the inner buckets share.
 
-    From `LOWEST_LOG_RATIO` to above ln(max_drafts), beyond which no token is ever in an optimal
-    set, as far as sampled tokens lie there.
+    From the placement's lowest to above ln(max_drafts), beyond which no token is ever in an
+    optimal set, as far as sampled tokens lie there.
     """
-    lowest = LOWEST_LOG_RATIO + log_shift
-    highest = math.log(max_drafts) + SHIFT_MARGIN + log_shift
+    lowest = placement.lowest + placement.log_shift
+    highest = math.log(max_drafts) + SHIFT_MARGIN + placement.log_shift
+    if not placement.sampled:
+        return lowest, highest
     least, most = _sampled_range(target, draft, largest, inverse)
     if least < most and least < highest and most > lowest and most - least < LARGEST_RATIO:
         margin = 0.1 * (most - least)
@@ -179,7 +194,7 @@ def fill_from_logits(
     draft: LogitsRow,
     largest: tuple[float, float],
     inverse: tuple[float, float],
-    log_shift: float,
+    placement: Placement,
     max_drafts: int,
     compensated: bool,
     buckets: Buckets,
@@ -194,7 +209,7 @@ def fill_from_logits(
         draft: logits, shape (V,).
         largest: largest logit of each.
         inverse: inverse temperature of each.
-        log_shift: about ln of the ratio of the two totals; a bad guess costs time only.
+        placement: where the buckets are; a bad guess costs time only.
         max_drafts: N.
         compensated: leave `SPAN_ROUNDINGS` in each bucket's sum instead of one per token.
         buckets: overwritten.
@@ -202,13 +217,14 @@ def fill_from_logits(
     Example:
         >>> from mdbound.bounds.ratio_buckets import new_buckets
         >>> buckets, row = new_buckets(3), np.zeros(3, dtype=np.float32)
-        >>> fill_from_logits(row, row, (0.0, 0.0), (1.0, 1.0), 0.0, 1, False, buckets)
+        >>> placement = Placement(0.0, -9.0, True)
+        >>> fill_from_logits(row, row, (0.0, 0.0), (1.0, 1.0), placement, 1, False, buckets)
         >>> int(buckets.tokens.sum()), float(buckets.target.sum()), buckets.totals.tolist()
         (3, 3.0, [3.0, 3.0])
     """
     clear(buckets)
     size, bins = len(target), len(buckets.tokens)
-    lowest, highest = _log_ratio_range(target, draft, largest, inverse, log_shift, max_drafts)
+    lowest, highest = _log_ratio_range(target, draft, largest, inverse, placement, max_drafts)
     scale = bins / (highest - lowest)
     _put_edges(lowest, scale, highest, buckets.edges)
     placing = Placing(scale, -lowest * scale, bins - 1.0)

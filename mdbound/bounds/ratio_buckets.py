@@ -25,8 +25,10 @@ IntArray = npt.NDArray[np.int64]
 BucketIndex = npt.NDArray[np.uint16]
 
 LOWEST_LOG_RATIO = -9.0
-"""Below this ln(p/q) all tokens share the first bucket: an optimum seldom lies there, and one
-that does is still found, by looking at that bucket token by token."""
+"""Below this ln(p/q) all tokens share the first bucket: an optimum seldom lies there."""
+
+LEAST_LOG_RATIO = -700.0
+"""The same where an optimum does lie there: what is still lower is looked at token by token."""
 
 EDGE_SLACK = 1e-9
 """Relative allowance on a bucket's range of ratios for the rounding of bucket numbers."""
@@ -188,7 +190,12 @@ def close(buckets: Buckets, lost: tuple[float, float], padding: int) -> None:
 
 @njit(cache=True, nogil=True)
 def fill_from_probabilities(
-    target: FloatArray, draft: FloatArray, max_drafts: int, compensated: bool, buckets: Buckets
+    target: FloatArray,
+    draft: FloatArray,
+    log_lowest: float,
+    max_drafts: int,
+    compensated: bool,
+    buckets: Buckets,
 ) -> None:
     """Fill buckets with p and q as given; the edges are ratios p/q.
 
@@ -199,19 +206,20 @@ def fill_from_probabilities(
     Args:
         target: p, shape (V,).
         draft: q, shape (V,).
+        log_lowest: ln(p/q) below which tokens share the first bucket.
         max_drafts: N.
         compensated: leave `SPAN_ROUNDINGS` in each bucket's sum instead of one per token.
         buckets: overwritten.
 
     Example:
-        >>> buckets = new_buckets(2)
-        >>> fill_from_probabilities(np.array([0.5, 0.5]), np.array([1.0, 0.0]), 1, False, buckets)
+        >>> buckets, p, q = new_buckets(2), np.array([0.5, 0.5]), np.array([1.0, 0.0])
+        >>> fill_from_probabilities(p, q, -9.0, 1, False, buckets)
         >>> int(buckets.tokens[-1]), float(buckets.target[-1]), buckets.totals.tolist()
         (1, 0.5, [1.0, 1.0])
     """
     clear(buckets)
     bins = len(buckets.tokens)
-    lowest = bits_of_float(math.exp(LOWEST_LOG_RATIO))
+    lowest = bits_of_float(math.exp(log_lowest))
     width = (bits_of_float(2.0 * max_drafts) - lowest) // bins + 1
     for b in range(1, bins):
         buckets.edges[b] = float_of_bits(lowest + b * width)
@@ -227,7 +235,8 @@ def fill_from_probabilities(
             _load(target[start:stop], p)
             _load(draft[start:stop], q)
             for j in range(TOKENS):
-                place = (bits_of_float(p[j] / q[j]) - lowest) // width if q[j] > 0.0 else bins
+                # Adding 0 makes -0 positive.
+                place = (bits_of_float(p[j] / q[j] + 0.0) - lowest) // width if q[j] > 0.0 else bins
                 places[j] = min(max(place, 0), bins - 1)
             buckets.bucket_of[start:stop] = places[: stop - start]
             p_sums += p

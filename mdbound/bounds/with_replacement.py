@@ -15,13 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from numba import get_num_threads, njit, prange
 
-from mdbound.bounds.bucket_edges import GROUP, Minimum, bucket_prefixes, search_edges
+from mdbound.bounds.bucket_edges import GROUP, Minimum, Prefixes, bucket_prefixes, search_edges
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows, optimal_prefix
 from mdbound.bounds.fused_softmax import LogitsRow, largest_logit
-from mdbound.bounds.log_ratio_buckets import fill_from_logits, sampled_log_shift
+from mdbound.bounds.log_ratio_buckets import Placement, fill_from_logits, sampled_log_shift
 from mdbound.bounds.open_buckets import divide, open_tokens, search_tokens
 from mdbound.bounds.ratio_buckets import (
+    LEAST_LOG_RATIO,
+    LOWEST_LOG_RATIO,
     SPAN_ROUNDINGS,
     TOKENS_PER_BUCKET,
     TOTAL_ROUNDINGS,
@@ -34,6 +36,9 @@ from mdbound.bounds.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.bounds.vector_exp import vector_exp
 
 IntArray = npt.NDArray[np.int64]
+
+MANY_TOKENS = 8 * TOKENS_PER_BUCKET
+"""With more tokens in an end bucket that matters, the buckets are placed again."""
 
 CROWD_LIMIT = 350.0
 """Above this mean number of tokens per bucket the bucket sums are taken again, compensated."""
@@ -72,7 +77,7 @@ class WithReplacement(DraftLaw):
         return AcceptanceCurve.of_findings(found, bounds)
 
     def optimal_subset(self, target: FloatArray, draft: FloatArray, num_drafts: int) -> BoolArray:
-        """The smallest optimal prefix of the order q/p descending."""
+        """An optimal prefix of the order q/p descending, of exact ties not always the smallest."""
         curve = with_replacement_curve(target[None], draft[None], num_drafts)
         return optimal_prefix(target, draft, int(curve.subset_size[0, -1]))
 
@@ -171,17 +176,18 @@ def _solve_logits_row(
         return
     max_drafts = found.shape[1]
     shift = sampled_log_shift(p, q, largest, inverse)
-    fill_from_logits(p, q, largest, inverse, shift, max_drafts, False, buckets)
-    prefixes, crowd = bucket_prefixes(buckets, True)
-    crowded = crowd > CROWD_LIMIT
-    # The last bucket may hold tokens of an optimal set if the sample placed it too low.
-    misplaced = prefixes.edges[-2] < max_drafts
-    if crowded or (misplaced and buckets.tokens[-1] > 8 * TOKENS_PER_BUCKET):
+    placement = Placement(shift, LOWEST_LOG_RATIO, True)
+    prefixes, crowd = _fill_logits(p, q, largest, inverse, placement, max_drafts, buckets)
+    # The last bucket may hold tokens of an optimal set if the sample misplaced the others.
+    if prefixes.edges[-2] < max_drafts and buckets.tokens[-1] > MANY_TOKENS:
         shift = math.log(buckets.totals[0] / buckets.totals[1])
-        fill_from_logits(p, q, largest, inverse, shift, max_drafts, crowded, buckets)
-        prefixes, crowd = bucket_prefixes(buckets, True)
-        crowd = SPAN_ROUNDINGS if crowded else crowd
+        placement = Placement(shift, LOWEST_LOG_RATIO, False)
+        prefixes, crowd = _fill_logits(p, q, largest, inverse, placement, max_drafts, buckets)
     minima, open_pairs = search_edges(prefixes, max_drafts)
+    if _opens_many(open_pairs, buckets):
+        placement = Placement(shift, LEAST_LOG_RATIO, True)
+        prefixes, crowd = _fill_logits(p, q, largest, inverse, placement, max_drafts, buckets)
+        minima, open_pairs = search_edges(prefixes, max_drafts)
     tokens = open_tokens(buckets, open_pairs)
     p_open = _gather_logits(p, tokens.ids, largest[0], inverse[0], 1.0 / buckets.totals[0])
     q_open = _gather_logits(q, tokens.ids, largest[1], inverse[1], 1.0 / buckets.totals[1])
@@ -193,17 +199,43 @@ def _solve_logits_row(
 
 
 @njit(cache=True, nogil=True)
+def _fill_logits(
+    p: LogitsRow,
+    q: LogitsRow,
+    largest: tuple[float, float],
+    inverse: tuple[float, float],
+    placement: Placement,
+    max_drafts: int,
+    buckets: Buckets,
+) -> tuple[Prefixes, float]:
+    """Fill the buckets, with compensation if need be; the prefixes, and rounding of bucket sums."""
+    fill_from_logits(p, q, largest, inverse, placement, max_drafts, False, buckets)
+    prefixes, crowd = bucket_prefixes(buckets, True)
+    if crowd > CROWD_LIMIT:
+        fill_from_logits(p, q, largest, inverse, placement, max_drafts, True, buckets)
+        prefixes, _ = bucket_prefixes(buckets, True)
+        crowd = SPAN_ROUNDINGS
+    return prefixes, crowd
+
+
+@njit(cache=True, nogil=True)
+def _opens_many(open_pairs: IntArray, buckets: Buckets) -> bool:
+    """Whether an optimum may lie in the first bucket, and that holds many tokens."""
+    if buckets.tokens[0] <= MANY_TOKENS:
+        return False
+    return bool((open_pairs[:, 1] == 0).any())
+
+
+@njit(cache=True, nogil=True)
 def _solve_probabilities_row(
     p: FloatArray, q: FloatArray, buckets: Buckets, found: FloatArray, bounds: FloatArray
 ) -> None:
     max_drafts = found.shape[1]
-    fill_from_probabilities(p, q, max_drafts, False, buckets)
-    prefixes, crowd = bucket_prefixes(buckets, False)
-    if crowd > CROWD_LIMIT:
-        fill_from_probabilities(p, q, max_drafts, True, buckets)
-        prefixes, _ = bucket_prefixes(buckets, False)
-        crowd = SPAN_ROUNDINGS
+    prefixes, crowd = _fill_probabilities(p, q, LOWEST_LOG_RATIO, max_drafts, buckets)
     minima, open_pairs = search_edges(prefixes, max_drafts)
+    if _opens_many(open_pairs, buckets):
+        prefixes, crowd = _fill_probabilities(p, q, LEAST_LOG_RATIO, max_drafts, buckets)
+        minima, open_pairs = search_edges(prefixes, max_drafts)
     tokens = open_tokens(buckets, open_pairs)
     p_open, q_open = p[tokens.ids], q[tokens.ids]
     parts, rounding = divide(tokens, open_pairs, p_open, q_open, prefixes)
@@ -211,6 +243,20 @@ def _solve_probabilities_row(
     _put(minima, found)
     for n in range(max_drafts):
         bounds[n] = error_bound(n + 1, crowd + rounding, 0.0)
+
+
+@njit(cache=True, nogil=True)
+def _fill_probabilities(
+    p: FloatArray, q: FloatArray, log_lowest: float, max_drafts: int, buckets: Buckets
+) -> tuple[Prefixes, float]:
+    """As `_fill_logits`."""
+    fill_from_probabilities(p, q, log_lowest, max_drafts, False, buckets)
+    prefixes, crowd = bucket_prefixes(buckets, False)
+    if crowd > CROWD_LIMIT:
+        fill_from_probabilities(p, q, log_lowest, max_drafts, True, buckets)
+        prefixes, _ = bucket_prefixes(buckets, False)
+        crowd = SPAN_ROUNDINGS
+    return prefixes, crowd
 
 
 @njit(cache=True, nogil=True)

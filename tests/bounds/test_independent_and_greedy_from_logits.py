@@ -116,3 +116,13 @@ def test_independent_boxes_at_full_vocabulary(num_drafts):
     changed = moved * p - (np.prod(inside[:, None] + moved * q, axis=0) - inside.prod())
     assert changed.min() >= -1e-13
     assert found[0, 0, -1] == pytest.approx(1.0 + p[members].sum() - inside.prod(), abs=1e-13)
+
+
+def test_greedy_stays_at_one_where_the_target_sums_to_more():
+    p, q = np.array([[1.0 + 5e-10]]), np.array([[1.0]])
+    curve = bounds.solve_curve(p, q, 2, "greedy")
+    assert curve.acceptance.tolist() == [[1.0, 1.0]]
+    assert curve.subset_size.tolist() == [[0, 0]]
+    torch = pytest.importorskip("torch")
+    tensors = bounds.solve_curve(torch.tensor(p), torch.tensor(q), 2, "greedy")
+    assert tensors.acceptance.tolist() == [[1.0, 1.0]]

@@ -8,11 +8,17 @@ import pytest
 from mdbound import bounds
 from mdbound.bounds.bucket_edges import bucket_prefixes
 from mdbound.bounds.fused_softmax import largest_logit
-from mdbound.bounds.log_ratio_buckets import fill_from_logits
+from mdbound.bounds.log_ratio_buckets import Placement, fill_from_logits
 from mdbound.bounds.open_buckets import PARTS, divide, open_tokens
-from mdbound.bounds.ratio_buckets import SPAN_ROUNDINGS, fill_from_probabilities, new_buckets
+from mdbound.bounds.ratio_buckets import (
+    LOWEST_LOG_RATIO,
+    SPAN_ROUNDINGS,
+    fill_from_probabilities,
+    new_buckets,
+)
 from mdbound.bounds.summation import UNIT_ROUNDOFF
 
+PLACEMENT = Placement(0.0, LOWEST_LOG_RATIO, True)
 SIZES = (1, 2, 63, 64, 65, 511, 513, 4000, 70_001)
 
 
@@ -29,7 +35,7 @@ def filled_from_logits(vocab_size, compensated):
     target, draft = rows(vocab_size)
     buckets = new_buckets(vocab_size)
     largest = (largest_logit(target), largest_logit(draft))
-    fill_from_logits(target, draft, largest, (1.0, 1.0), 0.0, 8, compensated, buckets)
+    fill_from_logits(target, draft, largest, (1.0, 1.0), PLACEMENT, 8, compensated, buckets)
     # Masses of the buckets are not normalised: the largest exponential is 1.
     p = np.exp(target.astype(float) - largest[0])
     q = np.exp(draft.astype(float) - largest[1])
@@ -40,7 +46,7 @@ def filled_from_probabilities(vocab_size, compensated):
     target, draft = rows(vocab_size)
     p, q = bounds.distribution_from_logits(target), bounds.distribution_from_logits(draft)
     buckets = new_buckets(vocab_size)
-    fill_from_probabilities(p, q, 8, compensated, buckets)
+    fill_from_probabilities(p, q, LOWEST_LOG_RATIO, 8, compensated, buckets)
     return buckets, p, q
 
 

@@ -14,10 +14,11 @@ from mdbound.bounds.fused_softmax import (
     softmax_into,
     softmax_rows,
 )
-from mdbound.bounds.log_ratio_buckets import fill_from_logits
+from mdbound.bounds.log_ratio_buckets import Placement, fill_from_logits
 from mdbound.bounds.ratio_buckets import new_buckets
 from mdbound.bounds.segment_search import Segment, search_segment
 from mdbound.bounds.vector_exp import EXP_RELATIVE_ERROR, exp_of
+from mdbound.errors import InvalidSettingError
 from tests.oracles import adversarial_row, exact_prefix_minimum, sorted_curve
 
 SIZES = (1, 2, 3, 17, 700, 5000)
@@ -170,7 +171,8 @@ def test_bucket_edges_are_prefixes_of_the_ratio_order():
     target, draft = logits_of_kind("plain", rng, 4000)
     buckets = new_buckets(4000)
     largest = (largest_logit(target), largest_logit(draft))
-    fill_from_logits(target, draft, largest, (1.0, 1.0), 0.0, 8, False, buckets)
+    placement = Placement(0.0, -9.0, True)
+    fill_from_logits(target, draft, largest, (1.0, 1.0), placement, 8, False, buckets)
     prefixes, _ = bucket_prefixes(buckets, True)
     p, q = bounds.distribution_from_logits(target), bounds.distribution_from_logits(draft)
     order = np.argsort(p / q, kind="stable")
@@ -241,3 +243,55 @@ def test_softmax_and_entropy_of_a_batch():
         kept = expected[expected > 0.0]
         assert entropy[row] == pytest.approx(-(kept * np.log(kept)).sum(), abs=1e-12)
     assert np.isnan(entropy[3])
+
+
+@pytest.mark.parametrize("kind", ["confident target", "cold target", "sample misleads", "crowds"])
+@pytest.mark.parametrize("vocab_size", [3000, 49_152])
+def test_rows_whose_buckets_are_placed_twice(kind, vocab_size):
+    """Optima below the usual range of ratios, or far above what the sample of tokens shows."""
+    rng = np.random.default_rng(5)
+    target = rng.normal(0.0, 3.0, vocab_size).astype(np.float32)
+    draft = (target + rng.normal(0.0, 1.0, vocab_size)).astype(np.float32)
+    temperature = 1.0
+    if kind == "confident target":
+        target[17] = target.max() + 15.0
+    elif kind == "cold target":
+        temperature = 0.1
+    elif kind == "sample misleads":
+        draft[600:] = target[600:] - rng.normal(1.5, 0.3, vocab_size - 600)
+        draft[:512] = target[:512] + rng.normal(0.0, 1e-4, 512)
+    else:
+        draft = (target + rng.choice([0.0, 1e-5, 0.5], vocab_size)).astype(np.float32)
+    curve = bounds.solve_curve_from_logits(
+        target[None], draft[None], 8, temperature=temperature, draft_temperature=1.0
+    )
+    p = bounds.distribution_from_logits(target, temperature)
+    q = bounds.distribution_from_logits(draft)
+    expected = sorted_curve(p, q, 8)
+    assert (curve.error_bound < 1e-12).all()
+    assert (np.abs(curve.acceptance[0] - expected) <= curve.error_bound[0]).all()
+    given = bounds.solve_curve(p, q, 8)
+    assert (np.abs(given.acceptance[0] - expected) <= given.error_bound[0]).all()
+
+
+def test_negative_zero_is_zero():
+    p = np.array([[-0.0, 1.0]])
+    assert bounds.acceptance_curve(p, np.array([[0.5, 0.5]]), 2).tolist() == [[0.5, 0.75]]
+
+
+@pytest.mark.parametrize("masked", [-1e4, -1e9, -np.inf])
+def test_tokens_that_cannot_be_drafted_are_in_no_set(masked):
+    """A draft probability of 0 by underflow is like one of a masked token."""
+    rng = np.random.default_rng(0)
+    target = rng.normal(0.0, 2.0, 1000).astype(np.float32)
+    draft = (target + rng.normal(0.0, 1.0, 1000)).astype(np.float32)
+    target[-100:] = draft[-100:] = masked
+    curve = bounds.solve_curve_from_logits(target[None], draft[None], 2)
+    p, q = bounds.distribution_from_logits(target), bounds.distribution_from_logits(draft)
+    assert curve.subset_size.tolist() == bounds.solve_curve(p, q, 2).subset_size.tolist()
+
+
+def test_a_temperature_whose_inverse_overflows_is_refused():
+    row = np.zeros((1, 4), dtype=np.float32)
+    with pytest.raises(InvalidSettingError, match="1e-310"):
+        bounds.solve_curve_from_logits(row, row, 2, temperature=1e-310)
