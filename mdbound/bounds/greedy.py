@@ -85,6 +85,9 @@ class Greedy(DraftLaw):
             if not mask.any():
                 return mask
         mask[top] = True
+        excess = prefix_sums(target[mask])[-1] - self.containment(draft, mask, num_drafts)
+        if excess > SUM_ERROR:  # p sums to more than 1, by as much as a row may
+            mask[:] = False
         return mask
 
     def containment(self, draft: FloatArray, subset: BoolArray, num_drafts: int) -> float:
@@ -271,10 +274,12 @@ def _solve_row(
                 q_out += top_draft[rank]
         h_out = q_out / rest_mass[k] if rest_mass[k] > 0.0 else 0.0
         found[0, n] = (p_top + p_in) / target_total + h_out
-        if (size == 0 and rest_mass[k] > 0.0) or found[0, n] > 1.0:
-            # No token of the rest is in deficit: the empty set is as good, and smaller. It is
-            # better where p sums to more than 1 by rounding.
-            found[0, n] = min(found[0, n], 1.0)
+        if found[0, n] > 1.0 + SUM_ERROR:
+            # p sums to more than 1, by as much as a row may.
+            found[0, n] = 1.0
+            found[1:, n] = 0.0
+        elif size == 0 and rest_mass[k] > 0.0:
+            # No token of the rest is in deficit: the empty set is as good, and smaller.
             found[1:, n] = 0.0
         else:
             h_in = 1.0 - h_out

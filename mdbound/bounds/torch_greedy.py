@@ -47,9 +47,12 @@ def greedy(p: Tensor, drafts: Sequence[Tensor], max_drafts: int) -> AcceptanceCu
         p_mass = p_top + total(p_rest * short)
         q_mass = total(q[:, : n - 1]) + contained * rest_mass
         # Where no token of the rest falls short, the empty set is as good, and smaller.
-        empty = ((rest_mass > 0.0) & ~short.any(dim=1, keepdim=True)) | (value > 1.0)
+        # So is it where p sums to more than 1, by as much as a row may.
+        above = value > 1.0 + error
+        empty = ((rest_mass > 0.0) & ~short.any(dim=1, keepdim=True)) | above
         masses = (torch.where(empty, 0, one) for one in (size, p_mass, q_mass, contained))
-        solved.append((value.clamp(max=1.0), *masses, torch.full_like(value, error)))
+        value = torch.where(above, 1.0, value)
+        solved.append((value, *masses, torch.full_like(value, error)))
     return join_drafts(solved)
 
 

@@ -123,6 +123,7 @@ def test_greedy_stays_at_one_where_the_target_sums_to_more():
     curve = bounds.solve_curve(p, q, 2, "greedy")
     assert curve.acceptance.tolist() == [[1.0, 1.0]]
     assert curve.subset_size.tolist() == [[0, 0]]
+    assert bounds.solve(p[0], q[0], 2, "greedy").subset.sum() == 0
     torch = pytest.importorskip("torch")
     tensors = bounds.solve_curve(torch.tensor(p), torch.tensor(q), 2, "greedy")
     assert tensors.acceptance.tolist() == [[1.0, 1.0]]
