@@ -6,9 +6,6 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-FLAGS = 512
-"""Tokens compared at a time: a multiple of 8."""
-
 
 @njit(cache=True, nogil=True)
 def put_flagged(
@@ -24,22 +21,22 @@ def put_flagged(
     written and kept if its flag is set.
 
     Args:
-        flags: 0 or 1, shape (FLAGS,).
+        flags: 0 or 1, a multiple of 8 of them.
         start: position of the first flag.
         positions: written from `count` on; room for one more than there will be.
         count: positions so far.
-        some: scratch, shape (FLAGS // 8 + 1,).
+        some: scratch, one more than an eighth of the flags.
 
     Example:
-        >>> flags, positions = np.zeros(FLAGS, dtype=np.uint8), np.empty(3, dtype=np.int32)
+        >>> flags, positions = np.zeros(512, dtype=np.uint8), np.empty(3, dtype=np.int32)
         >>> flags[[5, 300]] = 1
-        >>> some = np.empty(FLAGS // 8 + 1, dtype=np.int32)
+        >>> some = np.empty(65, dtype=np.int32)
         >>> put_flagged(flags, 1000, positions, 0, some), positions[:2].tolist()
         (2, [1005, 1300])
     """
     eights = flags.view(np.uint64)
     found = 0
-    for k in range(FLAGS // 8):
+    for k in range(len(eights)):
         some[found] = 8 * k
         found += 1 if eights[k] != 0 else 0
     place = np.uintp(count)

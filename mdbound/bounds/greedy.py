@@ -17,7 +17,7 @@ from numba import get_num_threads, njit, prange
 
 from mdbound.bounds.distributions import FloatArray
 from mdbound.bounds.draft_law import BoolArray, DraftLaw, LogitsRows
-from mdbound.bounds.flagged import FLAGS, put_flagged
+from mdbound.bounds.flagged import put_flagged
 from mdbound.bounds.fused_softmax import block_sum, exponentials_into, mass_error
 from mdbound.bounds.solution import AcceptanceCurve, new_findings
 from mdbound.bounds.summation import UNIT_ROUNDOFF, compensated_add, prefix_sums
@@ -25,7 +25,7 @@ from mdbound.bounds.vector_exp import float_of_bits
 
 IntArray = npt.NDArray[np.int64]
 
-BLOCK = FLAGS
+BLOCK = 512
 """Tokens summed in any order; the sums of blocks are compensated."""
 
 TIE = 2.0**-50
@@ -327,8 +327,8 @@ def _split_off(
     """
     p_below = q_above = p_lost = q_lost = 0.0
     below = count = 0
-    flags = np.zeros(FLAGS, dtype=np.uint8)
-    some = np.empty(FLAGS // 8 + 1, dtype=np.int32)
+    flags = np.zeros(BLOCK, dtype=np.uint8)
+    some = np.empty(BLOCK // 8 + 1, dtype=np.int32)
     for start in range(0, len(p), BLOCK):
         inside = slice(start, start + BLOCK)
         x, y, size = _flag_and_split(p[inside], q[inside], smallest, largest, flags)

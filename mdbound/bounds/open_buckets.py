@@ -15,7 +15,7 @@ from numba import njit
 from mdbound.bounds.bucket_edges import Minimum, Prefixes, edge_minimum
 from mdbound.bounds.cell_sums import LANES, add_to_cell
 from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.flagged import FLAGS, put_flagged
+from mdbound.bounds.flagged import put_flagged
 from mdbound.bounds.ratio_buckets import LARGEST_RATIO, BucketIndex, Buckets
 from mdbound.bounds.segment_search import Segment, search_segment
 from mdbound.bounds.summation import compensated_add
@@ -25,6 +25,9 @@ TokenIds = npt.NDArray[np.int32]
 
 PARTS = 16
 """Into so many parts an open bucket is divided."""
+
+FLAGS = 4096
+"""Tokens whose buckets are compared at a time; their flags stay in the first cache."""
 
 PLAIN_SUM = 256
 """So many tokens are summed plainly, then compensated."""
