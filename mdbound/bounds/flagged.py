@@ -46,4 +46,4 @@ def put_flagged(
             flag = first + np.uintp(j)
             positions[place] = start + flag
             place += np.uintp(flags[flag])
-    return int(place)
+    return int(np.int64(place))  # an unsigned count would turn its sums into floats

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from numba import njit
 
 from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.flagged import put_flagged
 from mdbound.bounds.summation import UNIT_ROUNDOFF, compensated_add
 
 IntArray = npt.NDArray[np.int64]
@@ -244,8 +245,8 @@ def bracket(
     """
     rows = len(weights) + 1
     gain = np.empty(CHUNK)
-    places = np.empty(CHUNK + 1, dtype=np.int64)
-    marks = np.empty(CHUNK, dtype=np.uint8)
+    places = np.empty(CHUNK + 1, dtype=np.int32)
+    marks, some = np.empty(CHUNK, dtype=np.uint8), np.empty(CHUNK // 8 + 1, dtype=np.int32)
     parts = np.empty((rows + 1, CHUNK // BLOCK))
     sums, lost = np.zeros(rows + 1), np.zeros(rows + 1)
     room = max(size // 4, 1024)
@@ -257,7 +258,8 @@ def bracket(
         weighted(masses, start, stop, weights, gain)
         blocks = _below_parts(masses[:rows], start, stop, gain, lower, parts)
         add_parts(parts, blocks, sums, lost)
-        found = _between(masses[0, start:stop], gain, lower, upper, marks, places)
+        _mark_between(masses[0, start:stop], gain, lower, upper, marks)
+        found = put_flagged(marks, 0, places, 0, some)
         if count + found > room:
             room = min(size, 2 * room + found)
             ids, kept = _enlarged(ids, kept, count, room)
@@ -272,46 +274,18 @@ def bracket(
 
 
 @njit(cache=True, nogil=True)
-def _between(
+def _mark_between(
     target: FloatArray,
     gain: FloatArray,
     lower: float,
     upper: float,
     marks: npt.NDArray[np.uint8],
-    places: IntArray,
-) -> int:
-    """Write where lower gain <= target <= upper gain, gain above 0; how many places there are."""
+) -> None:
+    """Mark where lower gain <= target <= upper gain, gain above 0, and nothing behind the end."""
     for i in range(len(target)):
         near = (target[i] >= lower * gain[i]) & (target[i] <= upper * gain[i])
         marks[i] = near & (gain[i] > 0.0)
-    return marked_places(marks, len(target), places)
-
-
-@njit(cache=True, nogil=True)
-def marked_places(marks: npt.NDArray[np.uint8], size: int, places: IntArray) -> int:
-    """Write where the first `size` marks are 1; how many these are. Fast where few are.
-
-    Args:
-        marks: 0 or 1, with a length that is a multiple of 8.
-        size: how many of them count; those after it may be cleared.
-        places: written, with room for one more than there are marks.
-
-    Example:
-        >>> places = np.empty(9, dtype=np.int64)
-        >>> marks = np.array([0, 1, 0, 0, 1, 0, 0, 1], dtype=np.uint8)
-        >>> count = marked_places(marks, 7, places)
-        >>> places[:count].tolist()
-        [1, 4]
-    """
-    marks[size : (size + 7) // 8 * 8] = 0
-    count = 0
-    eights = marks.view(np.uint64)
-    for eight in range((size + 7) // 8):
-        if eights[eight] != 0:
-            for i in range(8 * eight, 8 * eight + 8):
-                places[count] = i
-                count += marks[i]
-    return count
+    marks[len(target) :] = 0
 
 
 @njit(cache=True, nogil=True)

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from numba import njit
 
 from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.open_tokens import BLOCK, CHUNK, marked_places, masses_below, weighted
+from mdbound.bounds.flagged import put_flagged
+from mdbound.bounds.open_tokens import BLOCK, CHUNK, masses_below, weighted
 
 HEAVY = 8.0
 """Tokens with so many times the mean mass under p or any q_k are all in the sample."""
@@ -59,12 +60,13 @@ def take_sample(masses: FloatArray) -> Sample:
     room = rows * int(vocab_size / HEAVY * 1.001) + CHUNK
     heavy = np.empty((rows, min(room, vocab_size)))
     light = np.empty((rows, vocab_size // stride + 2 * CHUNK))
-    marks, places = np.empty(CHUNK, dtype=np.uint8), np.empty(CHUNK + 1, dtype=np.int64)
+    marks, places = np.empty(CHUNK, dtype=np.uint8), np.empty(CHUNK + 1, dtype=np.int32)
+    some = np.empty(CHUNK // 8 + 1, dtype=np.int32)
     heavies, lights = 0, 0
     for start in range(0, vocab_size, CHUNK):
         stop = min(start + CHUNK, vocab_size)
         _mark_above(masses, start, stop, HEAVY / vocab_size, marks)
-        found = min(marked_places(marks, stop - start, places), heavy.shape[1] - heavies)
+        found = min(put_flagged(marks, 0, places, 0, some), heavy.shape[1] - heavies)
         for row in range(rows):
             values, kept = masses[row, start:stop], heavy[row, heavies : heavies + found]
             for i in range(found):
@@ -97,6 +99,7 @@ def _mark_above(
         values = masses[row, start:stop]
         for i in range(len(chosen)):
             chosen[i] |= values[i] > limit
+    marks[len(chosen) :] = 0
 
 
 @njit(cache=True, nogil=True)
