@@ -1,5 +1,7 @@
 """F_n of a prefix, its slope, and how it grows from there: fluid arrivals among the first n.
 
+The proof of what follows is section 8.5 of docs/theory.md.
+
 Beside the clocks of H let a fluid of rate W = 1 - q(H) arrive in points of a Poisson process. With
 T_k the time of its (k + 1)-th point and N_t the clocks of H that rang by t,
 

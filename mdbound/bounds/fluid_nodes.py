@@ -115,7 +115,13 @@ def _long(newton: FloatArray, k: int, x: float) -> float:
 def _unrolled(  # noqa: PLR0915, unrolled for vectors
     polynomial: Callable[[FloatArray, int, float], float],
 ) -> AddNodes:
-    """`add_nodes` for N = 8 and some of the nodes, with this polynomial."""
+    """`add_nodes` for N = 8 and some of the nodes, with this polynomial.
+
+    At one node a_m says how many light clocks rang, by Newton's identities, up to the chance that
+    none did; b_j, with the heavy ones h_m, whether fewer than j rang. `DECAY` brings that chance,
+    the weight and e^(-W t), and d gains (W t)^k / k!. So c_kj, the sum of d b_j over the nodes, is
+    their part of C[k, j] / W.
+    """
 
     @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
     def add_unrolled(  # noqa: PLR0915, unrolled for vectors
