@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.side_by_side import captured_logits, environment, synthetic_logits
 from mdbound import bounds
-from mdbound.bounds.canonical import canonical_decomposition
+from mdbound.bounds.canonical.decomposition import canonical_decomposition
 from mdbound.errors import UnsolvedError
 
 VOCABULARY = 50_000

@@ -31,7 +31,7 @@ def measure(backend: str, num_drafts: int, vocabulary: int, sampling: str) -> di
     import numpy as np
 
     from mdbound import bounds
-    from mdbound.bounds.linear_program import solve_transport
+    from mdbound.bounds.programs.linear_program import solve_transport
 
     logits = 2.0 * np.random.default_rng(vocabulary).normal(size=vocabulary)
     noise = np.random.default_rng(0).normal(size=vocabulary)

@@ -22,7 +22,7 @@ from numba import njit
 
 from benchmarks.side_by_side import SIZES, environment, fastest
 from mdbound import bounds, schemes
-from mdbound.bounds.fused_softmax import softmax_into
+from mdbound.bounds.numerics.fused_softmax import softmax_into
 
 COUNTS = (1, 2, 3, 4, 8)
 SHAPES = {"flat": 1.5, "peaked": 6.0}

@@ -29,8 +29,8 @@ from benchmarks.side_by_side import (
     synthetic_logits,
 )
 from mdbound import bounds
-from mdbound.bounds.fused_softmax import softmax_into
-from mdbound.bounds.summation import prefix_sums
+from mdbound.bounds.numerics.fused_softmax import softmax_into
+from mdbound.bounds.numerics.summation import prefix_sums
 
 MAX_DRAFTS = 8
 ROWS = 32

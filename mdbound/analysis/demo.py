@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mdbound.analysis.settings import SolveGrid, SolveSetting
-from mdbound.analysis.solve import ProgressCallback, SolveSummary, solve_cache
-from mdbound.logits_cache.capture import capture
-from mdbound.logits_cache.capture_settings import CaptureSettings
-from mdbound.logits_cache.progress import CaptureSummary
-from mdbound.logits_cache.progress import Progress as CaptureProgress
-from mdbound.logits_cache.store import LogitsCache
+from mdbound.analysis.solving.setting import SolveGrid, SolveSetting
+from mdbound.analysis.solving.solve_cache import ProgressCallback, SolveSummary, solve_cache
+from mdbound.logits_cache.capturing.capture import capture
+from mdbound.logits_cache.capturing.progress import CaptureSummary
+from mdbound.logits_cache.capturing.progress import Progress as CaptureProgress
+from mdbound.logits_cache.capturing.settings import CaptureSettings
+from mdbound.logits_cache.store.cache import LogitsCache
 
 #: Sections of the Python reference that the tiny pair was not trained on: more than twenty, so
 #: that the intervals mean something.

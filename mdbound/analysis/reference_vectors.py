@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import mdbound
 from mdbound import bounds, schemes
-from mdbound.analysis.table_files import write_text
+from mdbound.analysis.tables.files import write_text
 
 FORMAT_VERSION = 1
 

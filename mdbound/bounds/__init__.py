@@ -13,22 +13,22 @@ from mdbound.bounds.acceptance import (
     solve,
     solve_curve,
 )
-from mdbound.bounds.canonical import CanonicalDecomposition, canonical_decomposition
-from mdbound.bounds.certificate import Certificate, CheckedInterval, make_certificate
-from mdbound.bounds.distributions import MASS_TOLERANCE, distribution_from_logits
-from mdbound.bounds.draft_laws import SAMPLING_LAWS, draft_law
-from mdbound.bounds.entropy import entropy_from_logits
+from mdbound.bounds.canonical.decomposition import CanonicalDecomposition, canonical_decomposition
 from mdbound.bounds.from_logits import acceptance_curve_from_logits, solve_curve_from_logits
-from mdbound.bounds.importance_sampling_lp import importance_sampling_lp
-from mdbound.bounds.linear_program import optimal_acceptance_lp, solve_transport
-from mdbound.bounds.solution import AcceptanceCurve
-from mdbound.bounds.truncated import truncated_alphabet, truncated_selection
-from mdbound.bounds.two_drafts import (
+from mdbound.bounds.laws.registry import SAMPLING_LAWS, draft_law
+from mdbound.bounds.logits import distribution_from_logits, entropy_from_logits
+from mdbound.bounds.papers.truncated import truncated_alphabet, truncated_selection
+from mdbound.bounds.papers.two_drafts import (
     EqualsOneCondition,
     equals_one_condition,
     equals_one_margin,
     two_draft_acceptance,
 )
+from mdbound.bounds.problem.checks import MASS_TOLERANCE
+from mdbound.bounds.problem.solution import AcceptanceCurve
+from mdbound.bounds.programs.importance_sampling import importance_sampling_lp
+from mdbound.bounds.programs.linear_program import optimal_acceptance_lp, solve_transport
+from mdbound.bounds.proofs.certificate import Certificate, CheckedInterval, make_certificate
 
 __all__ = [
     "MASS_TOLERANCE",

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.array_type import holds_tensor, num_dimensions
-from mdbound.bounds.certificate import Certificate, make_certificate
-from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.draft_laws import draft_law
-from mdbound.bounds.solution import AcceptanceCurve
-from mdbound.bounds.usable_rows import solve_usable_rows
+from mdbound.bounds.laws.registry import draft_law
+from mdbound.bounds.laws.usable_rows import solve_usable_rows
+from mdbound.bounds.problem.array_type import holds_tensor, num_dimensions
+from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.bounds.problem.solution import AcceptanceCurve
+from mdbound.bounds.proofs.certificate import Certificate, make_certificate
 from mdbound.errors import InvalidDistributionError
 
 
@@ -125,7 +125,7 @@ def solve_curve(
         [1]
     """
     if holds_tensor(target, draft):
-        from mdbound.bounds import torch_rows
+        from mdbound.bounds.device import rows as torch_rows
 
         return torch_rows.solve_curve(target, draft, max_drafts, sampling, strict=strict)
     law = draft_law(sampling)

@@ -8,16 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.array_type import holds_tensor, num_dimensions
-from mdbound.bounds.distributions import (
-    FloatArray,
-    check_logits,
-    check_num_drafts,
-    check_warpers,
-    distribution_from_logits,
-)
-from mdbound.bounds.draft_laws import draft_law
-from mdbound.bounds.solution import AcceptanceCurve
+from mdbound.bounds.laws.registry import draft_law
+from mdbound.bounds.logits import distribution_from_logits
+from mdbound.bounds.problem.array_type import holds_tensor, num_dimensions
+from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.bounds.problem.checks import check_logits, check_num_drafts, check_warpers
+from mdbound.bounds.problem.solution import AcceptanceCurve
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
 
 
@@ -97,7 +93,7 @@ def solve_curve_from_logits(
         [[1]]
     """
     if holds_tensor(target_logits, draft_logits):
-        from mdbound.bounds import torch_rows
+        from mdbound.bounds.device import rows as torch_rows
 
         return torch_rows.solve_curve_from_logits(
             target_logits,

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mdbound.logits_cache.progress import CaptureSummary, ProgressCallback
+    from mdbound.logits_cache.capturing.progress import CaptureSummary, ProgressCallback
 
 _EXAMPLE = (
     "Example: mdbound capture --target tiny:target --draft tiny:draft "
@@ -191,9 +191,9 @@ def capture(
     """
     from mdbound.cli.capture_solve import SolveOptions, capture_and_solve
     from mdbound.errors import InvalidSettingError
-    from mdbound.logits_cache.add_drafts import add_drafts
-    from mdbound.logits_cache.capture import capture as run_capture
-    from mdbound.logits_cache.capture_settings import CaptureSettings, parse_layers
+    from mdbound.logits_cache.capturing.add_drafts import add_drafts
+    from mdbound.logits_cache.capturing.capture import capture as run_capture
+    from mdbound.logits_cache.capturing.settings import CaptureSettings, parse_layers
 
     solving = SolveOptions(
         num_drafts,

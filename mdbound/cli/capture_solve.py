@@ -12,8 +12,8 @@ import typer
 from mdbound.errors import InvalidSettingError
 
 if TYPE_CHECKING:
-    from mdbound.analysis.settings import SolveGrid
-    from mdbound.logits_cache.capture_settings import CaptureSettings
+    from mdbound.analysis.solving.setting import SolveGrid
+    from mdbound.logits_cache.capturing.settings import CaptureSettings
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class SolveOptions:
         Raises:
             InvalidSettingError: An option is out of range, or does not fit the drafts.
         """
-        from mdbound.analysis import settings
-        from mdbound.analysis.settings import SolveGrid
+        from mdbound.analysis.solving import setting as settings
+        from mdbound.analysis.solving.setting import SolveGrid
 
         plain = SolveGrid()
         heats = settings.parse_floats(self.solve_temperature, "--solve-temperature")
@@ -73,7 +73,7 @@ class SolveOptions:
 
 def capture_and_solve(settings: CaptureSettings, options: SolveOptions, out: Path) -> None:
     """Capture and solve into the results file `out`, with a bar, and a line when it is done."""
-    from mdbound.analysis.solve_capture import solve_during_capture
+    from mdbound.analysis.solving.solve_capture import solve_during_capture
     from mdbound.cli.progress_bar import progress_bar
     from mdbound.cli.solve import command_line, print_unsolved
 

@@ -11,7 +11,7 @@ from mdbound.cli.show_table import show_table
 from mdbound.cli.solve import command_line
 
 if TYPE_CHECKING:
-    from mdbound.analysis.comparison import Comparison
+    from mdbound.analysis.tables.comparison import Comparison
 
 EXAMPLE = "Example: mdbound compare results.parquet --out reports/schemes"
 
@@ -35,8 +35,8 @@ def compare(
 
     Intervals are 95%, from a bootstrap over documents; those of gaps and shares are paired.
     """
-    from mdbound.analysis.comparison import compare as compare_results
-    from mdbound.analysis.statistics import Bootstrap
+    from mdbound.analysis.statistics.statistics import Bootstrap
+    from mdbound.analysis.tables.comparison import compare as compare_results
 
     how = Bootstrap(resamples=resamples, seed=seed)
     _print(compare_results(results, out, bootstrap=how, command=command_line()))

@@ -30,7 +30,7 @@ def demo(
     downloaded; run again, nothing is done twice.
     """
     from mdbound.analysis.demo import DemoFolder, capture_tiny_pair, solve_tiny_pair
-    from mdbound.analysis.report import write_report
+    from mdbound.analysis.tables.report import write_report
     from mdbound.cli.progress_bar import progress_bar
 
     folder = DemoFolder(out)

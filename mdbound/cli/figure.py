@@ -54,13 +54,13 @@ def figure(
     if name == TWO_DRAFTS:
         if results is not None:
             raise InvalidSettingError(f"two-drafts needs no results; leave out {results}")
-        from mdbound.analysis.two_draft_figure import write_two_draft_figure
+        from mdbound.analysis.recipes.two_draft_figure import write_two_draft_figure
 
         typer.echo(f"wrote {write_two_draft_figure(out, points)}")
         return
     from mdbound.analysis.figures import FIGURES, FigureOptions, draw, parse_where, write_as
-    from mdbound.analysis.results import open_results
-    from mdbound.analysis.statistics import Bootstrap
+    from mdbound.analysis.solving.results import open_results
+    from mdbound.analysis.statistics.statistics import Bootstrap
     from mdbound.analysis.unknown_names import refuse_unknown
 
     refuse_unknown([name], [*FIGURES, TWO_DRAFTS], "figure")

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from mdbound.logits_cache.manifest import ModelRecord
-    from mdbound.logits_cache.store import LogitsCache
-    from mdbound.logits_cache.summary import CacheSummary
+    from mdbound.logits_cache.store.cache import LogitsCache
+    from mdbound.logits_cache.store.manifest import ModelRecord
+    from mdbound.logits_cache.store.summary import CacheSummary
 
 
 def register(app: typer.Typer) -> None:
@@ -31,8 +31,8 @@ def info(
     from rich.console import Console
 
     from mdbound.cli.progress_bar import progress_bar
-    from mdbound.logits_cache.store import LogitsCache
-    from mdbound.logits_cache.summary import summarise
+    from mdbound.logits_cache.store.cache import LogitsCache
+    from mdbound.logits_cache.store.summary import summarise
 
     opened = LogitsCache.open(cache)
     with progress_bar("reading", "positions") as bar:

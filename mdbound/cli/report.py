@@ -11,7 +11,7 @@ from mdbound.cli.show_table import show_table
 from mdbound.cli.solve import command_line
 
 if TYPE_CHECKING:
-    from mdbound.analysis.report import Report
+    from mdbound.analysis.tables.report import Report
 
 EXAMPLE = "Example: mdbound report results.parquet --html --out reports/smollm2"
 
@@ -38,14 +38,14 @@ def report(
 
     With --html, one page that needs no network goes beside them.
     """
-    from mdbound.analysis.report import write_report
-    from mdbound.analysis.statistics import Bootstrap
+    from mdbound.analysis.statistics.statistics import Bootstrap
+    from mdbound.analysis.tables.report import write_report
 
     bootstrap = Bootstrap(resamples=resamples, seed=seed)
     folder = out or results.with_name(f"{results.stem}-report")
     show_report(write_report(results, folder, bootstrap=bootstrap, command=command_line()))
     if html:
-        from mdbound.analysis.html_report import write_html
+        from mdbound.analysis.pages.html_report import write_html
 
         page = write_html(results, folder, bootstrap=bootstrap, command=command_line())
         typer.echo(f"wrote {page}")

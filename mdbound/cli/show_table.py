@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mdbound.analysis.tables import Interval, Table
+    from mdbound.analysis.tables.table import Interval, Table
 
 
 def show_table(table: Table, *, notes: bool = True) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mdbound.analysis.settings import SolveSetting
-    from mdbound.analysis.solve import SolveSummary
+    from mdbound.analysis.solving.setting import SolveSetting
+    from mdbound.analysis.solving.solve_cache import SolveSummary
 
 EXAMPLE = (
     "Example: mdbound solve caches/smollm2 --out results.parquet --temperature 0.7,1.0 "
@@ -91,11 +91,11 @@ def solve(
 
     Run the same command again after an interruption: finished shards are not solved twice.
     """
-    from mdbound.analysis import settings
-    from mdbound.analysis.selection import Selection
-    from mdbound.analysis.solve import solve_cache
+    from mdbound.analysis.solving import setting as settings
+    from mdbound.analysis.solving.selection import Selection
+    from mdbound.analysis.solving.solve_cache import solve_cache
     from mdbound.cli.progress_bar import progress_bar
-    from mdbound.logits_cache.store import LogitsCache
+    from mdbound.logits_cache.store.cache import LogitsCache
 
     grid = settings.SolveGrid(
         sampling=settings.parse_names(sampling),
@@ -139,7 +139,7 @@ def _print_summary(
         typer.echo(f"{summary.resumed:,} positions had been solved before")
     print_unsolved(summary)
     if asked:
-        from mdbound.analysis.scheme_settings import left_out
+        from mdbound.analysis.solving.scheme_settings import left_out
 
         for each in left_out(expanded, asked):
             typer.echo(f"left out: {each.scheme}: {each.reason}")

@@ -11,7 +11,7 @@ from mdbound.cli.show_table import show_table
 from mdbound.cli.solve import command_line
 
 if TYPE_CHECKING:
-    from mdbound.analysis.run_study import StudyRun
+    from mdbound.analysis.studies.run_study import StudyRun
 
 EXAMPLE = "Example: mdbound sweep study.toml --set limit_per_task=2 --out quick"
 
@@ -42,8 +42,8 @@ def sweep(
     Options beat the file, the file beats the defaults. Only what is missing is solved: run again
     after an interruption, or after widening the grid.
     """
-    from mdbound.analysis.run_study import run_study
-    from mdbound.analysis.study_file import parse_overrides, read_study
+    from mdbound.analysis.studies.run_study import run_study
+    from mdbound.analysis.studies.study_file import parse_overrides, read_study
     from mdbound.cli.progress_bar import progress_bar
 
     overrides = parse_overrides(override)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mdbound.analysis.verify import Verification
+    from mdbound.analysis.verification.verify import Verification
 
 EXAMPLE = "Example: mdbound verify results.parquet --cache caches/smollm2 --rows 200"
 
@@ -35,9 +35,9 @@ def verify(
     Every drawn row is enclosed at full vocabulary by exact or ball arithmetic, and its setting is
     solved as a linear program on the most likely tokens. Nothing of the solver is trusted.
     """
-    from mdbound.analysis.verify import verify_results
+    from mdbound.analysis.verification.verify import verify_results
     from mdbound.cli.progress_bar import progress_bar
-    from mdbound.logits_cache.store import LogitsCache
+    from mdbound.logits_cache.store.cache import LogitsCache
 
     with progress_bar("verify", "rows") as bar:
         found = verify_results(

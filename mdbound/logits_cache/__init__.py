@@ -11,11 +11,11 @@ from importlib import import_module
 __all__ = ["LogitsBatch", "LogitsCache", "Manifest", "ShardInfo", "write_cache"]
 
 _HOMES = {
-    "LogitsBatch": "store",
-    "LogitsCache": "store",
-    "Manifest": "manifest",
-    "ShardInfo": "manifest",
-    "write_cache": "array_cache",
+    "LogitsBatch": "store.cache",
+    "LogitsCache": "store.cache",
+    "Manifest": "store.manifest",
+    "ShardInfo": "store.manifest",
+    "write_cache": "store.arrays",
 }
 
 

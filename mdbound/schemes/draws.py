@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.problem.array_types import FloatArray
 
 if TYPE_CHECKING:
-    from mdbound.schemes.scheme import IntArray
+    from mdbound.bounds.problem.array_types import IntArray
 
 
 def draw_tokens(weights: FloatArray, rng: np.random.Generator, size: int) -> IntArray:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
-from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.greedy import most_likely_tokens
+from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
+from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.schemes.draws import draw_tokens
 from mdbound.schemes.registry import register
 from mdbound.schemes.residual_mass import overlap_mass, total_mass
-from mdbound.schemes.scheme import NO_TOKEN, IntArray, RowRates, Samples, Scheme
+from mdbound.schemes.scheme import NO_TOKEN, RowRates, Samples, Scheme
 from mdbound.schemes.single_draft import speculative_sampling
 
 

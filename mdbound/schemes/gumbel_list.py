@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.schemes.gumbel_quadrature import (
     STEP,
     level_nodes,
@@ -15,7 +15,7 @@ from mdbound.schemes.gumbel_quadrature import (
     total_rates,
 )
 from mdbound.schemes.registry import register
-from mdbound.schemes.scheme import IntArray, RowRates, Samples, Scheme, exact_rates
+from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
 from mdbound.schemes.sorted_residual import SortedResidual, sort_residual
 
 _CLOCKS_AT_ONCE = 1 << 22

@@ -18,19 +18,16 @@ rule converges geometrically: `STEP` leaves about 1e-13 up to n = 128 (0.3 leave
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.vector_exp import vector_exp
+from mdbound.bounds.numerics.vector_exp import vector_exp
+from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.schemes.residual_mass import BLOCK
 from mdbound.schemes.sorted_residual import SortedResidual
 
 STEP = 0.25
 _LOWEST = -35.0  # exp(-35) = 6e-16: what lies below is one ulp of a probability
 _LARGEST_LEVEL = 45.0  # exp(-45) = 3e-20: no stream is quiet that long
-
-IntArray = npt.NDArray[np.int64]
 
 
 @njit(cache=True, nogil=True)

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.truncated import (
+from mdbound.bounds.papers.truncated import (
     TruncatedSelection,
     truncated_alphabet,
     truncated_selection,
 )
+from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.errors import InvalidSettingError
 from mdbound.schemes.draws import draw_independent
 from mdbound.schemes.registry import register
@@ -32,7 +32,7 @@ class ImportanceSampling(Scheme):
     A match between an incumbent and the next draft ranks tokens by p - q1 q2. Two tokens among the
     best `threshold` ranks are decided by the weights of a linear program, others by rank. The
     program's optimum does not fix the weights; the balanced optimum of
-    `mdbound.bounds.truncated` is taken, so that rates are a function of the distributions.
+    `mdbound.bounds.papers.truncated` is taken, so that rates are a function of the distributions.
 
     `accept` is the sum of min(p, p_I), p_I the law of the selected token, and exact. `membership`
     adds residual draws that hit a draft: exact for two drafts, and for more while

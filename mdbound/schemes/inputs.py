@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.distributions import FloatArray, check_num_drafts, check_pair, repeat_rows
+from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.bounds.problem.checks import check_num_drafts, check_pair, repeat_rows
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numba import njit
 
-from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.schemes.draws import draw_independent, draw_tokens
 from mdbound.schemes.registry import register
 from mdbound.schemes.residual_mass import BLOCK, two_sum

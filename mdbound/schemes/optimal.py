@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdbound.bounds.canonical import canonical_decomposition
-from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.draft_laws import draft_law
+from mdbound.bounds.canonical.decomposition import canonical_decomposition
+from mdbound.bounds.laws.registry import draft_law
+from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.errors import InvalidSettingError
 from mdbound.schemes.draws import draw_independent, draw_tokens
 from mdbound.schemes.inputs import Problem

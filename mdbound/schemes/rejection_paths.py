@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.greedy import most_likely_tokens
-from mdbound.bounds.summation import prefix_sums
+from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
+from mdbound.bounds.numerics.summation import prefix_sums
+from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.schemes.sorted_residual import SortedResidual, residual_at, search_ratio
 
 Ranks = npt.NDArray[np.int64]

@@ -12,15 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.truncated import Match
+from mdbound.bounds.papers.truncated import Match
+from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.schemes.draws import draw_independent
 from mdbound.schemes.streams import standard_errors
-
-IntArray = npt.NDArray[np.int64]
 
 
 def keep_probabilities(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.problem.array_types import FloatArray
 
 BLOCK = 256
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
-from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.schemes.draws import draw_independent, draw_tokens
 from mdbound.schemes.registry import register
 from mdbound.schemes.residual_mass import residual_mass
-from mdbound.schemes.scheme import IntArray, RowRates, Samples, Scheme, exact_rates
+from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
 
 
 @njit(cache=True, nogil=True)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
 from mdbound.errors import InvalidSettingError
 from mdbound.schemes.draws import token_at
 from mdbound.schemes.registry import register
 from mdbound.schemes.rejection_paths import all_rejected, sampled_paths
 from mdbound.schemes.rrs_with_replacement import next_residual, rejection_curve
-from mdbound.schemes.scheme import NO_TOKEN, BoolArray, IntArray, RowRates, Samples, Scheme
+from mdbound.schemes.scheme import NO_TOKEN, RowRates, Samples, Scheme
 from mdbound.schemes.sorted_residual import SortedResidual, sort_residual
 from mdbound.schemes.streams import row_generator, standard_errors
 

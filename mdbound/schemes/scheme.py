@@ -5,17 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
 from mdbound.schemes import inputs
 from mdbound.schemes.rows import map_rows
-
-IntArray: TypeAlias = npt.NDArray[np.int64]
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 NO_TOKEN = -1
 """Fills a row of `Samples.drafts` where the draft's support was exhausted early."""

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
 from mdbound.schemes.draws import draw_tokens
 from mdbound.schemes.registry import register
 from mdbound.schemes.residual_mass import overlap_mass
-from mdbound.schemes.scheme import BoolArray, IntArray, RowRates, Samples, Scheme, exact_rates
+from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
 
 
 def speculative_sampling(

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.summation import prefix_sums, suffix_sums
+from mdbound.bounds.numerics.summation import prefix_sums, suffix_sums
+from mdbound.bounds.problem.array_types import FloatArray
 
 
 class SortedResidual(NamedTuple):

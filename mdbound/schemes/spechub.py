@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdbound.bounds.distributions import FloatArray
-from mdbound.bounds.greedy import most_likely_tokens
+from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
+from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.schemes.draws import draw_tokens
 from mdbound.schemes.greedy import random_token_law
 from mdbound.schemes.registry import register

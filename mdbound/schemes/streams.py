@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 
-from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.problem.array_types import FloatArray
 
 
 def row_generator(seed: int, p: FloatArray, q: FloatArray) -> np.random.Generator:

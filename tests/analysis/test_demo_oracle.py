@@ -13,12 +13,12 @@ import pytest
 
 from mdbound import bounds
 from mdbound.analysis.demo import HELD_OUT_TEXT, demo_settings
-from mdbound.analysis.setting_distributions import most_likely
-from mdbound.analysis.solve_batch import solve_batch
-from mdbound.logits_cache.capture import capture
-from mdbound.logits_cache.capture_settings import CaptureSettings
-from mdbound.logits_cache.store import LogitsCache
-from tests.oracles import (
+from mdbound.analysis.solving.setting_distributions import most_likely
+from mdbound.analysis.solving.solve_batch import solve_batch
+from mdbound.logits_cache.capturing.capture import capture
+from mdbound.logits_cache.capturing.settings import CaptureSettings
+from mdbound.logits_cache.store.cache import LogitsCache
+from tests.oracles.optimum import (
     brute_force_acceptance,
     contained_greedy,
     contained_independent,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mdbound.analysis.results import open_results
+from mdbound.analysis.solving.results import open_results
 from mdbound.cli import main
 from mdbound.logits_cache import LogitsCache
 from tests.logits_cache.small_models import make_pair

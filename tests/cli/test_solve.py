@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from mdbound import bounds
-from mdbound.analysis.results import open_results
+from mdbound.analysis.solving.results import open_results
 from mdbound.cli import main
-from mdbound.logits_cache.array_cache import write_cache
+from mdbound.logits_cache.store.arrays import write_cache
 
 Run = Callable[..., tuple[int, str, str]]
 

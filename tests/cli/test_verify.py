@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdbound.analysis.results import merge_parts, open_results
+from mdbound.analysis.solving.results import merge_parts, open_results
 from mdbound.cli import main
-from mdbound.logits_cache.array_cache import write_cache
+from mdbound.logits_cache.store.arrays import write_cache
 
 
 def mdbound(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from mdbound import bounds, schemes
-from mdbound.analysis.results import RESULT_SCHEMA
-from mdbound.analysis.study import VALUES
-from mdbound.analysis.study_file import KEYS, read_study
+from mdbound.analysis.solving.results import RESULT_SCHEMA
+from mdbound.analysis.studies.study import VALUES
+from mdbound.analysis.studies.study_file import KEYS, read_study
 from mdbound.cli import app
-from mdbound.logits_cache.shard_writer import DOCUMENTS_SCHEMA, POSITIONS_SCHEMA, logits_schema
+from mdbound.logits_cache.store.shards import DOCUMENTS_SCHEMA, POSITIONS_SCHEMA, logits_schema
 from tests.docs.pages import DOCS, TUTORIAL, blocks, run_examples
 
 PAGES = sorted(page for page in DOCS.glob("*.md") if page != TUTORIAL)
@@ -25,7 +25,7 @@ def test_examples_print_what_the_page_says(page: Path) -> None:
     names: dict[str, object] = {}
     for block in blocks(page):
         assert block.language == "python", f"{page.name} has a command that nothing runs"
-        if ">>> from mdbound.bounds.certificate" in block.text:
+        if ">>> from mdbound.bounds.proofs.certificate" in block.text:
             pytest.importorskip("flint")
         for source, expected, printed in run_examples(page, block, names):
             assert printed == expected, f"{page.name}: {source}"

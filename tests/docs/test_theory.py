@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mdbound.bounds.clock_quadrature import node_step
-from mdbound.bounds.exponential_clocks import trapezoid_step
-from mdbound.bounds.independent_drafts import optimal_subset
-from mdbound.bounds.mean_bound import confine, scales_around, shrink_box
-from mdbound.bounds.open_tokens import OpenTokens
-from mdbound.bounds.product_planes import product_overestimator
+from mdbound.bounds.laws.independent.law import optimal_subset
+from mdbound.bounds.laws.independent.mean_bound import confine, scales_around, shrink_box
+from mdbound.bounds.laws.independent.planes import product_overestimator
+from mdbound.bounds.laws.independent.undecided import OpenTokens
+from mdbound.bounds.numerics.clock_quadrature import node_step
+from mdbound.bounds.numerics.exponential_clocks import trapezoid_step
 from tests.docs.pages import DOCS
 
 Law = list[Fraction]

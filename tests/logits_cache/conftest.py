@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mdbound.logits_cache.capture_settings import CaptureSettings
+from mdbound.logits_cache.capturing.settings import CaptureSettings
 from tests.logits_cache.small_models import make_pair
 
 PROMPTS = [

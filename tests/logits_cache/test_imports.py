@@ -6,7 +6,7 @@ import sys
 
 def test_only_running_models_imports_torch() -> None:
     code = (
-        "import sys, mdbound.logits_cache.capture, mdbound.logits_cache.add_drafts;"
+        "import sys; from mdbound.logits_cache.capturing import capture, add_drafts;"
         "from mdbound.logits_cache import LogitsCache, write_cache;"
         "print([m for m in ('torch', 'transformers', 'huggingface_hub') if m in sys.modules])"
     )

@@ -8,7 +8,7 @@ import pytest
 
 from mdbound.errors import ModelError
 from mdbound.logits_cache import tiny
-from mdbound.logits_cache.python_docs import HeldOutFilter, python_docs_topics
+from mdbound.logits_cache.text.python_docs import HeldOutFilter, python_docs_topics
 from mdbound.logits_cache.tiny import tiny_model_path
 from mdbound.logits_cache.tiny.corpus import Corpus, load_corpus, stdlib_modules
 from mdbound.logits_cache.tiny.evaluate import (

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from mdbound.bounds.distributions import FloatArray
+from mdbound.bounds.problem.array_types import FloatArray
 
 KINDS = ("dense", "sparse", "peaked", "tied", "equal", "disjoint", "point_mass", "tiny_mass")
 

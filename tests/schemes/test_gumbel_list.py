@@ -10,7 +10,7 @@ import pytest
 from mdbound import schemes
 from mdbound.schemes.gumbel_quadrature import level_nodes, list_acceptance
 from mdbound.schemes.sorted_residual import sort_residual
-from tests.schemes import oracles
+from tests.oracles import schemes as oracles
 from tests.schemes.cases import small_cases
 
 CASES = small_cases(per_kind=6, sizes=(2, 3))

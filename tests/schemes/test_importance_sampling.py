@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mdbound import schemes
-from mdbound.bounds.truncated import truncated_selection
+from mdbound.bounds.papers.truncated import truncated_selection
 from mdbound.errors import InvalidSettingError
 from mdbound.schemes.importance_sampling import ImportanceSampling
-from tests.schemes import oracles
+from tests.oracles import schemes as oracles
 from tests.schemes.cases import Case, make_case, small_cases
 
 CASES = small_cases(per_kind=8)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mdbound import schemes
-from mdbound.bounds.canonical import canonical_decomposition
+from mdbound.bounds.canonical.decomposition import canonical_decomposition
 from mdbound.errors import InvalidSettingError
-from tests.schemes import oracles
+from tests.oracles import schemes as oracles
 from tests.schemes.cases import small_cases
 
 CASES = small_cases(per_kind=8)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdbound import bounds, schemes
-from tests.schemes import oracles
+from tests.oracles import schemes as oracles
 
 ROUNDING = 1e-12
 MAX_DRAFTS = 6

@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from mdbound import schemes
-from tests.schemes import oracles
+from tests.oracles import schemes as oracles
 from tests.schemes.cases import KINDS, Case, small_cases
 
 TOLERANCE = 1e-12

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mdbound.analysis.figures import (
+from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
+from mdbound.analysis.figures.kinds import (
     acceptance_by_drafts,
     acceptance_by_entropy,
     acceptance_by_vocabulary,
@@ -13,9 +14,8 @@ from mdbound.analysis.figures import (
     position_distribution,
     second_draft_temperature,
 )
-from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
 from mdbound.analysis.figures.slices import settings_of
-from mdbound.analysis.results import Results
+from mdbound.analysis.solving.results import Results
 from mdbound.analysis.unknown_names import refuse_unknown
 from mdbound.errors import InvalidSettingError
 
@@ -39,7 +39,7 @@ def draw(name: str, results: Results, options: FigureOptions | None = None) -> D
 
     Args:
         name: One of `FIGURES`.
-        results: From `mdbound.analysis.results.open_results`.
+        results: From `mdbound.analysis.solving.results.open_results`.
         options: What of them; everything when None.
 
     Raises:

@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from mdbound.analysis.results import RESULT_SCHEMA, SETTING_COLUMNS, Results
-from mdbound.analysis.statistics import Bootstrap
+from mdbound.analysis.solving.results import RESULT_SCHEMA, SETTING_COLUMNS, Results
+from mdbound.analysis.statistics.statistics import Bootstrap
 from mdbound.analysis.unknown_names import refuse_unknown
 from mdbound.errors import InvalidSettingError
 

@@ -18,9 +18,9 @@ from mdbound.analysis.figures.style import (
     scheme_label,
     scheme_style,
 )
-from mdbound.analysis.results import BOUND
-from mdbound.analysis.statistics import Bootstrap, task_means
-from mdbound.analysis.table_files import rounded
+from mdbound.analysis.solving.results import BOUND
+from mdbound.analysis.statistics.statistics import Bootstrap, task_means
+from mdbound.analysis.tables.files import rounded
 
 if TYPE_CHECKING:
     from mdbound.analysis.figures.style import Axes

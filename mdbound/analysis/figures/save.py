@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdbound.analysis.figures.style import INK, PALETTE, figure_settings
-from mdbound.analysis.results import replacing
+from mdbound.analysis.solving.results import replacing
 from mdbound.errors import InvalidSettingError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 
 from mdbound.analysis.figures.drawing import FigureOptions
-from mdbound.analysis.results import BOUND, SETTING_COLUMNS, Results
-from mdbound.analysis.statistics import ALL_TASKS, FEW_DOCUMENTS, Bootstrap
-from mdbound.analysis.tables import shown
+from mdbound.analysis.solving.results import BOUND, SETTING_COLUMNS, Results
+from mdbound.analysis.statistics.statistics import ALL_TASKS, FEW_DOCUMENTS, Bootstrap
+from mdbound.analysis.tables.table import shown
 from mdbound.errors import InvalidSettingError
 
 #: Draft temperatures in words: `SAME` where every draft has the target's.

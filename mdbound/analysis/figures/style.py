@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mdbound.analysis.results import BOUND
+from mdbound.analysis.solving.results import BOUND
 from mdbound.errors import MissingDependencyError
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from mdbound.analysis.recipes.recipe import (
     Recipe,
 )
 from mdbound.analysis.recipes.solve_times import BOUND_TIME, DECOMPOSITION_TIME
-from mdbound.analysis.results import BOUND
-from mdbound.analysis.settings import SolveGrid
-from mdbound.analysis.study import TableSpec
+from mdbound.analysis.solving.results import BOUND
+from mdbound.analysis.solving.setting import SolveGrid
+from mdbound.analysis.studies.study import TableSpec
 
 #: (k, n) to milliseconds of a linear program, of maximum flow and of theirs, and the share of
 #: positions that theirs solves, as printed.

@@ -11,9 +11,9 @@ from mdbound.analysis.recipes.recipe import (
     PublishedTable,
     Recipe,
 )
-from mdbound.analysis.results import BOUND
-from mdbound.analysis.settings import SolveGrid
-from mdbound.analysis.study import TableSpec
+from mdbound.analysis.solving.results import BOUND
+from mdbound.analysis.solving.setting import SolveGrid
+from mdbound.analysis.studies.study import TableSpec
 
 _CITATION = (
     "Hu et al., Towards Optimal Multi-draft Speculative Decoding, ICLR 2025, "

@@ -15,9 +15,9 @@ from mdbound.analysis.recipes.recipe import (
     Recipe,
     TwoDraftCurves,
 )
-from mdbound.analysis.results import BOUND
-from mdbound.analysis.settings import SolveGrid
-from mdbound.analysis.study import TableSpec
+from mdbound.analysis.solving.results import BOUND
+from mdbound.analysis.solving.setting import SolveGrid
+from mdbound.analysis.studies.study import TableSpec
 
 _CITATION = (
     "Khisti et al., Multi-Draft Speculative Sampling: Canonical Decomposition and Theoretical "

@@ -10,7 +10,7 @@ import mdbound
 from mdbound.analysis.recipes.recipe import SMOLLM2, TINY, CaptureExperiment, ModelPair, Recipe
 from mdbound.analysis.unknown_names import refuse_unknown
 from mdbound.errors import InvalidSettingError, MissingDependencyError, ModelError
-from mdbound.logits_cache.capture_settings import CaptureSettings
+from mdbound.logits_cache.capturing.settings import CaptureSettings
 
 #: `--models` for the first of a paper's own pairs.
 PAPER = "paper"

@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from mdbound.analysis.recipes.recipe import Ours, PublishedTable
-from mdbound.analysis.results import RESULT_SCHEMA
-from mdbound.analysis.tables import Interval, Table
+from mdbound.analysis.solving.results import RESULT_SCHEMA
+from mdbound.analysis.tables.table import Interval, Table
 from mdbound.errors import InvalidSettingError
 
 #: Columns of the means that hold the interval of another.

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mdbound.analysis.settings import SolveGrid
-from mdbound.analysis.study import TableSpec
+from mdbound.analysis.solving.setting import SolveGrid
+from mdbound.analysis.studies.study import TableSpec
 
 
 @dataclass(frozen=True)

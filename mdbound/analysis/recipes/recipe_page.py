@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mdbound.analysis.figures import Drawing
-from mdbound.analysis.html_page import Facts, Notes, Page, Section
+from mdbound.analysis.pages.html_page import Facts, Notes, Page, Section
 from mdbound.analysis.recipes.recipe import Recipe
-from mdbound.analysis.table_formats import escape_markdown, to_markdown
-from mdbound.analysis.tables import Table
+from mdbound.analysis.tables.formats import escape_markdown, to_markdown
+from mdbound.analysis.tables.table import Table
 
 
 def recipe_page(

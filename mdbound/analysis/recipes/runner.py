@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from mdbound.analysis.figures import Drawing, FigureOptions, draw, write_drawing
-from mdbound.analysis.html_page import Commands, Facts, Page, Section, render_page
-from mdbound.analysis.html_report import PAGE_NAME, closing_sections
+from mdbound.analysis.pages.html_page import Commands, Facts, Page, Section, render_page
+from mdbound.analysis.pages.html_report import PAGE_NAME, closing_sections
 from mdbound.analysis.recipes.models import Inputs, capture_settings
 from mdbound.analysis.recipes.published import published_table
 from mdbound.analysis.recipes.recipe import (
@@ -29,19 +29,19 @@ from mdbound.analysis.recipes.two_drafts import (
     solve_curves,
     write_curves,
 )
-from mdbound.analysis.results import BOUND, Provenance
-from mdbound.analysis.run_study import StudyRun, run_study
-from mdbound.analysis.selection import capture_tasks
-from mdbound.analysis.solve import ProgressCallback
-from mdbound.analysis.statistics import ALL_TASKS, Bootstrap
-from mdbound.analysis.study import Study, TableSpec
-from mdbound.analysis.table_files import write_table, write_text
-from mdbound.analysis.table_notes import table_notes
-from mdbound.analysis.tables import Measure, Table, acceptance_table
+from mdbound.analysis.solving.results import BOUND, Provenance
+from mdbound.analysis.solving.selection import capture_tasks
+from mdbound.analysis.solving.solve_cache import ProgressCallback
+from mdbound.analysis.statistics.statistics import ALL_TASKS, Bootstrap
+from mdbound.analysis.studies.run_study import StudyRun, run_study
+from mdbound.analysis.studies.study import Study, TableSpec
+from mdbound.analysis.tables.files import write_table, write_text
+from mdbound.analysis.tables.notes import table_notes
+from mdbound.analysis.tables.table import Measure, Table, acceptance_table
 from mdbound.errors import InvalidSettingError
-from mdbound.logits_cache.capture import capture
-from mdbound.logits_cache.progress import Progress as CaptureProgress
-from mdbound.logits_cache.store import LogitsCache
+from mdbound.logits_cache.capturing.capture import capture
+from mdbound.logits_cache.capturing.progress import Progress as CaptureProgress
+from mdbound.logits_cache.store.cache import LogitsCache
 
 #: Columns of nulls: times have no intervals.
 _NO_INTERVAL = ("no_low", "no_high")

@@ -14,10 +14,10 @@ import polars as pl
 
 import mdbound
 from mdbound import bounds
-from mdbound.analysis.settings import SolveGrid
-from mdbound.analysis.table_files import write_text
-from mdbound.bounds.distributions import FloatArray
-from mdbound.logits_cache.store import LogitsCache
+from mdbound.analysis.solving.setting import SolveGrid
+from mdbound.analysis.tables.files import write_text
+from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.logits_cache.store.cache import LogitsCache
 
 #: Columns: milliseconds per position of the bound, and of the canonical decomposition.
 BOUND_TIME = "bound_ms"

@@ -9,15 +9,20 @@ import numpy as np
 import polars as pl
 
 import mdbound
-from mdbound.analysis.environment import environment
 from mdbound.analysis.figures import Drawing, write_drawing
 from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.style import figure_settings, scheme_style
 from mdbound.analysis.recipes.recipe import TwoDraftCurves
-from mdbound.analysis.results import BOUND
-from mdbound.analysis.table_files import rounded, write_frame, write_table, write_text
-from mdbound.analysis.tables import Interval, Table
-from mdbound.analysis.two_draft_figure import CURVES, FIRST_TOKEN, TwoDraftPanel, two_draft_panel
+from mdbound.analysis.recipes.two_draft_figure import (
+    CURVES,
+    FIRST_TOKEN,
+    TwoDraftPanel,
+    two_draft_panel,
+)
+from mdbound.analysis.solving.environment import environment
+from mdbound.analysis.solving.results import BOUND
+from mdbound.analysis.tables.files import rounded, write_frame, write_table, write_text
+from mdbound.analysis.tables.table import Interval, Table
 
 _CAPTION = (
     "P(output is one of two i.i.d. drafts), draft q = (1/3, 1/3, 1/3) over three tokens, against "

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mdbound.logits_cache.python_docs import HeldOutFilter, training_topics
+from mdbound.logits_cache.text.python_docs import HeldOutFilter, training_topics
 
 # The reference itself, tests, vendored or generated code, and tables of numbers.
 EXCLUDED_FOLDERS = frozenset(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from mdbound.logits_cache.python_docs import Topic
+    from mdbound.logits_cache.text.python_docs import Topic
 
 MAX_TOKENS = 512
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mdbound.logits_cache.python_docs import python_docs_topics
+from mdbound.logits_cache.text.python_docs import python_docs_topics
 from mdbound.logits_cache.tiny.corpus import Corpus, load_corpus
 from mdbound.logits_cache.tiny.evaluate import MAX_TOKENS, score_pair
 from mdbound.logits_cache.tiny.model_card import ModelFacts, TrainingRun, model_card

@@ -17,10 +17,10 @@ from mdbound.analysis.figures import FIGURES, Drawing, FigureOptions, draw, draw
 from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.save import FORMATS, inline_svg, write_as, write_drawing
 from mdbound.analysis.figures.style import INK, figure_settings, scheme_style
-from mdbound.analysis.results import Results, open_results
-from mdbound.analysis.solve import solve_cache
+from mdbound.analysis.solving.results import Results, open_results
+from mdbound.analysis.solving.solve_cache import solve_cache
 from mdbound.errors import InvalidSettingError, MissingDependencyError
-from mdbound.logits_cache.store import LogitsCache
+from mdbound.logits_cache.store.cache import LogitsCache
 from mdbound.schemes import names
 from tests.analysis.conftest import make_cache
 from tests.analysis.figures.conftest import GRIDS, QUICK

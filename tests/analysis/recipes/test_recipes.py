@@ -26,11 +26,11 @@ from mdbound.analysis.recipes import models as recipe_models
 from mdbound.analysis.recipes.models import capture_settings, prompts_file
 from mdbound.analysis.recipes.published import published_table
 from mdbound.analysis.recipes.recipe import CaptureExperiment, Ours, PublishedRow, PublishedTable
-from mdbound.analysis.statistics import Bootstrap
+from mdbound.analysis.statistics.statistics import Bootstrap
 from mdbound.errors import InvalidSettingError, ModelError
-from mdbound.logits_cache.capture_settings import CaptureSettings
+from mdbound.logits_cache.capturing.settings import CaptureSettings
 from tests.analysis.conftest import make_cache
-from tests.analysis.test_html_report import checked
+from tests.analysis.pages.test_html_report import checked
 
 pytest.importorskip("matplotlib")
 

@@ -1,0 +1,84 @@
+"""How acceptance and gap are distributed over positions."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
+from mdbound.analysis.figures.layout import arrange, new_figure
+from mdbound.analysis.figures.lines import Line, draw_lines, mean_lines
+from mdbound.analysis.figures.slices import band_words, take_slice
+from mdbound.analysis.figures.style import figure_settings
+from mdbound.analysis.solving.results import BOUND, Results
+from mdbound.analysis.statistics.statistics import Bootstrap
+from mdbound.analysis.tables.comparison import paired_rows
+
+_NAME = "ecdf"
+_STEPS = 100
+
+
+def draw_distribution(results: Results, options: FigureOptions) -> Drawing:
+    """Draw the share of positions with at most so much acceptance, and with at most such a gap.
+
+    Args:
+        results: What to draw.
+        options: What of it.
+
+    Raises:
+        InvalidSettingError: `where` leaves nothing.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    part = take_slice(results, options, ())
+    bounds = part.rows.filter(pl.col("scheme") == BOUND)
+    panels = [("optimal acceptance", _ecdf(bounds, "acceptance", options.bootstrap))]
+    if (part.settings["scheme"] != BOUND).any():
+        gaps = paired_rows(part.rows)
+        panels.append(("gap: bound − scheme", _ecdf(gaps, "gap", options.bootstrap)))
+    with figure_settings():
+        figure, axes = new_figure(len(panels))
+        for each, (label, panel) in zip(axes, panels, strict=True):
+            draw_lines(each, panel, marks=False)
+            each.set_xlabel(label)
+            each.set_ylabel("share of positions")
+            each.set_ylim(0.0, 1.02)
+            each.locator_params(axis="x", nbins=6)
+        arrange(figure, axes)
+    return Drawing(
+        _NAME,
+        figure,
+        "Share of the positions whose optimal acceptance is at most the value below"
+        f"{'; and whose gap to the bound is' if len(panels) > 1 else ''}. "
+        f"{band_words(part, options.bootstrap)} {part.fixed}",
+    )
+
+
+def _ecdf(rows: pl.LazyFrame, value: str, bootstrap: Bootstrap) -> list[Line]:
+    """Empirical distribution functions on a grid, with bands over documents."""
+    keys = ["sampling", "scheme", "task", "doc_id"]
+    documents = (
+        rows.drop_nulls(value).group_by(keys, maintain_order=True).agg(pl.col(value)).collect()
+    )
+    values = [np.sort(each) for each in documents[value].to_numpy()]
+    lowest = min(float(each[0]) for each in values)
+    highest = max(float(each[-1]) for each in values)
+    start = min(lowest, 0.0) if value == "gap" else lowest - 0.02 * (highest - lowest)
+    grid = np.linspace(start, highest, _STEPS + 1)
+    # Rounding must not take the largest value out of the last step.
+    counts = [np.searchsorted(each, grid + 1e-12, side="right") for each in values]
+    spread = documents.select(
+        *keys,
+        pl.Series("x", [grid] * len(counts)),
+        pl.Series("below", [each.astype(np.float64) for each in counts]),
+        pl.col(value).list.len().alias("positions"),
+    ).explode("x", "below")
+    return mean_lines(spread.lazy(), "x", bootstrap, "below", per="positions")
+
+
+def _lacks(settings: pl.DataFrame) -> str | None:
+    return None if settings.height else "no rows; solve the capture again"
+
+
+KIND = FigureKind(
+    _NAME, "distribution over positions of acceptance and gap", _lacks, draw_distribution
+)

@@ -1,0 +1,45 @@
+"""Where results come from: the capture, the settings, the package and its surroundings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import mdbound
+from mdbound.analysis.solving.environment import environment
+from mdbound.analysis.solving.results import Provenance
+from mdbound.analysis.solving.selection import Selection
+from mdbound.analysis.solving.setting import SolveSetting
+from mdbound.logits_cache.store.cache import LogitsCache
+
+
+def provenance_of(
+    cache: LogitsCache, settings: Sequence[SolveSetting], selection: Selection, command: str
+) -> Provenance:
+    """What the metadata of results says: made by this package, now, from this capture."""
+    return Provenance(
+        version=mdbound.__version__,
+        capture_identity=cache.manifest.identity(),
+        capture=_capture_summary(cache),
+        settings=[setting.as_dict() for setting in settings],
+        command=command,
+        selection=selection.as_dict(),
+        environment=environment(),
+    )
+
+
+def _capture_summary(cache: LogitsCache) -> dict[str, Any]:
+    """What a table says about the capture: enough to recognise it, the identity says the rest."""
+    manifest = cache.manifest
+    sources = {model.name: model.source for model in manifest.models()}
+    return {
+        "target": sources.pop("target"),
+        "drafts": [f"{name} = {source}" for name, source in sources.items()],
+        "text": manifest.text.source,
+        "documents": manifest.text.documents,
+        "limit": manifest.text.limit,
+        "limit_per_task": manifest.text.limit_per_task,
+        "vocabulary": manifest.vocab_size,
+        **asdict(manifest.generation),
+    }

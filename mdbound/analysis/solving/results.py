@@ -1,0 +1,319 @@
+"""The results file: its columns, the provenance in its metadata, and safe writing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from mdbound.errors import CacheError, MdboundError
+from mdbound.logits_cache.store.atomic_files import (
+    make_folder,
+    output_error,
+    publish,
+    temporary_name,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Raised when columns change their meaning, or when readers need new ones.
+FORMAT_VERSION = 2
+
+#: `scheme` of the rows that hold the optimum over all lossless verification rules.
+BOUND = "bound"
+
+#: Columns that together name a setting.
+SETTING_COLUMNS = (
+    "scheme",
+    "sampling",
+    "draft",
+    "temperature",
+    "draft_temperatures",
+    "top_k",
+    "top_p",
+    "vocabulary_size",
+    "vocabulary_of",
+    "num_drafts",
+)
+
+#: Every column, in file order. Probabilities unless stated; null where a column does not apply.
+RESULT_SCHEMA: Mapping[str, type[pl.DataType]] = {
+    "doc_id": pl.Int64,
+    "task": pl.String,
+    "position": pl.Int64,  # index of the position within its document
+    "scheme": pl.String,  # "bound", or the name of a verification scheme
+    "sampling": pl.String,  # draft law
+    "draft": pl.String,  # draft model, or several joined by "|"
+    "temperature": pl.Float64,  # of the target
+    "draft_temperature": pl.Float64,  # null where the drafts differ in it
+    "draft_temperatures": pl.String,  # joined by "|" where the drafts differ
+    "top_k": pl.Int64,
+    "top_p": pl.Float64,
+    "vocabulary_size": pl.Int64,  # tokens that all models are restricted to; null for all
+    "vocabulary_of": pl.String,  # whose most likely tokens those are: "target" or "draft"
+    "num_drafts": pl.Int64,  # n
+    # P(output is one of the drafts): its optimum in bound rows, the scheme's rate in others. Null
+    # where the solver met no error bound.
+    "acceptance": pl.Float64,
+    "accept": pl.Float64,  # scheme rows: P(its accept step fires), at most `acceptance`
+    "standard_error": pl.Float64,  # scheme rows: of an estimated rate; 0 where it is exact
+    # The rest is null in scheme rows, but for target_entropy.
+    "subset_size": pl.Int64,  # tokens in the optimal set H*
+    "target_mass": pl.Float64,  # p(H*)
+    "draft_mass": pl.Float64,  # q(H*); mean over the drafts where they differ
+    "containment": pl.Float64,  # F(H*)
+    "error_bound": pl.Float64,  # absolute, on acceptance
+    "two_draft_acceptance": pl.Float64,  # closed form, n = 2 with replacement: the same optimum
+    "equals_one_margin": pl.Float64,  # min over H of p(H) - q(H)^2, same rows
+    "equals_one": pl.Boolean,  # margin 0 up to rounding: acceptance is exactly 1
+    "target_entropy": pl.Float64,  # nats, of the target at these settings
+}
+
+
+_ROW_GROUP_ROWS = 131_072
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where results come from, as stored in the file's metadata.
+
+    Attributes:
+        version: mdbound version that solved.
+        capture_identity: SHA-256 of the capture's manifest.
+        capture: Readable summary of the capture: models, text, mode, seed.
+        settings: The solve settings, as written by `SolveSetting.as_dict`.
+        command: Command line that solved, without machine paths of the program itself.
+        selection: Tasks and documents solved, as written by `Selection.as_dict`; empty for all.
+        environment: Commit and package versions of the solving run.
+    """
+
+    version: str
+    capture_identity: str
+    capture: dict[str, Any]
+    settings: list[dict[str, Any]]
+    command: str = ""
+    selection: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return Parquet key-value metadata.
+
+        Example:
+            >>> Provenance("0.1.0", "ab", {}, []).to_metadata()["mdbound_version"]
+            '0.1.0'
+        """
+        return {
+            "mdbound_format": str(FORMAT_VERSION),
+            "mdbound_version": self.version,
+            "capture_identity": self.capture_identity,
+            "capture": json.dumps(self.capture, sort_keys=True),
+            "settings": json.dumps(self.settings),
+            "command": self.command,
+            "selection": json.dumps(self.selection),
+            "environment": json.dumps(self.environment),
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Provenance:
+        """Read back what `to_metadata` wrote.
+
+        Raises:
+            KeyError: A key is missing, so mdbound did not write the metadata.
+        """
+        return cls(
+            version=metadata["mdbound_version"],
+            capture_identity=metadata["capture_identity"],
+            capture=json.loads(metadata["capture"]),
+            settings=json.loads(metadata["settings"]),
+            command=metadata["command"],
+            selection=json.loads(metadata.get("selection", "{}")),
+            environment=json.loads(metadata.get("environment", "{}")),
+        )
+
+    def first_difference(self, other: Provenance) -> str | None:
+        """Say what differs first between two runs, or None when one can resume the other.
+
+        Command and environment are not compared: the same work may be asked for in other words,
+        and go on with a newer package.
+        """
+        if self.version != other.version:
+            return f"mdbound version was {self.version}, now {other.version}"
+        if self.capture_identity != other.capture_identity:
+            return self._capture_difference(other)
+        if self.selection != other.selection:
+            return f"selection was {self.selection or 'all'}, now {other.selection or 'all'}"
+        return self._setting_difference(other)
+
+    def _setting_difference(self, other: Provenance) -> str | None:
+        for index, (old, new) in enumerate(zip(self.settings, other.settings, strict=False)):
+            for key in {**old, **new}:
+                if old.get(key) != new.get(key):
+                    return f"setting {index + 1}: {key} was {old.get(key)}, now {new.get(key)}"
+        if len(self.settings) != len(other.settings):
+            return f"number of settings was {len(self.settings)}, now {len(other.settings)}"
+        return None
+
+    def _capture_difference(self, other: Provenance) -> str:
+        for key, ours in self.capture.items():
+            if ours != other.capture.get(key):
+                return f"{key} of the capture was {ours}, now {other.capture.get(key)}"
+        return f"capture was {self.capture_identity[:12]}, now {other.capture_identity[:12]}"
+
+
+@dataclass(frozen=True)
+class Results:
+    """An opened results file: nothing is read before `frame` is collected."""
+
+    path: Path
+    provenance: Provenance
+    frame: pl.LazyFrame
+
+
+def open_results(path: Path | str) -> Results:
+    """Open a file written by `mdbound solve`.
+
+    Args:
+        path: The Parquet file.
+
+    Returns:
+        Its provenance and a lazy frame over its rows.
+
+    Raises:
+        CacheError: The file is missing, damaged, of another format, or not mdbound's.
+    """
+    path = Path(path)
+    metadata = _read_metadata(path)
+    remedy = "give a file written by `mdbound solve CACHE --out FILE`"
+    if "mdbound_format" not in metadata:
+        raise CacheError(f"{path} is Parquet, but not an mdbound results file; {remedy}")
+    if metadata["mdbound_format"] != str(FORMAT_VERSION):
+        raise CacheError(
+            f"{path} has results format {metadata['mdbound_format']}, this mdbound reads "
+            f"{FORMAT_VERSION}; solve the capture again"
+        )
+    try:
+        provenance = Provenance.from_metadata(metadata)
+    except (KeyError, ValueError) as error:
+        raise CacheError(f"{path}: damaged metadata ({error}); solve the capture again") from error
+    frame = pl.scan_parquet(path, glob=False)
+    _refuse_impossible_rates(frame, path)
+    return Results(path, provenance, frame)
+
+
+def _refuse_impossible_rates(frame: pl.LazyFrame, path: Path) -> None:
+    """Damage that Parquet itself does not notice shows in numbers far from any probability.
+
+    Values that are only a little wrong are for `mdbound verify` to find and to name.
+    """
+    rate = pl.col("acceptance")
+    try:
+        low, high = frame.select(rate.min(), rate.max().alias("high")).collect().row(0)
+    except pl.exceptions.PolarsError as error:
+        raise CacheError(f"{path} is damaged ({error}); solve the capture again") from error
+    if low is not None and not (low >= -0.5 and high <= 1.5):
+        raise CacheError(
+            f"{path} is damaged: acceptance runs from {low} to {high}; solve the capture again"
+        )
+
+
+def _read_metadata(path: Path) -> dict[str, str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise CacheError(
+            f"{path}: no such results file; make one with `mdbound solve CACHE --out {path}`"
+        )
+    try:
+        raw = pq.ParquetFile(path).metadata.metadata or {}
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CacheError(
+            f"{path} cannot be read as Parquet ({error}); solve the capture again"
+        ) from error
+    return {key.decode(): value.decode() for key, value in raw.items()}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file under a temporary name, then move it into place in one step.
+
+    Args:
+        path: The final name. Folders above it are made.
+
+    Yields:
+        The temporary path to write to, in the same folder.
+
+    Raises:
+        OutputError: The disk is full or the folder cannot be written; `path` is as it was.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with replacing(folder / "a.txt") as temporary:
+        ...     _ = temporary.write_text("done")
+        >>> [file.name for file in folder.iterdir()]
+        ['a.txt']
+    """
+    make_folder(path.parent)
+    temporary = temporary_name(path)
+    try:
+        yield temporary
+        publish(path)
+    except MdboundError:
+        raise
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def merge_parts(parts: Sequence[Path], out: Path, provenance: Provenance) -> None:
+    """Join part files into one results file, streaming, and move it into place in one step.
+
+    Args:
+        parts: Part files with the columns of `RESULT_SCHEMA`, in order.
+        out: The results file.
+        provenance: Goes into its metadata.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    write_results((table for part in parts for table in _tables_of(part)), out, provenance)
+
+
+def write_results(tables: Iterable[pa.Table], out: Path, provenance: Provenance) -> None:
+    """Write tables one after the other as a results file, moved into place in one step.
+
+    Args:
+        tables: Arrow tables with the columns of `RESULT_SCHEMA`.
+        out: The results file.
+        provenance: Goes into its metadata.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    schema = pl.DataFrame(schema=RESULT_SCHEMA).to_arrow().schema
+    schema = schema.with_metadata(provenance.to_metadata())
+    with (
+        replacing(out) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+        for table in tables:
+            writer.write_table(table.replace_schema_metadata(schema.metadata))
+
+
+def _tables_of(part: Path) -> Iterator[pa.Table]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(part) as file:
+        for batch in file.iter_batches(_ROW_GROUP_ROWS):
+            yield pa.Table.from_batches([batch])

@@ -1,0 +1,1 @@
+"""Means over documents and tasks with bootstrap intervals."""

@@ -1,0 +1,1 @@
+"""Whole grids of settings from a file, run piece by piece and resumed."""

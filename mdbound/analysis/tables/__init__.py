@@ -1,0 +1,1 @@
+"""Tables of means: their values, notes, file formats, and the reports made of them."""

@@ -1,0 +1,90 @@
+"""Tables and frames on disk: one name, several formats, and nothing touched that is the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import polars.selectors as cs
+
+from mdbound.analysis.solving.results import replacing
+from mdbound.analysis.tables.formats import frame_to_csv, to_csv, to_markdown
+from mdbound.analysis.tables.latex import to_latex
+from mdbound.analysis.tables.table import Table
+
+
+def write_table(table: Table, folder: Path, name: str) -> list[Path]:
+    """Write `name.csv`, `name.tex` and `name.md`.
+
+    Returns:
+        The files.
+
+    Raises:
+        OutputError: The folder cannot be written; files that were there stay.
+    """
+    texts = {"csv": to_csv(table), "tex": to_latex(table), "md": to_markdown(table)}
+    return [write_text(folder / f"{name}.{kind}", text) for kind, text in texts.items()]
+
+
+def write_frame(frame: pl.DataFrame, folder: Path, name: str, notes: Sequence[str]) -> list[Path]:
+    """Write `name.csv` and `name.parquet`, the notes on top of the one and in the other's metadata.
+
+    Returns:
+        The files.
+
+    Raises:
+        OutputError: The folder cannot be written; files that were there stay.
+    """
+    parquet = folder / f"{name}.parquet"
+    files = [write_text(folder / f"{name}.csv", frame_to_csv(frame, notes)), parquet]
+    with replacing(parquet) as temporary:
+        frame.write_parquet(temporary, metadata={"notes": "\n".join(notes)})
+        _keep_if_same(parquet, temporary)
+    return files
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file in one step, or leave it as it is when it already reads so.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputError: The folder cannot be written; the file that was there stays.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        _keep_if_same(path, temporary)
+    return path
+
+
+def rounded(frame: pl.DataFrame) -> pl.DataFrame:
+    """Keep 12 decimals: parallel sums differ in the last digits, and files must not.
+
+    Columns called `largest_...` keep 12 digits instead: a maximum is the same in any order, and
+    error bounds are smaller than what 12 decimals can show.
+
+    Example:
+        >>> rounded(pl.DataFrame({"mean": [-1e-16], "largest_error": [2.5e-16]})).row(0)
+        (0.0, 2.5e-16)
+    """
+    floats = frame.select(cs.float()).columns
+    largest = [name for name in floats if name.startswith("largest_")]
+    return frame.with_columns(
+        *(_without_minus_zero(name) for name in floats if name not in largest),
+        pl.col(largest).round_sig_figs(12),
+    )
+
+
+def _without_minus_zero(name: str) -> pl.Expr:
+    value = pl.col(name).round(12)
+    return pl.when(value == 0.0).then(0.0).otherwise(value).alias(name)
+
+
+def _keep_if_same(path: Path, temporary: Path) -> None:
+    """Give the new file the times of the old one when both hold the same bytes."""
+    if path.is_file() and path.read_bytes() == temporary.read_bytes():
+        status = path.stat()
+        os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))

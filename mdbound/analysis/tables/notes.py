@@ -1,0 +1,106 @@
+"""What stands under every table: warnings, counts, capture, commit, versions, seeds, commands."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from mdbound.analysis.solving.results import Provenance
+from mdbound.analysis.statistics.statistics import ALL_TASKS, Bootstrap, document_notes
+from mdbound.analysis.tables.table import shown
+
+_CAPTURE_LIMITS = {
+    "limit": "{} documents",
+    "limit_per_task": "{} documents of each task",
+    "max_positions": "{} positions of a document",
+}
+
+
+def table_notes(
+    means: pl.DataFrame, provenance: Provenance, how: Bootstrap, command: str = ""
+) -> list[str]:
+    """Say under a table what was measured, on what, and how to make it again.
+
+    Args:
+        means: From `statistics.task_means`.
+        provenance: Of the results file.
+        how: How the intervals were made.
+        command: The command line that writes the table.
+
+    Returns:
+        One sentence per line, warnings first.
+    """
+    widest = means.filter(pl.col("task") == ALL_TASKS)
+    counted = widest if not widest.is_empty() else means
+    capture = "; ".join(
+        f"{key} {shown(value)}" for key, value in provenance.capture.items() if value is not None
+    )
+    notes = [
+        *truncation_notes(provenance),
+        *document_notes(means),
+        f"{counted['documents'].to_numpy().max()} documents, "
+        f"{(counted['positions'] + counted['unsolved']).to_numpy().max()} positions. "
+        f"Intervals: {how.confidence:.0%} percentile bootstrap over documents, "
+        f"{how.resamples} resamples, seed {how.seed}.",
+        f"Capture {provenance.capture_identity}: {capture}.",
+        f"Solved with mdbound {provenance.version}{_environment(provenance)}.",
+        *_scheme_notes(provenance),
+    ]
+    if (means["sampling"] == "independent").any():
+        notes.append(
+            "Under the independent law, n uses the first n of the drafts (models or temperatures) "
+            "in the order shown."
+        )
+    notes += [f"Solved by: {provenance.command}"] if provenance.command else []
+    notes += [f"Written by: {command}"] if command else []
+    return notes
+
+
+def truncation_notes(provenance: Provenance) -> list[str]:
+    """Say what was left out of the text or of the capture; nothing for a whole run.
+
+    Example:
+        >>> truncation_notes(Provenance("1", "ab", {"max_positions": 32}, []))
+        ['TRUNCATED CAPTURE: the first 32 positions of a document.']
+    """
+    selection = provenance.selection
+    notes = []
+    if selection.get("limit_per_task") is not None:
+        notes.append(
+            f"TRUNCATED RUN: the first {selection['limit_per_task']} documents of each task of "
+            "the capture."
+        )
+    if selection.get("tasks"):
+        notes.append(f"Tasks: {', '.join(selection['tasks'])}.")
+    limits = [
+        words.format(provenance.capture[key])
+        for key, words in _CAPTURE_LIMITS.items()
+        if provenance.capture.get(key) is not None
+    ]
+    if limits:
+        notes.append(f"TRUNCATED CAPTURE: the first {', '.join(limits)}.")
+    return notes
+
+
+def _environment(provenance: Provenance) -> str:
+    if not provenance.environment:
+        return ""
+    return ", " + ", ".join(f"{key} {value}" for key, value in provenance.environment.items())
+
+
+def _scheme_notes(provenance: Provenance) -> list[str]:
+    """Options of the schemes that estimate, once per scheme."""
+    seen = {
+        setting["scheme"]: setting["scheme_options"]
+        for setting in provenance.settings
+        if setting.get("scheme_options", {}).get("seed") is not None
+    }
+    options = [
+        f"{name} ({', '.join(f'{key} {value}' for key, value in values.items())})"
+        for name, values in seen.items()
+    ]
+    if not options:
+        return []
+    return [
+        "Rates without an exact algorithm are estimated, with standard errors in the results: "
+        f"{', '.join(options)}."
+    ]

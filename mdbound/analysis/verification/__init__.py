@@ -1,0 +1,1 @@
+"""Results held against certificates, linear programs and the cache."""

@@ -1,0 +1,1 @@
+"""The canonical decomposition of Khisti et al. 2025 at full vocabulary."""

@@ -1,0 +1,297 @@
+"""Canonical decomposition at full vocabulary: select one draft, then speculate on it alone.
+
+Khisti et al. (2025), Theorem 1: the optimum is reached by selecting one drafted token Y and
+running single-draft speculative sampling on Y against its law p_I; alpha* is the sum over y of
+min(p(y), p_I(y)). (Their target is q, their drafts p_k, their number of drafts K.) A law p_I can
+be the law of a drafted token iff p_I(H) >= F(H) for every set H.
+
+With tokens sorted by q/p descending, P_k and F_k the target mass and the containment of the first
+k, take the least concave majorant of the points (P_k, F_k). On each of its linear pieces, a
+*block* of slope s, set p_I(y) = s p(y). This p_I is the one closest to p: it minimises
+sum of p phi(p_I / p) for every convex phi at once, because F is supermodular and the sets that
+maximise F - s p are prefixes. Its blocks of slope above 1 make up the optimal set H*.
+
+The selected token lies in the last block that holds a drafted token. Inside the block,
+`canonical.weights` gives the rule for i.i.d. drafts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mdbound.bounds.canonical.concave_majorant import concave_majorant
+from mdbound.bounds.canonical.prefix_increments import (
+    with_replacement_increments,
+    without_replacement_increments,
+)
+from mdbound.bounds.canonical.weights import BlockWeights, solve_block
+from mdbound.bounds.laws.registry import draft_law
+from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
+from mdbound.bounds.numerics.summation import prefix_sums
+from mdbound.bounds.problem.array_types import FloatArray, IntArray
+from mdbound.bounds.problem.ratio_order import ratio_order
+from mdbound.errors import InvalidDistributionError, InvalidSettingError
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Tokens in sort order, cut into blocks of constant p_I / p.
+
+    Attributes:
+        order: ids of the tokens that can be drafted, by q/p descending, shape (m,).
+        starts: where each block begins in `order`, followed by m.
+        slopes: p_I / p of each block, non-increasing; inf where p is 0.
+    """
+
+    order: IntArray
+    starts: IntArray
+    slopes: FloatArray
+
+
+@dataclass(frozen=True)
+class CanonicalDecomposition:
+    """The optimal two-step scheme of one position.
+
+    Attributes:
+        target: p, shape (V,).
+        draft: q, shape (V,).
+        num_drafts: n.
+        sampling: the draft law.
+        selected: p_I, the law of the selected token, shape (V,).
+        acceptance: alpha*, the sum of min(p, p_I), as 1 less the sum of (p_I - p)+.
+        blocks: the pieces on which p_I is proportional to p.
+    """
+
+    target: FloatArray
+    draft: FloatArray
+    num_drafts: int
+    sampling: str
+    selected: FloatArray
+    acceptance: float
+    blocks: Blocks
+    _solved: dict[int, BlockWeights] = field(default_factory=dict, repr=False, compare=False)
+    _rank: list[IntArray] = field(default_factory=list, repr=False, compare=False)
+
+    def accept_probability(self, token: int) -> float:
+        """Probability that speculative sampling keeps the selected token: min(1, p / p_I)."""
+        if self.selected[token] <= self.target[token]:
+            return 1.0
+        return float(self.target[token] / self.selected[token])
+
+    def residual(self) -> FloatArray:
+        """Law of the output after a rejection, (p - p_I)+ normalised; p where nothing is lost."""
+        lost = np.maximum(self.target - self.selected, 0.0)
+        total = lost.sum()
+        return np.asarray(lost / total) if total > 0.0 else self.target
+
+    def selection_probabilities(self, drafted: Sequence[int]) -> dict[int, float]:
+        """Law of the selected token given the drafted tokens: beta of Khisti et al.
+
+        Defined for i.i.d. drafts. Only the block that the drafts need is solved, once.
+
+        Args:
+            drafted: the n drafted tokens, in any order, repeats included.
+
+        Returns:
+            A probability for each distinct drafted token; they sum to 1.
+
+        Raises:
+            InvalidSettingError: another draft law, another number of tokens, or a token that is
+                never drafted.
+            UnsolvedError: the block's weights did not converge.
+
+        Example:
+            >>> rule = canonical_decomposition([0.5, 0.3, 0.2], [0.2, 0.5, 0.3], 2)
+            >>> rule.selection_probabilities([0, 1])
+            {0: 1.0, 1: 0.0}
+        """
+        if len(drafted) != self.num_drafts:
+            raise InvalidSettingError(
+                f"{len(drafted)} drafted tokens given: this decomposition is for {self.num_drafts}"
+            )
+        tokens = np.asarray(drafted, dtype=np.int64)
+        log_weights = self._log_weights(tokens[None, :])[0]
+        weights = np.exp(log_weights - log_weights.max())
+        law = dict.fromkeys(tokens.tolist(), 0.0)
+        for token, share in zip(tokens.tolist(), weights / weights.sum(), strict=True):
+            law[token] += float(share)
+        return law
+
+    def select(self, drafted: npt.ArrayLike, rng: np.random.Generator) -> IntArray:
+        """Select one token for each of many tuples of i.i.d. drafts.
+
+        Args:
+            drafted: shape (size, n).
+            rng: source of randomness.
+
+        Returns:
+            The selected tokens, shape (size,).
+
+        Raises:
+            InvalidSettingError: as `selection_probabilities`.
+            UnsolvedError: a block's weights did not converge.
+
+        Example:
+            >>> rule = canonical_decomposition([0.5, 0.3, 0.2], [0.2, 0.5, 0.3], 2)
+            >>> rule.select([[0, 1], [2, 2]], np.random.default_rng(0)).tolist()
+            [0, 2]
+        """
+        tokens = np.asarray(drafted, dtype=np.int64)
+        if tokens.ndim != 2 or tokens.shape[1] != self.num_drafts:
+            raise InvalidSettingError(
+                f"drafted tokens have shape {tokens.shape}: give (size, {self.num_drafts})"
+            )
+        # The largest of ln a + Gumbel noise falls on a draw with probability a / sum of a.
+        keys = self._log_weights(tokens) + rng.gumbel(size=tokens.shape)
+        return np.asarray(tokens[np.arange(len(tokens)), keys.argmax(axis=1)])
+
+    def _log_weights(self, tokens: IntArray) -> FloatArray:
+        """Logarithm of each draw's weight, -inf outside its tuple's last block, shape (size, n)."""
+        if self.sampling != "with_replacement":
+            raise InvalidSettingError(
+                f"selection probabilities are known for i.i.d. drafts, not for {self.sampling!r}: "
+                "use importance_sampling_lp, for small vocabularies"
+            )
+        ranks = self._ranks(tokens)
+        blocks = np.searchsorted(self.blocks.starts, ranks, side="right") - 1
+        last = blocks.max(axis=1)
+        log_weights = np.where(blocks == last[:, None], 0.0, -np.inf)
+        competing = (blocks == last[:, None]) & (ranks != ranks.max(axis=1)[:, None])
+        for block in np.unique(last[competing.any(axis=1)]):
+            members = (blocks == block) & (last == block)[:, None]
+            places, index = np.unique(ranks[members], return_inverse=True)
+            slope, order = self.blocks.slopes[block], self.blocks.order[places]
+            ratio = slope * (self.target[order] / self.draft[order])
+            log_weights[members] = self._block_weights(int(block)).log_weight(ratio)[index]
+        return log_weights
+
+    def _ranks(self, tokens: IntArray) -> IntArray:
+        if not self._rank:
+            rank = np.full(len(self.target), -1, dtype=np.int64)
+            rank[self.blocks.order] = np.arange(len(self.blocks.order))
+            self._rank.append(rank)
+        outside = (tokens < 0) | (tokens >= len(self.target))
+        ranks = self._rank[0][np.where(outside, 0, tokens)]
+        never = outside | (ranks < 0)
+        if never.any():
+            raise InvalidSettingError(
+                f"drafted token {int(tokens[never][0])} cannot be drafted: "
+                "it is outside the vocabulary or has draft probability 0"
+            )
+        return np.asarray(ranks)
+
+    def _block_weights(self, block: int) -> BlockWeights:
+        if block not in self._solved:
+            start, end = self.blocks.starts[block], self.blocks.starts[block + 1]
+            members = self.blocks.order[start:end]
+            draft = self.draft[members]
+            ratio = self.blocks.slopes[block] * (self.target[members] / draft)
+            before = float(self.draft[self.blocks.order[:start]].sum())
+            self._solved[block] = solve_block(draft, ratio, before, self.num_drafts)
+        return self._solved[block]
+
+
+def canonical_decomposition(
+    target: npt.ArrayLike, draft: Any, num_drafts: int, sampling: str = "with_replacement"
+) -> CanonicalDecomposition:
+    """The law p_I of the selected token, its blocks, and alpha*, at any vocabulary size.
+
+    Exact up to rounding for `"with_replacement"`, `"without_replacement"` and `"greedy"`; one sort
+    of the vocabulary, and for draws without replacement with n >= 3 one sweep over it per node of
+    an integral. Drafts from different distributions have no such closed form: the sets that
+    maximise F - s p change with s in more ways than along one order.
+
+    Args:
+        target: p, shape (V,).
+        draft: q, shape (V,).
+        num_drafts: n, at least 1.
+        sampling: the draft law.
+
+    Raises:
+        InvalidDistributionError: an array holds no distribution, or the sizes differ.
+        InvalidSettingError: n below 1, an unknown law, or `"independent"`.
+
+    Example:
+        >>> decomposition = canonical_decomposition([0.5, 0.3, 0.2], [0.2, 0.5, 0.3], 2)
+        >>> round(decomposition.acceptance, 12), decomposition.selected.round(3).tolist()
+        (0.86, [0.36, 0.384, 0.256])
+    """
+    law = draft_law(sampling)
+    if law.num_distributions is None:
+        raise InvalidSettingError(
+            f"sampling {sampling!r} has no closed canonical decomposition, because its sets are "
+            "not prefixes of one order: use importance_sampling_lp for small vocabularies, or "
+            "truncated_selection for a near-optimal rule"
+        )
+    rows, drafts = law.check(target, draft, num_drafts)
+    if len(rows) != 1:
+        raise InvalidDistributionError(
+            f"canonical_decomposition takes one position, not {len(rows)} rows"
+        )
+    p, q = rows[0], drafts[0]
+    selected = np.zeros_like(p)
+    if sampling == "greedy":
+        blocks = _greedy_blocks(p, q, num_drafts, selected)
+    else:
+        blocks = _prefix_blocks(p, q, num_drafts, sampling, selected)
+    acceptance = 1.0 - float(np.maximum(selected - p, 0.0).sum())
+    return CanonicalDecomposition(p, q, num_drafts, sampling, selected, acceptance, blocks)
+
+
+def _prefix_blocks(
+    p: FloatArray, q: FloatArray, num_drafts: int, sampling: str, selected: FloatArray
+) -> Blocks:
+    # Tied tokens always share a block, so their order is free and the fastest sort will do.
+    support = np.flatnonzero(q)
+    order = support[np.argsort(p[support] / q[support])]
+    if sampling == "with_replacement":
+        heights = with_replacement_increments(q[order], num_drafts)
+    else:
+        heights = without_replacement_increments(q[order], num_drafts)
+    starts, slopes = concave_majorant(p[order], heights)
+    selected[order] = _proportional(p[order], heights, starts, slopes)
+    return Blocks(order, starts, slopes)
+
+
+def _greedy_blocks(p: FloatArray, q: FloatArray, num_drafts: int, selected: FloatArray) -> Blocks:
+    """The first block holds the certain drafts and the likeliest draws; every other is a token.
+
+    F(H) = h(H) if H holds the certain drafts and 0 otherwise, h the law of the one draw. So the
+    chain's first step adds the certain drafts together with the first token of the rest.
+    """
+    top = most_likely_tokens(q, num_drafts - 1)
+    drawn = q.copy()
+    drawn[top] = 0.0
+    rest = ratio_order(p, drawn)
+    order = np.concatenate([top, rest])
+    top_mass = float(prefix_sums(p[top])[-1])
+    if len(rest) == 0:
+        slope = np.divide(1.0, top_mass) if top_mass > 0.0 else np.inf
+        selected[top] = slope * p[top] if top_mass > 0.0 else np.eye(1, len(top))[0]
+        return Blocks(order, np.array([0, len(order)]), np.array([slope]))
+    heights = drawn[rest] / prefix_sums(drawn[rest])[-1]
+    widths = p[rest].copy()
+    widths[0] += top_mass
+    # A token of p = 0 behind a first step of positive width belongs to that step.
+    starts, slopes = concave_majorant(widths, heights)
+    values = _proportional(p[rest], heights, starts, slopes)
+    selected[rest] = values
+    if np.isfinite(slopes[0]):
+        selected[top] = slopes[0] * p[top]
+    starts[1:] += len(top)
+    return Blocks(order, starts, slopes)
+
+
+def _proportional(
+    p: FloatArray, heights: FloatArray, starts: IntArray, slopes: FloatArray
+) -> FloatArray:
+    """p_I in sort order: slope times p, and where p is 0 the increment of containment itself."""
+    slope = np.repeat(slopes, np.diff(starts))
+    certain = ~np.isfinite(slope)
+    slope[certain] = 0.0
+    return np.where(certain, heights, slope * p)

@@ -1,0 +1,1 @@
+"""The draft laws, a wing each; what every law offers, and the table of their names."""

@@ -1,0 +1,1 @@
+"""The n - 1 most likely draft tokens and one draw from the rest."""

@@ -1,0 +1,289 @@
+"""Independent drafts from different distributions: F(H) = q_1(H) q_2(H) ... q_K(H).
+
+The objective f(H) = p(H) - prod_k q_k(H) has a threshold structure. Let H* be optimal and
+x_k = q_k(H*), w_k = prod over j != k of x_j. Then
+
+    p_i < sum_k w_k q_k,i  implies  i in H*,      p_i > sum_k w_k q_k,i  implies  i not in H*,
+
+since adding i to H* (removing it) changes the product by at least (at most) the linear term.
+Weights are guessed, followed to a threshold set, and the inequality of the arithmetic and the
+geometric mean proves that no other set is better (`search`,
+`mean_bound`), but for a few open tokens. *Contract and branch* settles these
+(`branch`). It keeps a box around x: the least w over the box forces
+tokens in, the largest forces tokens out, forced tokens shrink the box, and so on; a box that
+cannot beat the best set is dropped, any other is cut in two along its longest side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import get_num_threads, njit, prange
+
+from mdbound.bounds.laws.draft_law import DraftLaw
+from mdbound.bounds.laws.independent.branch import MAX_BOXES, SEARCH_TOLERANCE, set_value
+from mdbound.bounds.laws.independent.sample import take_sample
+from mdbound.bounds.laws.independent.search import solve_sets
+from mdbound.bounds.laws.independent.undecided import SUM_ERROR, masses_below, product, weighted
+from mdbound.bounds.numerics.fused_softmax import mass_error, softmax_into
+from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
+from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray, LogitsRows
+from mdbound.bounds.problem.checks import check_num_drafts, check_pair
+from mdbound.bounds.problem.solution import AcceptanceCurve
+from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
+
+
+class Independent(DraftLaw):
+    """Draft k is drawn from its own q_k; drafting n uses the first n distributions."""
+
+    name = "independent"
+    num_distributions = None
+
+    def check(
+        self, target: npt.ArrayLike, draft: Any, max_drafts: int
+    ) -> tuple[FloatArray, tuple[FloatArray, ...]]:
+        """Return target rows and a tuple of K arrays of draft rows, all of one shape."""
+        check_num_drafts(max_drafts)
+        if isinstance(draft, np.ndarray) and draft.ndim < 2:
+            raise InvalidDistributionError(
+                f"independent drafts have shape {draft.shape}: give a sequence of arrays, "
+                "one per draft"
+            )
+        if len(draft) < max_drafts:
+            raise InvalidSettingError(
+                f"num_drafts is {max_drafts} but {len(draft)} draft distributions were given: "
+                "independent drafts need one each"
+            )
+        pairs = [check_pair(target, one) for one in draft]
+        rows = max(len(pair[0]) for pair in pairs)
+        repeated = [
+            tuple(np.repeat(array, rows // len(array), axis=0) for array in pair)
+            for pair in pairs
+            if len(pair[0]) in (1, rows)
+        ]
+        if len(repeated) < len(pairs):
+            raise InvalidDistributionError(
+                "the independent drafts differ in their number of rows: give the same to each"
+            )
+        return repeated[0][0], tuple(pair[1] for pair in repeated)
+
+    def curve(
+        self,
+        target: FloatArray,
+        draft: Sequence[FloatArray],
+        max_drafts: int,
+        strict: bool = True,
+    ) -> AcceptanceCurve:
+        """See `independent_curve`."""
+        return independent_curve(target, draft, max_drafts, strict)
+
+    def curve_from_logits(
+        self,
+        target: LogitsRows,
+        drafts: Sequence[LogitsRows],
+        temperature: float,
+        draft_temperatures: Sequence[float],
+        max_drafts: int,
+    ) -> AcceptanceCurve:
+        """As `independent_curve` with `strict=False`, one row of probabilities at a time."""
+        found = np.full((5, len(target), max_drafts), np.nan)
+        boxes = np.zeros((len(target), max_drafts), dtype=np.int64)
+        _solve_logits(
+            target,
+            tuple(drafts[:max_drafts]),
+            temperature,
+            np.array(draft_temperatures[:max_drafts], dtype=np.float64),
+            get_num_threads(),
+            found,
+            boxes,
+        )
+        curve = _curve_of(found, boxes)
+        for n in range(1, max_drafts + 1):
+            curve.error_bound[:, n - 1] += _softmax_error(target.shape[1], n)
+        return curve
+
+    def optimal_subset(
+        self, target: FloatArray, draft: Sequence[FloatArray], num_drafts: int
+    ) -> BoolArray:
+        """The best set that contract-and-branch finds."""
+        return optimal_subset(target, np.stack(list(draft)[:num_drafts]))[0]
+
+    def containment(self, draft: Sequence[FloatArray], subset: BoolArray, num_drafts: int) -> float:
+        """Product of the q_k(H)."""
+        product = 1.0
+        for one in list(draft)[:num_drafts]:
+            product *= prefix_sums(one[subset])[-1]
+        return float(product)
+
+
+def independent_curve(
+    target: FloatArray, drafts: Sequence[FloatArray], max_drafts: int, strict: bool = True
+) -> AcceptanceCurve:
+    """Optimal acceptance with the first n of K different drafts, for n = 1..max_drafts.
+
+    Args:
+        target: p, checked rows (B, V).
+        drafts: q_1, ..., q_K, checked rows (B, V) each, K >= max_drafts.
+        max_drafts: N, from 1 to K.
+        strict: raise when a row is not solved within `MAX_BOXES`; otherwise it stays NaN.
+
+    Raises:
+        UnsolvedError: naming the row, with `strict`.
+
+    Example:
+        >>> p, q = np.array([[0.5, 0.3, 0.2]]), np.array([[0.2, 0.5, 0.3]])
+        >>> independent_curve(p, [q, q[:, ::-1]], 2).acceptance.round(6).tolist()
+        [[0.7, 0.94]]
+    """
+    found, boxes = solve_independent(target, drafts, max_drafts)
+    if strict and (boxes > MAX_BOXES).any():
+        row, n = (int(index) for index in np.argwhere(boxes > MAX_BOXES)[0])
+        raise UnsolvedError(
+            f"row {row}: {n + 1} independent drafts need more than {MAX_BOXES} boxes; "
+            "solve it with strict=False to skip such rows"
+        )
+    return _curve_of(found, boxes)
+
+
+def solve_independent(
+    target: FloatArray, drafts: Sequence[FloatArray], max_drafts: int
+) -> tuple[FloatArray, IntArray]:
+    """Acceptance, size, p(H), mean q_k(H), F(H) of every row and n, and the boxes these took.
+
+    Args:
+        target: p, checked rows (B, V).
+        drafts: q_1, ..., q_K, checked rows (B, V) each.
+        max_drafts: N, from 1 to K.
+
+    Returns:
+        Shape (5, B, N), NaN where more than `MAX_BOXES` boxes were needed; and boxes, (B, N).
+
+    Example:
+        >>> p, q = np.array([[0.5, 0.3, 0.2]]), np.array([[0.2, 0.5, 0.3]])
+        >>> solve_independent(p, [q, q], 2)[1].tolist()
+        [[1, 1]]
+    """
+    found = np.full((5, len(target), max_drafts), np.nan)
+    boxes = np.zeros((len(target), max_drafts), dtype=np.int64)
+    rows = np.ascontiguousarray(np.stack([target, *list(drafts)[:max_drafts]], axis=1))
+    _solve_rows(rows, found, boxes)
+    return found, boxes
+
+
+def _curve_of(found: FloatArray, boxes: IntArray) -> AcceptanceCurve:
+    errors = np.array([error_bound(n) for n in range(1, found.shape[2] + 1)])
+    errors = np.where(np.isnan(found[0]), np.nan, errors)
+    curve = AcceptanceCurve.of_findings(found.transpose(1, 0, 2), errors)
+    return replace(curve, boxes=boxes)
+
+
+def error_bound(num_drafts: int) -> float:
+    """Search tolerance, and the rounding of the bounds that prove a set optimal.
+
+    The value of a set is right to n + 1 sums of tokens and n + 2 roundings. A set that a bound
+    excludes may be better than that bound by the rounding of n + 2 sums, of the weighted masses
+    in them and of a few operations (`mean_bound.safe_gaps`). The larger of the
+    two is the second.
+
+    Example:
+        >>> error_bound(2) < 2e-13
+        True
+    """
+    rounding = (num_drafts + 2) * (SUM_ERROR + (num_drafts + 12) * UNIT_ROUNDOFF)
+    return float(SEARCH_TOLERANCE + rounding)
+
+
+def _softmax_error(vocab_size: int, num_drafts: int) -> float:
+    """Rounding of the probabilities in n + 1 masses."""
+    return float((num_drafts + 1) * mass_error(vocab_size) * UNIT_ROUNDOFF)
+
+
+def optimal_subset(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, int]:
+    """The optimal set of one row, and the number of boxes it took.
+
+    Args:
+        target: p, shape (V,).
+        drafts: q_1..q_K, shape (K, V).
+
+    Returns:
+        A mask of shape (V,), and the boxes looked at.
+
+    Raises:
+        UnsolvedError: more than `MAX_BOXES` boxes would be needed.
+
+    Example:
+        >>> p, q = np.array([0.5, 0.3, 0.2]), np.array([[0.2, 0.5, 0.3], [0.2, 0.5, 0.3]])
+        >>> mask, boxes = optimal_subset(p, q)
+        >>> mask.tolist(), boxes
+        ([False, True, True], 1)
+    """
+    members, boxes = _optimal_members(np.ascontiguousarray(np.vstack([target[None], drafts])))
+    if boxes > MAX_BOXES:
+        raise UnsolvedError(f"{len(drafts)} independent drafts need more than {MAX_BOXES} boxes")
+    return members, boxes
+
+
+@njit(cache=True, nogil=True)
+def _optimal_members(masses: FloatArray) -> tuple[BoolArray, int]:
+    if len(masses) == 2:
+        return masses[0] < masses[1], 1
+    solved = solve_sets(masses, take_sample(masses))
+    gain = np.empty(masses.shape[1])
+    weighted(masses, 0, masses.shape[1], solved.weights, gain)
+    members = masses[0] < solved.lower * gain
+    for i in range(len(solved.ids)):
+        members[solved.ids[i]] = solved.members[i]
+    return members, solved.boxes
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _solve_rows(rows: FloatArray, found: FloatArray, boxes: IntArray) -> None:
+    for row in prange(len(rows)):
+        _solve_row(rows[row], found[:, row], boxes[row])
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _solve_logits(
+    target: LogitsRows,
+    drafts: tuple[LogitsRows, ...],
+    temperature: float,
+    draft_temperatures: FloatArray,
+    threads: int,
+    found: FloatArray,
+    boxes: IntArray,
+) -> None:
+    chunks = min(len(target), 4 * threads)
+    for chunk in prange(chunks):
+        masses = np.empty((len(drafts) + 1, target.shape[1]))
+        for row in range(chunk, len(target), chunks):
+            usable = softmax_into(target[row], temperature, masses[0])
+            for k in range(len(drafts)):
+                warm = softmax_into(drafts[k][row], draft_temperatures[k], masses[k + 1])
+                usable = warm and usable
+            if usable:
+                _solve_row(masses, found[:, row], boxes[row])
+
+
+@njit(cache=True, nogil=True)
+def _solve_row(masses: FloatArray, found: FloatArray, boxes: IntArray) -> None:
+    """Fill in what is known of the optimal sets; NaN stays where one was not found."""
+    sample = take_sample(masses)
+    for n in range(1, len(boxes) + 1):
+        if n == 1:
+            best = masses_below(masses[:2], masses.shape[1], np.ones(1), 1.0)
+            boxes[0] = 1
+        else:
+            solved = solve_sets(masses[: n + 1], sample)
+            best = solved.masses
+            boxes[n - 1] = solved.boxes
+        if boxes[n - 1] <= MAX_BOXES:
+            inside = best[1 : n + 1]
+            found[0, n - 1] = 1.0 + set_value(best)
+            found[1, n - 1] = best[n + 1]
+            found[2, n - 1] = best[0]
+            found[3, n - 1] = inside.sum() / n
+            found[4, n - 1] = product(inside)

@@ -1,0 +1,364 @@
+"""The best threshold set of independent drafts over a whole vocabulary, and a proof that it is.
+
+A threshold set {p_i < w.q_i} whose weights w are the products of the other draft masses of that
+very set is a candidate. It is looked for in a sample, then among the tokens near the sample's
+threshold, all others taken as decided. `mean_bound` then shows that nothing better
+is far away and that what was taken as decided is, and
+`branch` settles the few tokens that are left.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mdbound.bounds.laws.independent.branch import SEARCH_TOLERANCE, contract_and_branch, set_value
+from mdbound.bounds.laws.independent.contraction import MARGIN
+from mdbound.bounds.laws.independent.mean_bound import (
+    LEAST_PRODUCT,
+    confine,
+    feasible_range,
+    safe_gaps,
+    scales_around,
+    shrink_box,
+)
+from mdbound.bounds.laws.independent.sample import Sample, sampled_masses_below, widest_bracket
+from mdbound.bounds.laws.independent.undecided import (
+    OpenTokens,
+    bracket,
+    leave_one_out_products,
+    masses_below,
+    product,
+    weighted,
+)
+from mdbound.bounds.problem.array_types import BoolArray, FloatArray
+
+_START = 0.8  # x of the first guess
+_OTHER_STARTS = np.array([0.95, 0.6, 0.4, 0.25, 0.12])
+_SAMPLE_ERROR = 0.01  # relative, of a value
+_MANY = 0.2  # of the tokens: too many to be open without another guess
+_SMALL = 8192  # vocabularies up to this size are looked at as a whole
+_GUESSES = 20  # steps in the sample
+_GUESS_ERROR = 0.05
+_FASTEST = 0.95
+_SHARE = 0.05  # of the tokens that a bracket holds
+_WIDTHS = np.array([2.0, 1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015, 0.008, 0.004, 0.002, 0.001])
+_STEPS = 40
+_BRACKETS = 6
+_FAR_SCALES = 12  # at most, on each side
+_FAR_RATIO = 2.5
+_FAR_STEP = 0.2
+_LEAST_SIGMA = 0.15
+_NEAR_SCALES = 12
+_NEAR_RATIO = 0.4
+_LEAST_OFFSET = 1e-5
+_LARGEST_MASS = 1.0 + 1e-8  # of a row: one that is further off is refused
+
+
+class Solved(NamedTuple):
+    """The optimal set of one row, and how it was found.
+
+    Attributes:
+        masses: p, q_1..q_K and number of tokens of the set, shape (K + 2,).
+        boxes: looked at.
+        weights: tokens with p_i < lower w.q_i are in the set, unless they are open.
+        lower: see there.
+        ids: the open tokens.
+        members: which of these are in the set.
+    """
+
+    masses: FloatArray
+    boxes: int
+    weights: FloatArray
+    lower: float
+    ids: np.ndarray[tuple[int], np.dtype[np.int64]]
+    members: BoolArray
+
+
+class _Root(NamedTuple):
+    """Where an optimal set can be.
+
+    Attributes:
+        tokens: those that are open, and the masses of those inside.
+        weights: tokens with p_i < lower w.q_i are inside.
+        lower: see there.
+        low: q_k(H) is at least this.
+        high: q_k(H) is at most this.
+        unproved: whether any set there may be better than the best one known.
+    """
+
+    tokens: OpenTokens
+    weights: FloatArray
+    lower: float
+    low: FloatArray
+    high: FloatArray
+    unproved: bool
+
+
+@njit(cache=True, nogil=True)
+def solve_sets(masses: FloatArray, sample: Sample) -> Solved:
+    """The optimal set of one row.
+
+    Args:
+        masses: p and q_1..q_K, K + 1 rows; K at least 2.
+        sample: from `take_sample`, of at least K + 1 rows.
+
+    Example:
+        >>> masses = np.array([[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.2, 0.5, 0.3]])
+        >>> from mdbound.bounds.laws.independent.sample import take_sample
+        >>> solve_sets(masses, take_sample(masses)).masses.tolist()
+        [0.5, 0.8, 0.8, 2.0]
+    """
+    root, best, used = _find_root(masses, sample)
+    members = _marks(root.tokens, best, used)
+    size = root.tokens.size
+    boxes = 1
+    if root.unproved:
+        local = OpenTokens(np.arange(size), root.tokens.masses, root.tokens.inside, size)
+        boxes = contract_and_branch(local, root.low, root.high, best, members)
+    return Solved(best, boxes, root.weights, root.lower, root.tokens.ids[:size], members)
+
+
+@njit(cache=True, nogil=True)
+def _find_root(masses: FloatArray, sample: Sample) -> tuple[_Root, FloatArray, FloatArray]:
+    """The best threshold set met, as masses and weights, and where a better one can be."""
+    vocab_size = masses.shape[1]
+    num_drafts = len(masses) - 1
+    start = leave_one_out_products(np.full(num_drafts, _START))
+    weights, width = start, np.inf
+    if vocab_size > _SMALL:
+        weights, width, _ = _guess(num_drafts, vocab_size, sample, _START)
+    attempt, starts = 0, 0
+    while True:
+        lower, upper = 1.0 / (1.0 + width), 1.0 + width
+        whole = width == np.inf or attempt == _BRACKETS or product(weights) <= LEAST_PRODUCT
+        if whole:
+            weights, lower, upper = start, 0.0, np.inf
+            inside = np.zeros(num_drafts + 2)
+            tokens = OpenTokens(np.arange(vocab_size), masses, inside, vocab_size)
+        else:
+            tokens = bracket(masses, vocab_size, weights, lower, upper)
+        best, used, following, settled = _settle(tokens, weights, lower, upper)
+        if whole:
+            low, high = np.zeros(num_drafts), np.full(num_drafts, _LARGEST_MASS)
+            return _Root(tokens, weights, lower, low, high, True), best, used
+        if settled:
+            root, confined = _confine_root(
+                masses, tokens, weights, lower, upper, best, used, following
+            )
+            if confined and (starts > 0 or root.tokens.size <= _MANY * vocab_size):
+                return root, best, used
+            # Much is open where a better set is far away: look for it from elsewhere.
+            value = min(set_value(sampled_masses_below(sample, used)), 0.0)
+            following, width, found = _other_guess(num_drafts, vocab_size, sample, value)
+            if confined and not found:
+                return root, best, used
+            starts += 1
+        weights = following
+        attempt += 1
+
+
+@njit(cache=True, nogil=True)
+def _other_guess(
+    num_drafts: int, vocab_size: int, sample: Sample, value: float
+) -> tuple[FloatArray, float, bool]:
+    """The best of a few guesses, and whether it is better in the sample than `value`."""
+    best, width, found = np.zeros(num_drafts), np.inf, False
+    for start in _OTHER_STARTS:
+        weights, around, reached = _guess(num_drafts, vocab_size, sample, start)
+        if reached < value + _SAMPLE_ERROR * value:
+            best, width, value, found = weights, around, reached, True
+    return best, width, found
+
+
+@njit(cache=True, nogil=True)
+def _marks(tokens: OpenTokens, best: FloatArray, used: FloatArray) -> BoolArray:
+    """Which open tokens the threshold set with the given weights holds; none is the empty set."""
+    members = np.zeros(tokens.size, dtype=np.bool_)
+    if best[-1] > 0.0:
+        gain = np.empty(tokens.size)
+        weighted(tokens.masses, 0, tokens.size, used, gain)
+        for i in range(tokens.size):
+            members[i] = tokens.masses[0, i] < gain[i]
+    return members
+
+
+@njit(cache=True, nogil=True)
+def _guess(
+    num_drafts: int, vocab_size: int, sample: Sample, start: float
+) -> tuple[FloatArray, float, float]:
+    """Weights near those of a good set, how far to look around them, and about its value.
+
+    The search begins where all draft masses are `start`.
+    """
+    weights = leave_one_out_products(np.full(num_drafts, start))
+    value = 0.0
+    before = np.zeros(num_drafts)
+    width, error = 0.0, _GUESS_ERROR
+    for count in range(_GUESSES):
+        found = sampled_masses_below(sample, weights)
+        value = set_value(found)
+        following = leave_one_out_products(found[1 : num_drafts + 1])
+        if product(following) <= LEAST_PRODUCT:
+            break
+        step: FloatArray = np.log(following / weights)
+        weights = _accelerated(following, step, before, count)
+        before = step
+        if np.abs(step).max() < error:
+            width = widest_bracket(sample, weights, _WIDTHS, _SHARE * vocab_size)
+            if width >= 5.0 * error:
+                return weights, width, value
+            error = 0.2 * width
+    width = widest_bracket(sample, weights, _WIDTHS, _SHARE * vocab_size)
+    return weights, width, value
+
+
+@njit(cache=True, nogil=True)
+def _accelerated(
+    following: FloatArray, step: FloatArray, before: FloatArray, count: int
+) -> FloatArray:
+    """Every third time, sum the steps to come, as if each shrank like the last one did."""
+    square = (before * before).sum()
+    if count % 3 == 2 and square > 0.0:
+        rate = min((step * before).sum() / square, _FASTEST)
+        if rate > 0.0:
+            rest = step * (rate / (1.0 - rate))
+            following = following * np.exp(np.minimum(np.maximum(rest, -1.0), 1.0))
+    return following
+
+
+@njit(cache=True, nogil=True)
+def _settle(
+    tokens: OpenTokens,
+    weights: FloatArray,
+    lower: float,
+    upper: float,
+) -> tuple[FloatArray, FloatArray, FloatArray, bool]:
+    """Follow w -> products of the other masses of {p_i < w.q_i} to a fixed point.
+
+    Returns:
+        Masses of the best set met; the weights it came from; the weights that come next; and
+        whether a fixed point was met with all weights between `lower` and `upper` times those
+        at the start.
+    """
+    num_drafts = len(weights)
+    first = weights
+    best, used = np.zeros(num_drafts + 2), weights
+    x = np.zeros(num_drafts)
+    before = np.zeros(num_drafts)
+    for count in range(_STEPS):
+        found = masses_below(tokens.masses, tokens.size, weights, 1.0)
+        found += tokens.inside
+        if set_value(found) < set_value(best):
+            best, used = found, weights
+        following = leave_one_out_products(found[1 : num_drafts + 1])
+        if (found[1 : num_drafts + 1] == x).all():
+            return best, used, following, True
+        x = found[1 : num_drafts + 1]
+        if following.min() <= 0.0:
+            return best, used, following, False
+        step: FloatArray = np.log(following / weights)
+        following = _accelerated(following, step, before, count)
+        before = step
+        inside = (following >= lower * first).all() and (following <= upper * first).all()
+        weights = following
+        if not inside:
+            return best, used, weights, False
+    return best, used, weights, False
+
+
+@njit(cache=True, nogil=True)
+def _confine_root(
+    masses: FloatArray,
+    tokens: OpenTokens,
+    weights: FloatArray,
+    lower: float,
+    upper: float,
+    best: FloatArray,
+    used: FloatArray,
+    following: FloatArray,
+) -> tuple[_Root, bool]:
+    """Where a set better than the best threshold set can be; False if this cannot be said."""
+    num_drafts = len(weights)
+    box_low, box_high = np.zeros(num_drafts), np.full(num_drafts, _LARGEST_MASS)
+    proved = _Root(tokens, weights, lower, box_low, box_high, False)
+    limit = min(set_value(best), 0.0) - SEARCH_TOLERANCE
+    low, high = _far_range(masses, weights, lower, upper, limit)
+    if low > high:
+        return proved, True
+    # The same range in terms of the weights at the set found.
+    near = following
+    if best[-1] > 0.0:
+        near = leave_one_out_products(best[1 : num_drafts + 1])
+    if product(near) <= LEAST_PRODUCT:
+        return proved, False
+    ratio = near / weights
+    low *= ratio.min() * (1.0 - MARGIN)
+    high *= ratio.max() * (1.0 + MARGIN)
+    # Between these scales the tokens that are not open are where the bracket has put them.
+    lowest, highest = lower / ratio.min(), upper / ratio.max()
+    if lowest > 1.0 - _LEAST_OFFSET or highest < 1.0 + _LEAST_OFFSET:
+        return proved, False
+    scales = scales_around(lowest, highest, _NEAR_SCALES, _NEAR_RATIO)
+    found = confine(tokens, near, scales, low, high, limit)
+    if not found.possible:
+        return proved, True
+    middle = tokens.inside + masses_below(tokens.masses, tokens.size, near, 1.0)
+    shrink_box(found, near, middle[1 : num_drafts + 1], box_low, box_high)
+    if (box_low > box_high).any():
+        return proved, True
+    # An optimal set has its weights in this box. Where the bracket does not hold it, widen that.
+    least, most = leave_one_out_products(box_low), leave_one_out_products(box_high)
+    fits = (least / weights).min() >= lower * (1.0 + MARGIN)
+    if not fits or (most / weights).max() > upper * (1.0 - MARGIN):
+        weights = near
+        lower = min((least / near).min(), (used / near).min()) * (1.0 - MARGIN)
+        upper = max((most / near).max(), (used / near).max()) * (1.0 + MARGIN)
+        tokens = bracket(masses, masses.shape[1], weights, lower, upper)
+    return _Root(tokens, weights, lower, box_low, box_high, True), True
+
+
+@njit(cache=True, nogil=True)
+def _far_range(
+    masses: FloatArray, weights: FloatArray, lower: float, upper: float, limit: float
+) -> tuple[float, float]:
+    """Range of S(H) that scales outside the bracket leave to a set below the limit, if any."""
+    num_drafts = len(weights)
+    weight_product = product(weights)
+    total = weights.sum() * _LARGEST_MASS
+    flat = num_drafts * weight_product ** (1.0 / (num_drafts - 1))
+    steepest = max((total / flat) ** (num_drafts - 1), 2.0 * upper)
+    scales = _far_scales(lower, upper, steepest, num_drafts)
+    whole = OpenTokens(
+        np.empty(0, dtype=np.int64), masses, np.zeros(num_drafts + 2), masses.shape[1]
+    )
+    gaps = safe_gaps(whole, weights, scales)
+    return feasible_range(scales, gaps, num_drafts, weight_product, 0.0, total, limit)
+
+
+@njit(cache=True, nogil=True)
+def _far_scales(lower: float, upper: float, steepest: float, num_drafts: int) -> FloatArray:
+    """Scales from the bracket outwards, denser near it.
+
+    They are spaced in sigma = s^(1 / (K - 1)): where phi has slope s, S is K sigma times what
+    the set found would have if all its masses were sigma.
+    """
+    root = 1.0 / (num_drafts - 1)
+    scales = np.empty(2 * _FAR_SCALES)
+    count = 0
+    distance = 1.0 - lower**root
+    while count < _FAR_SCALES and 1.0 - distance > _LEAST_SIGMA:
+        scales[count] = (1.0 - distance) ** (num_drafts - 1)
+        distance += min((_FAR_RATIO - 1.0) * distance, _FAR_STEP)
+        count += 1
+    scales[count] = min(_LEAST_SIGMA ** (num_drafts - 1), lower)
+    count += 1
+    distance = upper**root - 1.0
+    while count < 2 * _FAR_SCALES - 1 and (1.0 + distance) ** (num_drafts - 1) < steepest:
+        scales[count] = (1.0 + distance) ** (num_drafts - 1)
+        distance *= _FAR_RATIO
+        count += 1
+    scales[count] = steepest
+    return np.sort(scales[: count + 1])

@@ -1,0 +1,1 @@
+"""Sequential draws, renormalised after each: exponential clocks, searched without sorting."""

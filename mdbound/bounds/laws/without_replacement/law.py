@@ -1,0 +1,297 @@
+"""Drafts drawn one after the other without replacement from one distribution.
+
+F(H) is q-convex (Hu et al. 2025): along any order its increments F(H + i) - F(H), divided by q_i,
+never fall. So a prefix of the order q/p descending minimises p(H) - F(H). Tokens are bucketed by
+ratio and searched for all n (`search`), whatever their number and n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import get_num_threads, njit, prange
+
+from mdbound.bounds.laws.draft_law import DraftLaw, optimal_prefix
+from mdbound.bounds.laws.without_replacement.fluid_arrivals import arrival_shares, arrival_space
+from mdbound.bounds.laws.without_replacement.partition import (
+    OUTSIDE,
+    TARGET,
+    PartitionSpace,
+    mass,
+    partition_space,
+    ratio_partition,
+)
+from mdbound.bounds.laws.without_replacement.points import (
+    SIZE,
+    Points,
+    SegmentClocks,
+    clock_space,
+    new_points,
+)
+from mdbound.bounds.laws.without_replacement.ring_law import (
+    add_heavy,
+    add_tokens,
+    large_tokens,
+    ring_nodes,
+    smallest_positive,
+)
+from mdbound.bounds.laws.without_replacement.search import smallest_objectives
+from mdbound.bounds.numerics.clock_quadrature import NUM_POWERS, ClockQuadrature, clock_quadrature
+from mdbound.bounds.numerics.fused_softmax import mass_error, softmax_into
+from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
+from mdbound.bounds.problem.array_types import BoolArray, FloatArray, LogitsRows
+from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
+
+INTEGRAL_ERROR = 2e-14
+"""Error of one containment, and tolerance of the search: quadrature, power sums left out, rounding,
+but for that of masses and of the heavy tokens' law."""
+
+_ROOM = 96
+"""Points that usual rows stay below."""
+
+_NODES = 128
+"""Nodes that usual rows stay below."""
+
+_SAME_OBJECTIVE = 5e-15  # objectives this close count as equal: the smaller set is reported
+
+
+class WithoutReplacement(DraftLaw):
+    """n sequential draws from q, renormalised after each; the whole support if n exceeds it."""
+
+    name = "without_replacement"
+    renormalises = True
+
+    def curve(
+        self, target: FloatArray, draft: FloatArray, max_drafts: int, strict: bool = True
+    ) -> AcceptanceCurve:
+        """See `without_replacement_curve`."""
+        del strict  # every checked row is solved
+        return without_replacement_curve(target, draft, max_drafts)
+
+    def curve_from_logits(
+        self,
+        target: LogitsRows,
+        drafts: Sequence[LogitsRows],
+        temperature: float,
+        draft_temperatures: Sequence[float],
+        max_drafts: int,
+    ) -> AcceptanceCurve:
+        """As `without_replacement_curve`, one row of probabilities per thread at a time."""
+        found, error = new_findings(len(target), max_drafts)
+        _solve_logits(
+            target,
+            drafts[0],
+            temperature,
+            draft_temperatures[0],
+            clock_quadrature(max_drafts),
+            get_num_threads(),
+            found,
+            error,
+        )
+        return AcceptanceCurve.of_findings(found, error)
+
+    def optimal_subset(self, target: FloatArray, draft: FloatArray, num_drafts: int) -> BoolArray:
+        """The smallest optimal prefix of the order q/p descending."""
+        curve = without_replacement_curve(target[None], draft[None], num_drafts)
+        return optimal_prefix(target, draft, int(curve.subset_size[0, -1]))
+
+    def containment(self, draft: FloatArray, subset: BoolArray, num_drafts: int) -> float:
+        """The integral over exponential clocks."""
+        inside = draft[subset & (draft > 0.0)]
+        outside = draft[~subset & (draft > 0.0)]
+        return prefix_containment(np.concatenate([inside, outside]), num_drafts, len(inside))
+
+
+def without_replacement_curve(
+    target: FloatArray, draft: FloatArray, max_drafts: int
+) -> AcceptanceCurve:
+    """Optimal acceptance for n = 1..max_drafts draws without replacement.
+
+    With n at or above the draft's support the drafts are the whole support and the value is
+    its target mass.
+
+    The error bound is that of `_search_error`.
+
+    Args:
+        target: p, checked rows (B, V).
+        draft: q, checked rows (B, V).
+        max_drafts: N, at least 1.
+
+    Example:
+        >>> p, q = np.array([[0.5, 0.3, 0.2]]), np.array([[0.2, 0.5, 0.3]])
+        >>> without_replacement_curve(p, q, 3).acceptance.round(6).tolist()
+        [[0.7, 0.985714, 1.0]]
+    """
+    found, error = new_findings(len(target), max_drafts)
+    _solve_rows(
+        target,
+        draft,
+        clock_quadrature(max_drafts),
+        get_num_threads(),
+        found,
+        error,
+    )
+    return AcceptanceCurve.of_findings(found, error)
+
+
+def prefix_containment(rates: FloatArray, num_drafts: int, size: int) -> float:
+    """F_n of the first `size` of the given tokens, exactly (to `INTEGRAL_ERROR`).
+
+    Args:
+        rates: draft probabilities of the tokens that can be drafted, in any order, all
+            positive; only their ratios matter.
+        num_drafts: n, at least 1.
+        size: 0 <= size <= m.
+
+    Example:
+        >>> round(prefix_containment(np.array([0.5, 0.25, 0.25]), 2, 2), 12)
+        0.416666666667
+        >>> prefix_containment(np.array([0.5, 0.25, 0.25]), 3, 3)
+        1.0
+    """
+    rates = rates / prefix_sums(rates)[-1]
+    if size == len(rates):
+        return 1.0
+    if size < num_drafts:
+        return 0.0
+    return float(_prefix_containment(clock_quadrature(num_drafts), rates, size, num_drafts))
+
+
+@njit(cache=True, nogil=True)
+def _prefix_containment(
+    rule: ClockQuadrature, rates: FloatArray, size: int, num_drafts: int
+) -> float:
+    nodes = ring_nodes(rule, rates)
+    max_drafts, count = len(rule.series), nodes.grid.shape[1]
+    places = np.empty(len(rates) + 1, dtype=np.int64)
+    large = places[: large_tokens(rates, nodes.faint_rate, places)]
+    sums, heavy = np.zeros(NUM_POWERS + 1), np.empty(len(large))
+    found = add_tokens(nodes, rates, large, 0, size, sums, heavy, 0)
+    law = np.zeros((max_drafts, count))
+    law[0] = 1.0
+    add_heavy(nodes.grid, heavy[:found], law)
+    shares = np.empty((max_drafts + 1, max_drafts + 1))
+    slope = np.empty(max_drafts + 1)
+    space = arrival_space(max_drafts, count)
+    arrival_shares(nodes, law, sums, mass(rates[size:]), space, shares, slope)
+    return float(shares[num_drafts, 0])
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _solve_rows(
+    target: FloatArray,
+    draft: FloatArray,
+    rule: ClockQuadrature,
+    threads: int,
+    found: FloatArray,
+    error: FloatArray,
+) -> None:
+    chunks = min(len(target), threads)
+    for chunk in prange(chunks):
+        space = partition_space(target.shape[1])
+        clocks = clock_space(target.shape[1])
+        points = new_points(_ROOM, len(rule.series), _NODES)
+        for row in range(chunk, len(target), chunks):
+            _solve_row(target[row], draft[row], rule, space, clocks, points, found[row], error[row])
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _solve_logits(
+    target: LogitsRows,
+    draft: LogitsRows,
+    temperature: float,
+    draft_temperature: float,
+    rule: ClockQuadrature,
+    threads: int,
+    found: FloatArray,
+    error: FloatArray,
+) -> None:
+    chunks = min(len(target), threads)
+    for chunk in prange(chunks):
+        p = np.empty(target.shape[1])
+        q = np.empty(target.shape[1])
+        space = partition_space(target.shape[1])
+        clocks = clock_space(target.shape[1])
+        points = new_points(_ROOM, len(rule.series), _NODES)
+        for row in range(chunk, len(target), chunks):
+            if not softmax_into(target[row], temperature, p):
+                continue
+            if not softmax_into(draft[row], draft_temperature, q):
+                continue
+            _solve_row(p, q, rule, space, clocks, points, found[row], error[row])
+            _add_softmax_error(p, q, error[row])
+
+
+@njit(cache=True, nogil=True)
+def _solve_row(
+    target: FloatArray,
+    draft: FloatArray,
+    rule: ClockQuadrature,
+    space: PartitionSpace,
+    clocks: SegmentClocks,
+    points: Points,
+    found: FloatArray,
+    error: FloatArray,
+) -> None:
+    order = ratio_partition(target, draft, 1.0 / mass(draft), space)
+    nodes = ring_nodes(rule, order.rates)
+    scratch = arrival_space(len(rule.series), nodes.grid.shape[1])
+    last, used = smallest_objectives(order, nodes, len(error), clocks, points, scratch)
+    _read_points(last, used, found)
+    error[:] = _search_error(order.rates, nodes.light_rate)
+
+
+@njit(cache=True, nogil=True)
+def _read_points(points: Points, used: int, found: FloatArray) -> None:
+    """Acceptance, size, p(H), q(H) and F_n(H) of the smallest optimal point for each n."""
+    for n in range(1, found.shape[1] + 1):
+        best = 0.0
+        for point in range(used):
+            best = min(best, points.mass[point, TARGET] - points.shares[point, n, 0])
+        smallest = -1
+        for point in range(used):
+            objective = points.mass[point, TARGET] - points.shares[point, n, 0]
+            if objective <= best + _SAME_OBJECTIVE and (
+                smallest < 0 or points.place[point, SIZE] < points.place[smallest, SIZE]
+            ):
+                smallest = point
+        contained = points.shares[smallest, n, 0]
+        found[0, n - 1] = 1.0 + (points.mass[smallest, TARGET] - contained)
+        found[1, n - 1] = points.place[smallest, SIZE]
+        found[2, n - 1] = points.mass[smallest, TARGET]
+        found[3, n - 1] = 1.0 - points.mass[smallest, OUTSIDE]
+        found[4, n - 1] = contained
+
+
+@njit(cache=True, nogil=True)
+def _search_error(rates: FloatArray, light_rate: float) -> float:
+    """Error of p(H) - F_n(H) at the best prefix, and of the bounds that excluded the others.
+
+    A containment is right to c, `INTEGRAL_ERROR` and five roundings for each heavy token: its
+    e^(-x) is right to 2.9 units (2.5 of the exponential, x e^(-x) of its argument), and adding it
+    to the law takes two. The value at the best prefix has this error. The bounds on the others
+    have three times as much (`cuts.MOST_ADDED`): so the minimum may be
+    lower by this, the tolerance of the search and `_SAME_OBJECTIVE`. Masses are sums in blocks of
+    512, and one addition for each block.
+    """
+    heavy = 0
+    for i in range(len(rates)):
+        heavy += 1 if rates[i] > light_rate else 0
+    masses = UNIT_ROUNDOFF * (512.0 + len(rates) / 512.0)
+    containment = INTEGRAL_ERROR + 5.0 * UNIT_ROUNDOFF * heavy
+    return 3.0 * containment + masses + _SAME_OBJECTIVE
+
+
+@njit(cache=True, nogil=True)
+def _add_softmax_error(target: FloatArray, draft: FloatArray, error: FloatArray) -> None:
+    """Rounding of the probabilities: `mass_error` in p(H), and in F_n one term for each draw.
+
+    Relative errors up to e move the law of one draw by at most e / 2 in total variation. What is
+    left after some draws may be the least likely tokens: e is 4 + 3 |ln q| for these, see
+    `numerics.fused_softmax.softmax_into`.
+    """
+    least = smallest_positive(draft)
+    for n in range(1, len(error) + 1):
+        draws = n * (10.0 - 2.0 * np.log(least))
+        error[n - 1] += UNIT_ROUNDOFF * (mass_error(len(target)) + draws)

@@ -1,0 +1,392 @@
+"""Smallest p(H) - F_n(H) over the prefixes of the order q/p descending, for n = 1..N.
+
+F_n, its slope and the shares of fluid arrivals are evaluated at a growing set of prefixes
+(*points*), which all n share. Along the order, p(H) is convex in q(H) with slope p_i/q_i, and F_n
+is convex too (q-convexity, Hu et al. 2025). So between two points a < b:
+
+- tokens with p_i/q_i at most the slope of F_n at a lower the objective, those at or above its
+  slope at b raise it: only what lies between these two can hold an interior minimum;
+- F_n is at most its chord, and at most the polynomial of `fluid_arrivals` at a;
+  the known p(H) of the prefixes between, minus either, is a lower bound on the objective.
+
+The interval with the lowest bound is cut, at a boundary of segments, then of buckets, then of
+tokens, until no bound is below the best point by more than `SEARCH_TOLERANCE`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from mdbound.bounds.laws.without_replacement.cuts import Ends, cut_cells
+from mdbound.bounds.laws.without_replacement.fluid_arrivals import ArrivalSpace
+from mdbound.bounds.laws.without_replacement.partition import (
+    HIGH,
+    LOW,
+    OUTSIDE,
+    TARGET,
+    Cells,
+    RatioPartition,
+    open_bucket,
+    open_segment,
+)
+from mdbound.bounds.laws.without_replacement.points import (
+    AFTER,
+    BUCKET,
+    CUT,
+    LEVEL,
+    LOWEST,
+    SEGMENT,
+    SIZE,
+    Points,
+    SegmentClocks,
+    doubled_points,
+    evaluate_point,
+    new_points,
+    place_point,
+    segment_clocks,
+)
+from mdbound.bounds.laws.without_replacement.ring_law import RingNodes, renew_large
+from mdbound.bounds.numerics.borrowed_array import borrowed
+from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
+
+SEARCH_TOLERANCE = 4e-15
+"""Prefixes that cannot beat the best one by more than this are passed over."""
+
+FIRST_SPACING = 0.15
+"""Draft mass between the first points."""
+
+MANY_POINTS = 512
+"""Beyond this, intervals are no longer taken in the order of their bounds."""
+
+_SETTLED, _ROOM, _SEGMENT, _BUCKET = 0, 1, 2, 3  # what `_bound_levels` may need
+
+
+@njit(cache=True, nogil=True)
+def smallest_objectives(
+    order: RatioPartition,
+    nodes: RingNodes,
+    max_drafts: int,
+    room: SegmentClocks,
+    points: Points,
+    space: ArrivalSpace,
+) -> tuple[Points, int]:
+    """Evaluate points until the best of them is the minimum, for every n = 1..max_drafts.
+
+    Args:
+        order: the row, by ratio.
+        nodes: the row's nodes, for at least max_drafts.
+        max_drafts: N.
+        room: scratch of `clock_space`.
+        points: scratch for them.
+        space: scratch.
+
+    Returns:
+        The points (in larger arrays if these were too small), and their number.
+    """
+    clocks = segment_clocks(order, nodes, room)
+    if points.law.shape[2] < nodes.grid.shape[1]:
+        points = new_points(16, points.law.shape[1], nodes.grid.shape[1])
+    return _search(order, nodes, clocks, max_drafts, points, space)
+
+
+@njit(cache=True, nogil=True)
+def _search(
+    owned_order: RatioPartition,
+    owned_nodes: RingNodes,
+    owned_clocks: SegmentClocks,
+    max_drafts: int,
+    owned_points: Points,
+    owned_space: ArrivalSpace,
+) -> tuple[Points, int]:
+    order, nodes, clocks, points, space = _borrowed_all(
+        owned_order, owned_nodes, owned_clocks, owned_points, owned_space
+    )
+    work = space.work
+    points, used = _first_points(order, nodes, clocks, points, space)
+    for n in range(1, max_drafts + 1):
+        best = _best_objective(points.mass, points.shares, used, n)
+        work = _bound_all(order, nodes, clocks, points, n, best - SEARCH_TOLERANCE, work)
+        left = 0
+        while True:
+            left = _next_interval(points.mass, points.place, used, left, best - SEARCH_TOLERANCE)
+            if left < 0:
+                break
+            if used == len(points.mass):
+                points = doubled_points(points)
+            _cut(order, points, left, used)
+            evaluate_point(order.rates, nodes, clocks, points, used, left, space)
+            best = min(best, points.mass[used, TARGET] - points.shares[used, n, 0])
+            for a in (left, used):
+                work = _bound(order, nodes, clocks, points, a, n, best - SEARCH_TOLERANCE, work)
+            used += 1
+    # What has not grown is the caller's own.
+    grown = len(points.mass) > len(owned_points.mass)
+    return (points if grown else owned_points), used
+
+
+@njit(inline="always")
+def _borrowed_all(
+    order: RatioPartition,
+    nodes: RingNodes,
+    clocks: SegmentClocks,
+    points: Points,
+    space: ArrivalSpace,
+) -> tuple[RatioPartition, RingNodes, SegmentClocks, Points, ArrivalSpace]:
+    return (
+        RatioPartition(
+            borrowed(order.target),
+            borrowed(order.rates),
+            Cells(borrowed(order.segments.start), borrowed(order.segments.values)),
+            borrowed(order.first_bucket),
+            Cells(borrowed(order.buckets.start), borrowed(order.buckets.values)),
+            Cells(borrowed(order.tokens.start), borrowed(order.tokens.values)),
+            borrowed(order.opened),
+        ),
+        RingNodes(
+            borrowed(nodes.grid),
+            borrowed(nodes.series),
+            nodes.light_rate,
+            nodes.faint_rate,
+            nodes.early,
+            nodes.early_time,
+        ),
+        SegmentClocks(
+            borrowed(clocks.sums),
+            borrowed(clocks.first_heavy),
+            borrowed(clocks.heavy),
+            borrowed(clocks.large),
+        ),
+        Points(
+            borrowed(points.place),
+            borrowed(points.mass),
+            borrowed(points.shares),
+            borrowed(points.slope),
+            borrowed(points.law),
+            borrowed(points.sums),
+        ),
+        ArrivalSpace(
+            borrowed(space.newton),
+            borrowed(space.later),
+            borrowed(space.rows),
+            borrowed(space.work),
+        ),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _best_objective(mass: FloatArray, shares: FloatArray, used: int, n: int) -> float:
+    best = 0.0
+    for point in range(used):
+        best = min(best, mass[point, TARGET] - shares[point, n, 0])
+    return best
+
+
+@njit(cache=True, nogil=True)
+def _first_points(
+    order: RatioPartition,
+    nodes: RingNodes,
+    clocks: SegmentClocks,
+    points: Points,
+    space: ArrivalSpace,
+) -> tuple[Points, int]:
+    """The empty prefix, the whole, and segment boundaries about `FIRST_SPACING` apart."""
+    outside = order.segments.values[OUTSIDE]
+    last = len(order.segments.start) - 1
+    used = 0
+    mass_outside = np.inf
+    for s in range(last + 1):
+        if s < last and mass_outside - outside[s] < FIRST_SPACING:
+            continue
+        mass_outside = outside[s]
+        if used == len(points.mass):
+            points = doubled_points(points)
+        place_point(points, used, order.segments, s, order.first_bucket[s], s)
+        evaluate_point(order.rates, nodes, clocks, points, used, used - 1, space)
+        points.place[used, AFTER] = -1
+        if used > 0:
+            points.place[used - 1, AFTER] = used
+        used += 1
+    return points, used
+
+
+@njit(cache=True, nogil=True)
+def _cut(order: RatioPartition, points: Points, left: int, point: int) -> None:
+    """Place a new point between `left` and the one after it."""
+    level, boundary = points.place[left, LEVEL], points.place[left, CUT]
+    if level == 0:
+        place_point(points, point, order.segments, boundary, order.first_bucket[boundary], boundary)
+    elif level == 1:
+        place_point(points, point, order.buckets, boundary, boundary, -1)
+    else:
+        place_point(points, point, order.tokens, boundary, points.place[left, BUCKET], -1)
+    points.place[point, AFTER] = points.place[left, AFTER]
+    points.place[left, AFTER] = point
+
+
+@njit(cache=True, nogil=True)
+def _next_interval(
+    mass: FloatArray, place: IntArray, used: int, left: int, threshold: float
+) -> int:
+    """Left point of the interval with the lowest bound, -1 if none is below the threshold."""
+    if used > MANY_POINTS:
+        for first in (left, 0):
+            point = first
+            while point >= 0:
+                if mass[point, LOWEST] < threshold:
+                    return point
+                point = place[point, AFTER]
+        return -1
+    best = 0
+    for point in range(1, used):
+        if mass[point, LOWEST] < mass[best, LOWEST]:
+            best = point
+    return best if mass[best, LOWEST] < threshold else -1
+
+
+@njit(cache=True, nogil=True)
+def _bound_all(
+    order: RatioPartition,
+    nodes: RingNodes,
+    clocks: SegmentClocks,
+    points: Points,
+    n: int,
+    threshold: float,
+    work: FloatArray,
+) -> FloatArray:
+    """`_bound` between all neighbours, which the slopes at the points exclude for the most part."""
+    place, mass, slope = points.place, points.mass, points.slope
+    a = 0
+    while place[a, AFTER] >= 0:
+        b = place[a, AFTER]
+        if slope[a, n] >= mass[b, HIGH] or slope[b, n] <= mass[a, LOW]:
+            mass[a, LOWEST] = np.inf
+        else:
+            work = _bound(order, nodes, clocks, points, a, n, threshold, work)
+        a = b
+    mass[a, LOWEST] = np.inf
+    return work
+
+
+@njit(cache=True, nogil=True)
+def _bound(
+    order: RatioPartition,
+    nodes: RingNodes,
+    clocks: SegmentClocks,
+    points: Points,
+    a: int,
+    n: int,
+    threshold: float,
+    work: FloatArray,
+) -> FloatArray:
+    """Bound the objective between a point and the next, and choose where to cut, at what level.
+
+    Returns:
+        The scratch array, which may have grown.
+    """
+    while True:
+        needed = _bound_levels(
+            order.segments.values,
+            order.buckets.start,
+            order.buckets.values,
+            order.tokens.values,
+            order.opened,
+            points.place,
+            points.mass,
+            points.shares,
+            points.slope,
+            a,
+            n,
+            threshold,
+            work,
+        )
+        if needed == _SETTLED:
+            return work
+        work = _open(order, nodes, clocks.large, points, a, needed, work)
+
+
+@njit(cache=True, nogil=True)
+def _open(
+    order: RatioPartition,
+    nodes: RingNodes,
+    large: IntArray,
+    points: Points,
+    a: int,
+    needed: int,
+    work: FloatArray,
+) -> FloatArray:
+    """Do what `_bound_levels` needs: open the segment or bucket behind a point, or give it room."""
+    bucket = points.place[a, BUCKET]
+    segment = np.searchsorted(order.first_bucket, bucket, side="right") - 1
+    if needed == _SEGMENT:
+        open_segment(order, segment)
+    elif needed == _BUCKET:
+        open_bucket(order, segment, bucket)
+        start, stop = order.buckets.start[bucket], order.buckets.start[bucket + 1]
+        renew_large(order.rates, nodes.faint_rate, start, stop, large)
+    else:
+        cells = points.place[points.place[a, AFTER], SIZE] - points.place[a, SIZE]
+        work = np.empty((3, cells + 1))
+    return work
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bound_levels(  # noqa: PLR0911, one for each outcome at each level
+    segments: FloatArray,
+    bucket_start: IntArray,
+    buckets: FloatArray,
+    tokens: FloatArray,
+    opened: BoolArray,
+    place: IntArray,
+    mass: FloatArray,
+    shares: FloatArray,
+    slope: FloatArray,
+    a: int,
+    n: int,
+    threshold: float,
+    work: FloatArray,
+) -> int:
+    b = place[a, AFTER]
+    mass[a, LOWEST] = np.inf
+    falling, rising = slope[a, n] >= mass[b, HIGH], slope[b, n] <= mass[a, LOW]
+    if falling or rising or place[b, SIZE] - place[a, SIZE] < 2:
+        return _SETTLED
+    ends = Ends(
+        mass[a, TARGET],
+        mass[a, OUTSIDE],
+        shares[a, n, 0],
+        slope[a, n],
+        mass[b, TARGET],
+        mass[b, OUTSIDE],
+        shares[b, n, 0],
+        slope[b, n],
+    )
+    begin, end = place[a, SEGMENT], place[b, SEGMENT]
+    if begin >= 0 and end >= 0:
+        if work.shape[1] <= end - begin:
+            return _ROOM
+        lowest, cut = cut_cells(segments, begin, end, ends, shares, a, n, threshold, True, work)
+        if lowest == np.inf or cut > begin:
+            mass[a, LOWEST] = lowest
+            place[a, LEVEL], place[a, CUT] = 0, cut
+            return _SETTLED
+    begin, end = place[a, BUCKET], place[b, BUCKET]
+    if not opened[0, begin]:
+        return _SEGMENT
+    if bucket_start[begin] == place[a, SIZE] and bucket_start[end] == place[b, SIZE]:
+        if work.shape[1] <= end - begin:
+            return _ROOM
+        lowest, cut = cut_cells(buckets, begin, end, ends, shares, a, n, threshold, True, work)
+        if lowest == np.inf or cut > begin:
+            mass[a, LOWEST] = lowest
+            place[a, LEVEL], place[a, CUT] = 1, cut
+            return _SETTLED
+    if not opened[1, begin]:
+        return _BUCKET
+    begin, end = place[a, SIZE], place[b, SIZE]
+    if work.shape[1] <= end - begin:
+        return _ROOM
+    lowest, cut = cut_cells(tokens, begin, end, ends, shares, a, n, threshold, False, work)
+    mass[a, LOWEST] = lowest
+    place[a, LEVEL], place[a, CUT] = 2, cut
+    return _SETTLED

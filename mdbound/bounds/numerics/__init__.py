@@ -1,0 +1,1 @@
+"""Arithmetic that knows no draft law: exponentials, sums, quadrature, selection of tokens."""

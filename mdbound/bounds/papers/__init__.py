@@ -1,0 +1,1 @@
+"""Values as the founding papers define them: two drafts, truncated programs."""

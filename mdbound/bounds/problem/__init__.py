@@ -1,0 +1,1 @@
+"""What is asked and answered: checks of arrays, array types, results, the ratio order."""

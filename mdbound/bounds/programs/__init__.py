@@ -1,0 +1,1 @@
+"""The linear programs: optimal transport, importance sampling, and what solves them."""

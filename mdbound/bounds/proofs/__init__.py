@@ -1,0 +1,1 @@
+"""Certificates of an optimum, in exact or enclosed arithmetic."""

@@ -1,0 +1,1 @@
+"""From a plan to logits on disk: score or generate, record, resume."""

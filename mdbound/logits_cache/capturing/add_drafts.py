@@ -1,0 +1,153 @@
+"""Further drafts for a cache that exists: its contexts are read again, by the new models only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mdbound.errors import CacheError, InvalidSettingError, ModelError
+from mdbound.logits_cache.capturing.plan import PlannedModels, plan_models
+from mdbound.logits_cache.capturing.progress import CaptureSummary, ProgressCallback, Run
+from mdbound.logits_cache.capturing.score import LanguageModel, record_logits
+from mdbound.logits_cache.models.loading import load_drafts
+from mdbound.logits_cache.store.atomic_files import only_writer, remove_leftovers
+from mdbound.logits_cache.store.cache import LogitsCache
+from mdbound.logits_cache.store.manifest import Manifest, ModelRecord, ShardInfo
+from mdbound.logits_cache.store.shards import ShardWriter
+from mdbound.logits_cache.text.passages import Passage, batches
+
+
+def add_drafts(
+    cache: Path,
+    drafts: Sequence[str],
+    skip_layers: Sequence[tuple[int, ...]] = (),
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int = 8,
+    on_progress: ProgressCallback | None = None,
+) -> CaptureSummary:
+    """Record further drafts on the contexts of an existing cache.
+
+    Running it again after an interruption continues with the shards that lack a draft. Until
+    all shards have it, readers of the cache do not see the draft.
+
+    Args:
+        cache: folder of a complete cache.
+        drafts: draft models.
+        skip_layers: layers to leave out of the target, one tuple per such draft.
+        device: where to run, or `auto`.
+        dtype: type to compute in, or `auto`.
+        batch_size: passages per forward pass.
+        on_progress: called after each batch.
+
+    Raises:
+        CacheError: there is no complete cache, or it is damaged, or holds no token sequences.
+        InvalidSettingError: no draft is given, or one is given twice.
+        ModelError: a model is missing, cannot be loaded, or does not fit the cache.
+        InvalidDistributionError: a model puts out NaN or infinite logits.
+        OutputError: the disk is full; what was there before stays.
+    """
+    if not drafts and not skip_layers:
+        raise InvalidSettingError("no draft; give --draft MODEL or --draft-skip-layers 14,20")
+    planned = _growable_manifest(cache)
+    models = plan_models(
+        planned.target.source,
+        drafts,
+        skip_layers,
+        device=device,
+        dtype=dtype,
+        known=planned.drafts,
+    )
+    _check_fits(models, planned)
+    with only_writer(cache):
+        run = _write_missing_drafts(cache, models, batch_size, on_progress)
+    return run.summary()
+
+
+def _write_missing_drafts(
+    cache: Path, models: PlannedModels, batch_size: int, on_progress: ProgressCallback | None
+) -> Run:
+    records = [draft.record for draft in models.drafts]
+    manifest = _announce(cache, _growable_manifest(cache), records)
+    todo = [shard for shard in manifest.shards if _lacks_any(shard, records)]
+    run = Run(cache, sum(shard.documents for shard in manifest.shards), on_progress)
+    run.passages = run.total - sum(shard.documents for shard in todo)
+    if todo:
+        loaded = load_drafts(models, manifest.vocab_size)
+        run.start()
+        for shard in todo:
+            manifest = _extend_shard(manifest, shard, loaded, batch_size, run)
+    return run
+
+
+def _growable_manifest(cache: Path) -> Manifest:
+    manifest = Manifest.read(cache)
+    if not manifest.complete:
+        raise CacheError(f"{cache} is not complete; finish it with the command that started it")
+    if any(not shard.documents for shard in manifest.shards):
+        raise CacheError(f"{cache} was made from arrays and holds no text to run a draft on")
+    return manifest
+
+
+def _check_fits(models: PlannedModels, manifest: Manifest) -> None:
+    source = manifest.target.source
+    if models.tokenizer.sha256 != manifest.tokenizer_sha256:
+        raise ModelError(
+            f"the tokenizer of {source!r} has changed since the capture; capture again"
+        )
+    if models.target.record.revision != manifest.target.revision:
+        raise ModelError(
+            f"the target {source!r} has changed since the capture "
+            f"(it was revision {manifest.target.revision[:12]}); capture again"
+        )
+    limit, needed = models.max_context, manifest.generation.max_context
+    if limit is not None and needed is not None and needed > limit:
+        raise ModelError(
+            f"the cache has contexts of up to {needed} tokens, more than the {limit} that a draft "
+            "was made for; capture again with --max-context"
+        )
+
+
+def _announce(cache: Path, manifest: Manifest, records: Sequence[ModelRecord]) -> Manifest:
+    """Enter the drafts in the manifest, so that an interrupted run knows what it was doing."""
+    new = [record for record in records if record not in manifest.drafts]
+    remove_leftovers(cache)
+    if new:
+        manifest = replace(manifest, drafts=(*manifest.drafts, *new))
+        manifest.write(cache)
+    return manifest
+
+
+def _lacks_any(shard: ShardInfo, records: Sequence[ModelRecord]) -> bool:
+    return any(record.folder not in shard.files for record in records)
+
+
+def _extend_shard(
+    manifest: Manifest,
+    shard: ShardInfo,
+    models: Sequence[LanguageModel],
+    batch_size: int,
+    run: Run,
+) -> Manifest:
+    """Add the files of new drafts to a shard whose rows are fixed."""
+    stored = LogitsCache(run.cache, manifest).read_documents(shard)
+    passages = [_stored_passage(row) for row in stored]
+    missing = [model for model in models if model.record.folder not in shard.files]
+    with ShardWriter(run.cache, shard.index, manifest.vocab_size) as writer:
+        for batch in batches(passages, batch_size):
+            for model in missing:
+                record_logits(writer, model, batch)
+            run.advance(len(batch), sum(item.rows for item in batch))
+        files = {**shard.files, **writer.finish()}
+    manifest = manifest.with_shard(replace(shard, files=files))
+    manifest.write(run.cache)
+    return manifest
+
+
+def _stored_passage(row: dict[str, Any]) -> Passage:
+    return Passage(
+        row["doc_id"], row["task"], row["offset"], row["first_row"], tuple(row["token_ids"])
+    )

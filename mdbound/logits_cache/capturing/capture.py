@@ -1,0 +1,222 @@
+"""Running a capture: batch by batch, shard by shard, resumable after any interruption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from mdbound.errors import CacheError, InvalidSettingError
+from mdbound.logits_cache.capturing.generate import Sampling, answer_prompts
+from mdbound.logits_cache.capturing.plan import CapturePlan, plan_capture
+from mdbound.logits_cache.capturing.progress import CaptureSummary, ProgressCallback, Run
+from mdbound.logits_cache.capturing.score import LanguageModel, record_logits
+from mdbound.logits_cache.capturing.settings import CaptureSettings
+from mdbound.logits_cache.models.loading import load_drafts, load_target
+from mdbound.logits_cache.store.atomic_files import make_folder, only_writer, remove_leftovers
+from mdbound.logits_cache.store.manifest import MANIFEST_NAME, FileRecord, Manifest, ShardInfo
+from mdbound.logits_cache.store.shards import ShardWriter, default_shard_rows
+from mdbound.logits_cache.text.passages import Passage, batches
+
+
+class Shard(Protocol):
+    """A shard in the making: takes passages in order, and appears whole or not at all.
+
+    Attributes:
+        rows: positions taken.
+        documents: passages taken.
+    """
+
+    rows: int
+    documents: int
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def record(self, models: Sequence[LanguageModel], passages: Sequence[Passage]) -> None:
+        """Run the models, target first, on the passages, and take what they put out."""
+
+    def finish(self) -> dict[str, FileRecord]:
+        """Publish the shard's files; returns their records, by folder."""
+
+
+OpenShard = Callable[[int], Shard]
+
+
+class LogitsShard(ShardWriter):
+    """A shard of a logits cache: texts, positions, and every model's raw logits."""
+
+    def record(self, models: Sequence[LanguageModel], passages: Sequence[Passage]) -> None:
+        """Write the passages, and the logits of one model after the other.
+
+        Raises:
+            InvalidDistributionError: a row is NaN, infinite or masked throughout.
+            OutputError: the disk refused the data.
+        """
+        _record_texts(self, passages)
+        for model in models:
+            record_logits(self, model, passages)
+
+
+def capture(
+    settings: CaptureSettings, on_progress: ProgressCallback | None = None
+) -> CaptureSummary:
+    """Record the raw logits of a target and its drafts on a text.
+
+    Answers are sampled first; then target and drafts alike read prompt and answer once more, in
+    one pass each, so that both sides' logits come from the same computation.
+
+    Running it again with the same settings continues after the last finished shard, and does
+    nothing when all are there.
+
+    Args:
+        settings: what to capture, and where to.
+        on_progress: called after each batch.
+
+    Raises:
+        InvalidSettingError: a setting is out of range, or differs from the cache's.
+        ModelError: a model is missing, cannot be loaded, or has another tokenizer.
+        TextSourceError: the text is missing or empty.
+        InvalidDistributionError: a model puts out NaN or infinite logits.
+        OutputError: the disk is full; finished shards stay.
+        CacheError: another process is writing to the cache, or its manifest is damaged.
+    """
+    plan = plan_capture(settings)
+    _refuse_foreign_folder(settings.out)
+    vocab_size = plan.manifest.vocab_size
+    return run_plan(
+        plan, settings, lambda index: LogitsShard(settings.out, index, vocab_size), on_progress
+    )
+
+
+def run_plan(
+    plan: CapturePlan,
+    settings: CaptureSettings,
+    open_shard: OpenShard,
+    on_progress: ProgressCallback | None = None,
+) -> CaptureSummary:
+    """Run the models over the plan's passages, shard by shard, into whatever the shards make.
+
+    `settings.out` keeps the manifest, and with it how far the run is: run again with the same
+    settings, it goes on after the last finished shard.
+
+    Args:
+        plan: models, passages and manifest.
+        settings: what the plan was made from.
+        open_shard: begins the shard of a number, counted from 0.
+        on_progress: called after each batch.
+
+    Raises:
+        InvalidSettingError: the settings differ from those of the manifest found.
+        MdboundError: as `capture`, and whatever the shards raise.
+    """
+    make_folder(settings.out)
+    run = Run(settings.out, len(plan.passages), on_progress)
+    with only_writer(settings.out):
+        manifest = _start_or_resume(plan.manifest, settings.out)
+        run.passages = sum(shard.documents for shard in manifest.shards)
+        if not manifest.complete:
+            _write_missing_shards(plan, manifest, settings, open_shard, run)
+    return run.summary()
+
+
+def _refuse_foreign_folder(cache: Path) -> None:
+    known = (cache / MANIFEST_NAME).exists()
+    if not known and cache.is_dir() and any(cache.iterdir()):
+        raise InvalidSettingError(
+            f"{cache} is neither empty nor a logits cache; give another --out"
+        )
+
+
+def _start_or_resume(planned: Manifest, cache: Path) -> Manifest:
+    """The manifest to go on from; refuses a cache that was made with other settings."""
+    if not (cache / MANIFEST_NAME).exists():
+        planned.write(cache)
+        return planned
+    found = Manifest.read(cache)
+    _check_same_settings(planned, found, cache)
+    remove_leftovers(cache)
+    return found
+
+
+def _check_same_settings(planned: Manifest, found: Manifest, cache: Path) -> None:
+    asked = [draft.name for draft in planned.drafts]
+    known = [draft.name for draft in found.drafts]
+    # Drafts that were added later are no reason to refuse the command that made the cache.
+    if known[: len(asked)] != asked or (len(known) > len(asked) and not found.complete):
+        raise InvalidSettingError(
+            f"{cache} was captured with drafts {', '.join(known)}, not {', '.join(asked)}; "
+            f"give another --out, or add a draft with --into {cache}"
+        )
+    ours = planned.settings()
+    theirs = replace(found, drafts=found.drafts[: len(asked)]).settings()
+    for name in sorted(ours | theirs):
+        if ours.get(name) != theirs.get(name):
+            raise InvalidSettingError(
+                f"{cache} was captured with {name} = {theirs.get(name)!r}, not "
+                f"{ours.get(name)!r}; give another --out, or the same settings to resume"
+            )
+
+
+def _write_missing_shards(
+    plan: CapturePlan,
+    manifest: Manifest,
+    settings: CaptureSettings,
+    open_shard: OpenShard,
+    run: Run,
+) -> None:
+    target = load_target(plan.models, manifest.vocab_size)
+    drafts = load_drafts(plan.models, manifest.vocab_size, target)
+    shard_rows = settings.shard_rows or default_shard_rows(manifest.vocab_size)
+    run.start()
+    waiting = batches(plan.passages[run.passages :], settings.batch_size)
+    while run.passages < run.total:
+        with open_shard(len(manifest.shards)) as shard:
+            while run.passages < run.total and shard.rows < shard_rows:
+                batch = next(waiting)
+                if manifest.generation.mode == "generate":
+                    batch = answer_prompts(target, batch, _sampling(manifest))
+                shard.record((target, *drafts), batch)
+                run.advance(len(batch), sum(item.rows for item in batch))
+            files = shard.finish()
+        info = ShardInfo(len(manifest.shards), shard.rows, shard.documents, files)
+        # The last shard completes the cache in the same write that makes it known.
+        manifest = replace(manifest.with_shard(info), complete=run.passages == run.total)
+        manifest.write(settings.out)
+
+
+def _record_texts(writer: ShardWriter, batch: Sequence[Passage]) -> None:
+    writer.add_documents(
+        {
+            "doc_id": [item.doc_id for item in batch],
+            "task": [item.task for item in batch],
+            "offset": [item.offset for item in batch],
+            "first_row": [item.first_row for item in batch],
+            "token_ids": [list(item.token_ids) for item in batch],
+        }
+    )
+    for item in batch:
+        writer.add_positions(
+            {
+                "doc_id": item.doc_ids,
+                "task": [item.task] * item.rows,
+                "position": item.positions,
+                "token_id": item.token_ids[item.first_row : -1],
+                "next_token_id": item.token_ids[item.first_row + 1 :],
+            }
+        )
+
+
+def _sampling(manifest: Manifest) -> Sampling:
+    generation = manifest.generation
+    if generation.temperature is None or generation.max_new_tokens is None:
+        raise CacheError("the manifest has no temperature or max_new_tokens; capture again")
+    return Sampling(generation.temperature, generation.max_new_tokens, generation.seed)

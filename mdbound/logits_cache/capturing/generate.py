@@ -1,0 +1,161 @@
+"""The target's own answers, sampled per document so that batching cannot change them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mdbound.logits_cache.capturing.on_device import stays_on_device
+from mdbound.logits_cache.capturing.score import LanguageModel
+from mdbound.logits_cache.store.manifest import TARGET
+from mdbound.logits_cache.store.shards import check_logits
+from mdbound.logits_cache.text.passages import Passage, pad_batch
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How answers are sampled.
+
+    Attributes:
+        temperature: of the target's distribution; 0 takes the most likely token.
+        max_new_tokens: longest answer in tokens.
+        seed: with the document's number, it seeds that document's own generator.
+    """
+
+    temperature: float
+    max_new_tokens: int
+    seed: int
+
+
+def answer_prompts(
+    model: LanguageModel,
+    prompts: Sequence[Passage],
+    sampling: Sampling,
+    *,
+    on_device: bool | None = None,
+) -> list[Passage]:
+    """Let the model answer each prompt, until an end token or `max_new_tokens`.
+
+    Args:
+        model: the target.
+        prompts: what to answer.
+        sampling: how.
+        on_device: draw tokens where the logits are; None decides by the model's device, see
+            `mdbound.logits_cache.capturing.on_device`.
+
+    Returns:
+        The prompts followed by their answers; an end token is part of its answer.
+
+    Raises:
+        InvalidDistributionError: the model's logits are NaN or infinite.
+    """
+    import torch
+
+    answers: list[list[int]] = [[] for _ in prompts]
+    generators = [np.random.default_rng([sampling.seed, item.doc_id]) for item in prompts]
+    doc_ids = np.array([item.doc_id for item in prompts], dtype=np.int64)
+    lengths = np.array([len(item.token_ids) for item in prompts], dtype=np.int64)
+    running = [True] * len(prompts)
+    stays = stays_on_device(model.device) if on_device is None else on_device
+    with torch.inference_mode():
+        steps = _Steps(model, prompts)
+        for step in range(sampling.max_new_tokens):
+            last = steps.logits()  # (B, V)
+            logits = last if stays else last.float().cpu().numpy()
+            check_logits(TARGET, doc_ids, lengths - 1 + step, logits)
+            if stays:
+                tokens = sample_tokens(logits, sampling.temperature, generators)
+            else:
+                tokens = [
+                    sample_token(row, sampling.temperature, generator)
+                    for row, generator in zip(logits, generators, strict=True)
+                ]
+            for index, token in enumerate(tokens):
+                if running[index]:
+                    answers[index].append(token)
+                    running[index] = token not in model.end_tokens
+            if not any(running) or step + 1 == sampling.max_new_tokens:
+                break
+            steps.append(tokens)
+    return [item.answered(answer) for item, answer in zip(prompts, answers, strict=True)]
+
+
+def sample_token(
+    logits: npt.NDArray[np.float32], temperature: float, generator: np.random.Generator
+) -> int:
+    """Draw a token from softmax(logits / temperature), logits of shape (V,).
+
+    One uniform number is used whatever the temperature, so that generators stay in step.
+
+    >>> sample_token(np.array([0.0, 3.0, 1.0], dtype=np.float32), 0.0, np.random.default_rng(0))
+    1
+    """
+    uniform = generator.random()
+    if temperature == 0:
+        return int(logits.argmax())
+    scaled = logits.astype(np.float64) / temperature
+    cumulative = np.cumsum(np.exp(scaled - scaled.max()))
+    drawn = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+    # Rounding may put the draw past the last token that has any probability.
+    return int(min(drawn, np.flatnonzero(np.diff(cumulative, prepend=0.0))[-1]))
+
+
+def sample_tokens(
+    logits: torch.Tensor, temperature: float, generators: Sequence[np.random.Generator]
+) -> list[int]:
+    """As `sample_token` for rows of logits (B, V) on any device, with a generator each.
+
+    >>> import torch
+    >>> sample_tokens(torch.tensor([[0.0, 3.0, 1.0]]), 0.0, [np.random.default_rng(0)])
+    [1]
+    """
+    import torch
+
+    uniforms = [generator.random() for generator in generators]
+    if temperature == 0:
+        return [int(token) for token in logits.argmax(dim=1).tolist()]
+    scaled = logits.double() / temperature
+    cumulative = (scaled - scaled.amax(dim=1, keepdim=True)).exp().cumsum(dim=1)
+    uniform = torch.tensor(uniforms, dtype=torch.float64, device=logits.device)[:, None]
+    total = cumulative[:, -1:]
+    drawn = torch.searchsorted(cumulative, uniform * total, right=True)[:, 0]
+    last = (cumulative < total).sum(dim=1)  # the last token that has any probability
+    return [int(token) for token in torch.minimum(drawn, last).tolist()]
+
+
+class _Steps:
+    """Left-padded decoding with a key-value cache: one forward pass per token."""
+
+    def __init__(self, model: LanguageModel, prompts: Sequence[Passage]) -> None:
+        sequences = [item.token_ids for item in prompts]
+        ends = [len(tokens) - 1 for tokens in sequences]
+        batch = pad_batch(sequences, ends, model.pad_id, model.device)
+        self._model = model
+        self._mask = batch.attention_mask
+        self._next_positions = batch.position_ids[:, -1:] + 1
+        self._output = self._forward(batch.input_ids, batch.position_ids, None)
+
+    def logits(self) -> Any:
+        """Logits after the last token, a tensor of shape (B, V)."""
+        return self._output.logits[:, -1, : self._model.vocab_size]
+
+    def append(self, tokens: Sequence[int]) -> None:
+        """Extend every sequence by one token."""
+        import torch
+
+        column = torch.tensor(tokens, device=self._mask.device)[:, None]  # (B, 1)
+        self._mask = torch.cat([self._mask, torch.ones_like(column)], dim=1)
+        self._output = self._forward(column, self._next_positions, self._output.past_key_values)
+        self._next_positions = self._next_positions + 1
+
+    def _forward(self, input_ids: Any, position_ids: Any, past: Any) -> Any:
+        return self._model.forward(
+            input_ids, self._mask, position_ids, keep=1, past_key_values=past, use_cache=True
+        )

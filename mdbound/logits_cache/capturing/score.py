@@ -1,0 +1,133 @@
+"""Teacher-forced logits: every model reads the same tokens, and its logits are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mdbound.logits_cache.store.manifest import ModelRecord
+from mdbound.logits_cache.store.shards import ShardWriter
+from mdbound.logits_cache.text.passages import Passage, pad_batch
+
+if TYPE_CHECKING:
+    import torch
+
+# Logits of one forward pass; a batch that needs more is split. A single passage is never split.
+FORWARD_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A loaded causal language model with what is needed to run it.
+
+    Attributes:
+        record: its entry in the manifest.
+        network: the transformers model.
+        device: where it runs.
+        vocab_size: logits kept of each row, V.
+        pad_id: token that fills masked columns.
+        end_tokens: tokens that end an answer.
+        accepted: optional arguments its forward pass knows.
+    """
+
+    record: ModelRecord
+    network: Any
+    device: str
+    vocab_size: int
+    pad_id: int
+    end_tokens: frozenset[int]
+    accepted: frozenset[str]
+
+    def forward(
+        self, input_ids: Any, attention_mask: Any, position_ids: Any, *, keep: int, **options: Any
+    ) -> Any:
+        """Run the network; its output's logits cover at least the last `keep` columns."""
+        # Architectures without rotary or learned positions take no position_ids.
+        if "position_ids" in self.accepted:
+            options["position_ids"] = position_ids
+        if "logits_to_keep" in self.accepted:
+            options["logits_to_keep"] = keep
+        return self.network(input_ids=input_ids, attention_mask=attention_mask, **options)
+
+
+def score_passages(
+    model: LanguageModel, passages: Sequence[Passage]
+) -> Iterator[tuple[Passage, npt.NDArray[np.float32]]]:
+    """Yield each passage with the model's raw logits on its recorded rows, shape (rows, V).
+
+    The logits are those of the undivided forward pass in the model's own dtype, as float32.
+    """
+    for passage, logits in score_on_device(model, passages):
+        yield passage, logits.float().cpu().numpy()
+
+
+def score_on_device(
+    model: LanguageModel, passages: Sequence[Passage]
+) -> Iterator[tuple[Passage, torch.Tensor]]:
+    """As `score_passages`, with the logits as they are, on the model's device."""
+    import torch
+
+    for part in _split(passages, model.record.logits_width):
+        with torch.inference_mode():
+            batch = pad_batch(
+                [item.token_ids[:-1] for item in part],
+                [item.first_row for item in part],
+                model.pad_id,
+                model.device,
+            )
+            keep = batch.input_ids.shape[1] - batch.anchor
+            output = model.forward(
+                batch.input_ids, batch.attention_mask, batch.position_ids,
+                keep=keep, use_cache=False,
+            )  # fmt: skip
+            logits = output.logits[:, -keep:, : model.vocab_size]  # (B, keep, V)
+            recorded = [logits[row, : item.rows] for row, item in enumerate(part)]
+        # Outside the block: a generator that waits inside it would leave its caller without
+        # gradients.
+        yield from zip(part, recorded, strict=True)
+
+
+def score_together(
+    models: Sequence[LanguageModel], passages: Sequence[Passage], *, on_device: bool = False
+) -> Iterator[tuple[Passage, dict[str, Any]]]:
+    """Yield each passage with the logits of every model, by the model's name.
+
+    The models take turns, so that each holds one forward pass and not the whole batch.
+
+    Args:
+        models: the models.
+        passages: what they read.
+        on_device: yield tensors on the models' device, as `score_on_device`; otherwise arrays.
+    """
+    score: Any = score_on_device if on_device else score_passages
+    streams = [score(model, passages) for model in models]
+    for scored in zip(*streams, strict=True):
+        names = [model.record.name for model in models]
+        logits = {name: rows for name, (_, rows) in zip(names, scored, strict=True)}
+        yield scored[0][0], logits
+
+
+def record_logits(writer: ShardWriter, model: LanguageModel, batch: Sequence[Passage]) -> None:
+    """Write the model's logits on the passages' recorded rows into the shard.
+
+    Raises:
+        InvalidDistributionError: a row is NaN, infinite or masked throughout.
+        OutputError: the disk refused the data.
+    """
+    for item, logits in score_passages(model, batch):
+        writer.add_logits(model.record, item.doc_ids, item.positions, logits)
+
+
+def _split(passages: Sequence[Passage], width: int) -> Iterator[Sequence[Passage]]:
+    """Consecutive groups whose padded float32 logits stay within FORWARD_BYTES."""
+    start = 0
+    for stop in range(1, len(passages) + 1):
+        group = passages[start : stop + 1]
+        needed = 4 * width * len(group) * max(item.rows for item in group)
+        if stop == len(passages) or needed > FORWARD_BYTES:
+            yield passages[start:stop]
+            start = stop

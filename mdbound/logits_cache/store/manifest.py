@@ -1,0 +1,278 @@
+"""What a logits cache says about itself: `manifest.json`, read, checked and written atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mdbound.errors import CacheError, InvalidSettingError
+from mdbound.logits_cache.store.atomic_files import write_text_atomically
+
+FORMAT_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+TARGET = "target"
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """One model of a capture.
+
+    Attributes:
+        name: `target`, or the draft's name, unique in the cache.
+        source: the model as it was asked for (hub id, folder, file, `tiny:target`).
+        kind: `hub`, `folder`, `gguf`, `tiny`, `skip-layers` or `arrays`.
+        revision: hub commit, or a fingerprint of the files.
+        dtype: the type the model computed in; logits are stored as float32 whatever it is.
+        logits_width: columns the model puts out, before they are cut to the cache's `vocab_size`.
+        skipped_layers: decoder layers left out (self-speculative drafts), counted from 0.
+    """
+
+    name: str
+    source: str
+    kind: str
+    revision: str
+    dtype: str
+    logits_width: int
+    skipped_layers: tuple[int, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """Folder of the model's shards inside the cache."""
+        return TARGET if self.name == TARGET else f"draft-{self.name}"
+
+
+@dataclass(frozen=True)
+class TextRecord:
+    """The text of a capture: where it came from, how it was selected, and its hash.
+
+    Attributes:
+        source: the `--text` arguments, joined by a space.
+        sha256: hash of the selected documents (id, task, text), so an edited file is noticed.
+        documents: number of documents selected.
+        field: the JSONL field asked for, or None when it was detected.
+        tasks: tasks asked for; empty means all.
+        limit: most documents taken, or None.
+        limit_per_task: most documents taken per task, or None.
+    """
+
+    source: str
+    sha256: str
+    documents: int
+    field: str | None = None
+    tasks: tuple[str, ...] = ()
+    limit: int | None = None
+    limit_per_task: int | None = None
+
+
+@dataclass(frozen=True)
+class GenerationRecord:
+    """How positions were made from the text.
+
+    Attributes:
+        mode: `score` (every position of the text), `generate` (the target's answers) or `arrays`.
+        seed: seed of the answers' sampling.
+        max_context: most tokens a model saw at once.
+        max_positions: most positions per document, or None.
+        temperature: sampling temperature of the answers; None in the other modes.
+        max_new_tokens: longest answer in tokens; None in the other modes.
+        chat_template: whether prompts went through the tokenizer's chat template.
+    """
+
+    mode: str
+    seed: int
+    max_context: int | None = None
+    max_positions: int | None = None
+    temperature: float | None = None
+    max_new_tokens: int | None = None
+    chat_template: bool = False
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size and SHA-256 of one shard file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """One finished shard: the same rows, in the same order, in a file per model.
+
+    Attributes:
+        index: number of the shard, the `00000` of `part-00000.parquet`.
+        rows: positions in the shard.
+        documents: entries of the shard's `documents` file; 0 when there is none.
+        files: folder (`positions`, `documents`, `target`, `draft-NAME`) to its file's record.
+    """
+
+    index: int
+    rows: int
+    documents: int
+    files: dict[str, FileRecord]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything a cache says about itself.
+
+    Attributes:
+        vocab_size: stored logits per position, V.
+        tokenizer_sha256: fingerprint of the tokenizer shared by all models.
+        target: the target model.
+        drafts: draft models, in the order of the command line.
+        text: the text.
+        generation: how positions were made from the text.
+        complete: False while a capture has shards still to write.
+        versions: versions of the packages that made the cache.
+        shards: finished shards.
+        format_version: version of this layout.
+    """
+
+    vocab_size: int
+    tokenizer_sha256: str
+    target: ModelRecord
+    drafts: tuple[ModelRecord, ...]
+    text: TextRecord
+    generation: GenerationRecord
+    complete: bool = False
+    versions: dict[str, str] = field(default_factory=dict)
+    shards: tuple[ShardInfo, ...] = ()
+    format_version: int = FORMAT_VERSION
+
+    def settings(self) -> dict[str, object]:
+        """The settings that decide the cache's content, flat: `generation.seed` and so on.
+
+        Package versions, shards and progress are left out, so that a capture keeps its settings
+        while it grows.
+        """
+        nested = {
+            "format_version": self.format_version,
+            "target": asdict(self.target),
+            "drafts": {record.name: asdict(record) for record in self.drafts},
+            "text": asdict(self.text),
+            "generation": asdict(self.generation),
+            "vocab_size": self.vocab_size,
+            "tokenizer_sha256": self.tokenizer_sha256,
+        }
+        return _flatten(nested)
+
+    def identity(self) -> str:
+        """Stable SHA-256 (hex) of `settings`: what a result made from this cache cites."""
+        canonical = json.dumps(self.settings(), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def models(self) -> tuple[ModelRecord, ...]:
+        """Target, then the drafts whose shards are all there (a draft may still be arriving)."""
+        present = [
+            draft
+            for draft in self.drafts
+            if all(draft.folder in shard.files for shard in self.shards)
+        ]
+        return (self.target, *present)
+
+    def with_shard(self, shard: ShardInfo) -> Manifest:
+        """A copy with one shard added, or replaced if its index is already there."""
+        others = [known for known in self.shards if known.index != shard.index]
+        shards = sorted([*others, shard], key=lambda item: item.index)
+        return replace(self, shards=tuple(shards))
+
+    def write(self, cache: Path) -> None:
+        """Write `manifest.json` into `cache`, all of it or nothing.
+
+        Raises:
+            OutputError: the disk is full or the folder cannot be written.
+        """
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        write_text_atomically(cache / MANIFEST_NAME, text + "\n")
+
+    @classmethod
+    def read(cls, cache: Path) -> Manifest:
+        """Read `manifest.json` of `cache`.
+
+        Raises:
+            CacheError: it is missing, unreadable, or of another format version.
+        """
+        path = cache / MANIFEST_NAME
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise CacheError(
+                f"no logits cache at {cache}: {MANIFEST_NAME} is missing; "
+                "write one with `mdbound capture --out`"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise CacheError(f"{path} cannot be read ({error}); capture again") from error
+        return _manifest_from(raw, path)
+
+
+def checked_draft_name(name: str) -> str:
+    """Return `name` if it can name a draft (a folder, and a column value).
+
+    Raises:
+        InvalidSettingError: it is empty, reserved, or has characters other than A-Z a-z 0-9 . _ -
+    """
+    allowed = name.isascii() and name.replace("-", "").replace(".", "").replace("_", "").isalnum()
+    if not allowed or name == TARGET:
+        raise InvalidSettingError(
+            f"{name!r} cannot name a draft: use letters, digits, '.', '_' and '-', "
+            f"and not {TARGET!r}"
+        )
+    return name
+
+
+def package_versions() -> dict[str, str]:
+    """Installed versions of the packages that decide what a capture holds."""
+    versions = {}
+    for package in ("mdbound", "torch", "transformers", "tokenizers", "numpy", "pyarrow"):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _manifest_from(raw: Any, path: Path) -> Manifest:
+    found = raw.get("format_version") if isinstance(raw, dict) else None
+    if found != FORMAT_VERSION:
+        raise CacheError(
+            f"{path} has cache format version {found!r}, this mdbound reads {FORMAT_VERSION}; "
+            "capture again, or use the mdbound that wrote it"
+        )
+    try:
+        return Manifest(
+            vocab_size=int(raw["vocab_size"]),
+            tokenizer_sha256=str(raw["tokenizer_sha256"]),
+            target=_model_from(raw["target"]),
+            drafts=tuple(_model_from(draft) for draft in raw["drafts"]),
+            text=TextRecord(**{**raw["text"], "tasks": tuple(raw["text"]["tasks"])}),
+            generation=GenerationRecord(**raw["generation"]),
+            complete=bool(raw["complete"]),
+            versions=dict(raw["versions"]),
+            shards=tuple(_shard_from(shard) for shard in raw["shards"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CacheError(f"{path} is damaged ({error!r}); capture again") from error
+
+
+def _model_from(raw: dict[str, Any]) -> ModelRecord:
+    return ModelRecord(**{**raw, "skipped_layers": tuple(raw["skipped_layers"])})
+
+
+def _shard_from(raw: dict[str, Any]) -> ShardInfo:
+    files = {folder: FileRecord(**record) for folder, record in raw["files"].items()}
+    return ShardInfo(**{**raw, "files": files})
+
+
+def _flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return flat
