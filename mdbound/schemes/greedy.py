@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.schemes.draws import draw_tokens
@@ -16,7 +16,7 @@ from mdbound.schemes.scheme import NO_TOKEN, RowRates, Samples, Scheme
 from mdbound.schemes.single_draft import speculative_sampling
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _greedy_rates(p: FloatArray, q: FloatArray, counts: IntArray) -> tuple[FloatArray, FloatArray]:
     accept = np.zeros(len(counts))
     membership = np.zeros(len(counts))

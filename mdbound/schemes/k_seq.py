@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.schemes.draws import draw_independent, draw_tokens
 from mdbound.schemes.registry import register
@@ -19,7 +19,7 @@ _NEWTON_STEPS = 15
 _BISECTIONS = 60
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+@kernel(fastmath={"reassoc", "nsz", "contract"})
 def _block(
     p: FloatArray, q: FloatArray, rho: float, start: int, stop: int
 ) -> tuple[float, float, float, float]:
@@ -33,7 +33,7 @@ def _block(
     return unused, missed, q_unused, p_missed
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _excess(p: FloatArray, q: FloatArray, rho: float, n: int) -> tuple[float, float, float]:
     # 1 - (1-beta)^n - rho beta written as Z(rho) - m^n, m the sum of max(q - p / rho, 0), so that
     # nothing cancels where almost all is accepted; with its slope, and m^n as the scale of error.
@@ -50,7 +50,7 @@ def _excess(p: FloatArray, q: FloatArray, rho: float, n: int) -> tuple[float, fl
     return unused + unused_lost - all_missed, slope, all_missed
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def optimal_rho(p: FloatArray, q: FloatArray, n: int) -> float:
     """The smallest valid rho in [1, n]: root of 1 - (1 - beta)^n = rho beta.
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.schemes.draws import draw_independent, draw_tokens
 from mdbound.schemes.registry import register
@@ -15,7 +15,7 @@ from mdbound.schemes.residual_mass import BLOCK, two_sum
 from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+@kernel(fastmath={"reassoc", "nsz", "contract"})
 def _block(p: FloatArray, q: FloatArray, n: int, start: int, stop: int) -> float:
     # 1 - (1-q)^n = q (1 + m (1 + m (...))) with m = 1 - q: no cancellation at small q, no power.
     drafted = np.empty(BLOCK)
@@ -31,7 +31,7 @@ def _block(p: FloatArray, q: FloatArray, n: int, start: int, stop: int) -> float
     return mass
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sampled_target_is_drafted(p: FloatArray, q: FloatArray, n: int) -> float:
     """Sum of p (1 - (1 - q)^n) over V tokens.
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.papers.truncated import Match
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.schemes.draws import draw_independent
@@ -120,7 +120,7 @@ class ResidualHits:
         return float(values.mean()), float(error[0])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _winner_chain(drafts: FloatArray, ranks: IntArray, keeps: FloatArray) -> FloatArray:
     """Mass with which each token is selected when draft k has mass `drafts[k]` (n, V)."""
     winner: FloatArray = drafts[0].copy()

@@ -10,8 +10,7 @@ is that of one block (about `BLOCK / 8` ulps of its own sum), whatever the vocab
 
 from __future__ import annotations
 
-from numba import njit
-
+from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 
 BLOCK = 256
@@ -20,7 +19,7 @@ BLOCK = 256
 _LANES = {"reassoc", "nsz", "contract"}
 
 
-@njit(cache=True, nogil=True, fastmath=_LANES)
+@kernel(fastmath=_LANES)
 def _residual_block(p: FloatArray, q: FloatArray, a: float, start: int, stop: int) -> float:
     mass = 0.0
     for i in range(start, stop):
@@ -29,7 +28,7 @@ def _residual_block(p: FloatArray, q: FloatArray, a: float, start: int, stop: in
     return mass
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def two_sum(total: float, lost: float, x: float) -> tuple[float, float]:
     """One step of Neumaier's summation: add `x`, return the total and the rounding it lost.
 
@@ -42,7 +41,7 @@ def two_sum(total: float, lost: float, x: float) -> tuple[float, float]:
     return t, lost
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def residual_mass(p: FloatArray, q: FloatArray, a: float) -> float:
     """Z(a), the sum of max(p - a q, 0), in one pass over V tokens.
 
@@ -59,7 +58,7 @@ def residual_mass(p: FloatArray, q: FloatArray, a: float) -> float:
     return mass + lost
 
 
-@njit(cache=True, nogil=True, fastmath=_LANES)
+@kernel(fastmath=_LANES)
 def _overlap_block(p: FloatArray, q: FloatArray, start: int, stop: int) -> float:
     mass = 0.0
     for i in range(start, stop):
@@ -67,7 +66,7 @@ def _overlap_block(p: FloatArray, q: FloatArray, start: int, stop: int) -> float
     return mass
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def overlap_mass(p: FloatArray, q: FloatArray) -> float:
     """Sum of min(p, q) over V tokens.
 
@@ -84,7 +83,7 @@ def overlap_mass(p: FloatArray, q: FloatArray) -> float:
     return mass + lost
 
 
-@njit(cache=True, nogil=True, fastmath=_LANES)
+@kernel(fastmath=_LANES)
 def _mass_block(values: FloatArray, start: int, stop: int) -> float:
     mass = 0.0
     for i in range(start, stop):
@@ -92,7 +91,7 @@ def _mass_block(values: FloatArray, start: int, stop: int) -> float:
     return mass
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def total_mass(values: FloatArray) -> float:
     """Compensated sum of V values.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.schemes.draws import draw_independent, draw_tokens
 from mdbound.schemes.registry import register
@@ -14,7 +14,7 @@ from mdbound.schemes.residual_mass import residual_mass
 from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def rejection_curve(p: FloatArray, q: FloatArray, max_drafts: int) -> FloatArray:
     """P(all of the first 1, 2, ..., max_drafts drafts are rejected), in O(max_drafts V).
 

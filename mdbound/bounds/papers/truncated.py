@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.numerics.summation import suffix_sums
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.bounds.problem.checks import check_distribution, check_num_drafts
@@ -222,7 +222,7 @@ def _play(p: FloatArray, q1: FloatArray, q2: FloatArray, contenders: int) -> Mat
     return Match(rank, keep, winner, gap)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _balance(
     p: FloatArray, fixed: FloatArray, capacity: FloatArray, max_sweeps: int
 ) -> tuple[FloatArray, float]:
@@ -263,7 +263,7 @@ def _balance(
     return flow, _duality_gap(p, winner, flow)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _duality_gap(p: FloatArray, winner: FloatArray, flow: FloatArray) -> float:
     """Smallest weak-duality gap over the sets H of largest winner / p.
 

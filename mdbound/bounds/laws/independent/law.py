@@ -22,14 +22,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import get_num_threads, njit, prange
 
 from mdbound.bounds.laws.draft_law import DraftLaw
 from mdbound.bounds.laws.independent.branch import MAX_BOXES, SEARCH_TOLERANCE, set_value
 from mdbound.bounds.laws.independent.sample import take_sample
 from mdbound.bounds.laws.independent.search import solve_sets
 from mdbound.bounds.laws.independent.undecided import SUM_ERROR, masses_below, product, weighted
+from mdbound.bounds.numerics.array_loops import total
 from mdbound.bounds.numerics.fused_softmax import mass_error, softmax_into
+from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.row_threads import run_chunks
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray, LogitsRows
 from mdbound.bounds.problem.checks import check_num_drafts, check_pair
@@ -92,15 +94,20 @@ class Independent(DraftLaw):
         """As `independent_curve` with `strict=False`, one row of probabilities at a time."""
         found = np.full((5, len(target), max_drafts), np.nan)
         boxes = np.zeros((len(target), max_drafts), dtype=np.int64)
-        _solve_logits(
-            target,
-            tuple(drafts[:max_drafts]),
-            temperature,
-            np.array(draft_temperatures[:max_drafts], dtype=np.float64),
-            get_num_threads(),
-            found,
-            boxes,
-        )
+        logits = (target, *drafts[:max_drafts])
+        temperatures = (temperature, *draft_temperatures[:max_drafts])
+
+        def solve(chunk: int, chunks: int) -> None:
+            masses = np.empty((len(logits), target.shape[1]))
+            for row in range(chunk, len(target), chunks):
+                usable = [
+                    softmax_into(one[row], float(warmth), masses[k])
+                    for k, (one, warmth) in enumerate(zip(logits, temperatures, strict=True))
+                ]
+                if all(usable):
+                    _solve_row(masses, found[:, row], boxes[row])
+
+        run_chunks(solve, len(target))
         curve = _curve_of(found, boxes)
         for n in range(1, max_drafts + 1):
             curve.error_bound[:, n - 1] += _softmax_error(target.shape[1], n)
@@ -170,7 +177,7 @@ def solve_independent(
     found = np.full((5, len(target), max_drafts), np.nan)
     boxes = np.zeros((len(target), max_drafts), dtype=np.int64)
     rows = np.ascontiguousarray(np.stack([target, *list(drafts)[:max_drafts]], axis=1))
-    _solve_rows(rows, found, boxes)
+    run_chunks(lambda chunk, chunks: _solve_rows(rows, chunk, chunks, found, boxes), len(rows))
     return found, boxes
 
 
@@ -227,7 +234,7 @@ def optimal_subset(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, i
     return members, boxes
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _optimal_members(masses: FloatArray) -> tuple[BoolArray, int]:
     if len(masses) == 2:
         return masses[0] < masses[1], 1
@@ -240,35 +247,14 @@ def _optimal_members(masses: FloatArray) -> tuple[BoolArray, int]:
     return members, solved.boxes
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _solve_rows(rows: FloatArray, found: FloatArray, boxes: IntArray) -> None:
-    for row in prange(len(rows)):
+def _solve_rows(
+    rows: FloatArray, chunk: int, chunks: int, found: FloatArray, boxes: IntArray
+) -> None:
+    for row in range(chunk, len(rows), chunks):
         _solve_row(rows[row], found[:, row], boxes[row])
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _solve_logits(
-    target: LogitsRows,
-    drafts: tuple[LogitsRows, ...],
-    temperature: float,
-    draft_temperatures: FloatArray,
-    threads: int,
-    found: FloatArray,
-    boxes: IntArray,
-) -> None:
-    chunks = min(len(target), 4 * threads)
-    for chunk in prange(chunks):
-        masses = np.empty((len(drafts) + 1, target.shape[1]))
-        for row in range(chunk, len(target), chunks):
-            usable = softmax_into(target[row], temperature, masses[0])
-            for k in range(len(drafts)):
-                warm = softmax_into(drafts[k][row], draft_temperatures[k], masses[k + 1])
-                usable = warm and usable
-            if usable:
-                _solve_row(masses, found[:, row], boxes[row])
-
-
-@njit(cache=True, nogil=True)
+@kernel
 def _solve_row(masses: FloatArray, found: FloatArray, boxes: IntArray) -> None:
     """Fill in what is known of the optimal sets; NaN stays where one was not found."""
     sample = take_sample(masses)
@@ -285,5 +271,5 @@ def _solve_row(masses: FloatArray, found: FloatArray, boxes: IntArray) -> None:
             found[0, n - 1] = 1.0 + set_value(best)
             found[1, n - 1] = best[n + 1]
             found[2, n - 1] = best[0]
-            found[3, n - 1] = inside.sum() / n
+            found[3, n - 1] = total(inside) / n
             found[4, n - 1] = product(inside)

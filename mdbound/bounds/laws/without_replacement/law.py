@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import get_num_threads, njit, prange
 
 from mdbound.bounds.laws.draft_law import DraftLaw, optimal_prefix
 from mdbound.bounds.laws.without_replacement.fluid_arrivals import arrival_shares, arrival_space
@@ -39,6 +38,8 @@ from mdbound.bounds.laws.without_replacement.ring_law import (
 from mdbound.bounds.laws.without_replacement.search import smallest_objectives
 from mdbound.bounds.numerics.clock_quadrature import NUM_POWERS, ClockQuadrature, clock_quadrature
 from mdbound.bounds.numerics.fused_softmax import mass_error, softmax_into
+from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.row_threads import run_chunks
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, LogitsRows
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
@@ -79,15 +80,12 @@ class WithoutReplacement(DraftLaw):
     ) -> AcceptanceCurve:
         """As `without_replacement_curve`, one row of probabilities per thread at a time."""
         found, error = new_findings(len(target), max_drafts)
-        _solve_logits(
-            target,
-            drafts[0],
-            temperature,
-            draft_temperatures[0],
-            clock_quadrature(max_drafts),
-            get_num_threads(),
-            found,
-            error,
+        rule = clock_quadrature(max_drafts)
+        p, q, warmth = target, drafts[0], (temperature, draft_temperatures[0])
+        run_chunks(
+            lambda chunk, chunks: _solve_logits(p, q, *warmth, rule, chunk, chunks, found, error),
+            len(target),
+            per_thread=1,  # the scratch of a chunk is megabytes
         )
         return AcceptanceCurve.of_findings(found, error)
 
@@ -124,13 +122,11 @@ def without_replacement_curve(
         [[0.7, 0.985714, 1.0]]
     """
     found, error = new_findings(len(target), max_drafts)
-    _solve_rows(
-        target,
-        draft,
-        clock_quadrature(max_drafts),
-        get_num_threads(),
-        found,
-        error,
+    rule = clock_quadrature(max_drafts)
+    run_chunks(
+        lambda chunk, chunks: _solve_rows(target, draft, rule, chunk, chunks, found, error),
+        len(target),
+        per_thread=1,
     )
     return AcceptanceCurve.of_findings(found, error)
 
@@ -158,7 +154,7 @@ def prefix_containment(rates: FloatArray, num_drafts: int, size: int) -> float:
     return float(_prefix_containment(clock_quadrature(num_drafts), rates, size, num_drafts))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _prefix_containment(
     rule: ClockQuadrature, rates: FloatArray, size: int, num_drafts: int
 ) -> float:
@@ -178,52 +174,50 @@ def _prefix_containment(
     return float(shares[num_drafts, 0])
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@kernel
 def _solve_rows(
     target: FloatArray,
     draft: FloatArray,
     rule: ClockQuadrature,
-    threads: int,
+    chunk: int,
+    chunks: int,
     found: FloatArray,
     error: FloatArray,
 ) -> None:
-    chunks = min(len(target), threads)
-    for chunk in prange(chunks):
-        space = partition_space(target.shape[1])
-        clocks = clock_space(target.shape[1])
-        points = new_points(_ROOM, len(rule.series), _NODES)
-        for row in range(chunk, len(target), chunks):
-            _solve_row(target[row], draft[row], rule, space, clocks, points, found[row], error[row])
+    space = partition_space(target.shape[1])
+    clocks = clock_space(target.shape[1])
+    points = new_points(_ROOM, len(rule.series), _NODES)
+    for row in range(chunk, len(target), chunks):
+        _solve_row(target[row], draft[row], rule, space, clocks, points, found[row], error[row])
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@kernel
 def _solve_logits(
     target: LogitsRows,
     draft: LogitsRows,
     temperature: float,
     draft_temperature: float,
     rule: ClockQuadrature,
-    threads: int,
+    chunk: int,
+    chunks: int,
     found: FloatArray,
     error: FloatArray,
 ) -> None:
-    chunks = min(len(target), threads)
-    for chunk in prange(chunks):
-        p = np.empty(target.shape[1])
-        q = np.empty(target.shape[1])
-        space = partition_space(target.shape[1])
-        clocks = clock_space(target.shape[1])
-        points = new_points(_ROOM, len(rule.series), _NODES)
-        for row in range(chunk, len(target), chunks):
-            if not softmax_into(target[row], temperature, p):
-                continue
-            if not softmax_into(draft[row], draft_temperature, q):
-                continue
-            _solve_row(p, q, rule, space, clocks, points, found[row], error[row])
-            _add_softmax_error(p, q, error[row])
+    p = np.empty(target.shape[1])
+    q = np.empty(target.shape[1])
+    space = partition_space(target.shape[1])
+    clocks = clock_space(target.shape[1])
+    points = new_points(_ROOM, len(rule.series), _NODES)
+    for row in range(chunk, len(target), chunks):
+        if not softmax_into(target[row], temperature, p):
+            continue
+        if not softmax_into(draft[row], draft_temperature, q):
+            continue
+        _solve_row(p, q, rule, space, clocks, points, found[row], error[row])
+        _add_softmax_error(p, q, error[row])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _solve_row(
     target: FloatArray,
     draft: FloatArray,
@@ -242,7 +236,7 @@ def _solve_row(
     error[:] = _search_error(order.rates, nodes.light_rate)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _read_points(points: Points, used: int, found: FloatArray) -> None:
     """Acceptance, size, p(H), q(H) and F_n(H) of the smallest optimal point for each n."""
     for n in range(1, found.shape[1] + 1):
@@ -264,7 +258,7 @@ def _read_points(points: Points, used: int, found: FloatArray) -> None:
         found[4, n - 1] = contained
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _search_error(rates: FloatArray, light_rate: float) -> float:
     """Error of p(H) - F_n(H) at the best prefix, and of the bounds that excluded the others.
 
@@ -283,7 +277,7 @@ def _search_error(rates: FloatArray, light_rate: float) -> float:
     return 3.0 * containment + masses + _SAME_OBJECTIVE
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add_softmax_error(target: FloatArray, draft: FloatArray, error: FloatArray) -> None:
     """Rounding of the probabilities: `mass_error` in p(H), and in F_n one term for each draw.
 
