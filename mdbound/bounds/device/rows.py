@@ -188,7 +188,7 @@ def _solve_good(
     curves = []
     for start in range(0, len(chosen), step):
         rows = slice(start, start + step) if whole else chosen[start : start + step]
-        curves.append(solve(target[rows], [one[rows] for one in drafts]))
+        curves.append(solve(target[rows], [one[rows] for one in drafts]).with_empty_sets())
     if whole and curves:
         return join_rows(curves)
     columns = columns_of(to_device(AcceptanceCurve.empty(batch, max_drafts), target.device))

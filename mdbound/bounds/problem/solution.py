@@ -30,7 +30,8 @@ class AcceptanceCurve:
 
     Attributes:
         acceptance: alpha*, the largest membership probability of a lossless rule.
-        subset_size: tokens in the optimal set H* (the smallest one found).
+        subset_size: tokens in the optimal set H* (the smallest one found; none, if the best set
+            gains no more than the error bound).
         target_mass: p(H*).
         draft_mass: q(H*); the mean over the drafts where they differ.
         containment: F(H*), the probability that all drafts lie in H*.
@@ -76,14 +77,36 @@ class AcceptanceCurve:
 
     @classmethod
     def of_findings(cls, found: FloatArray, error_bound: FloatArray) -> AcceptanceCurve:
-        """The curve in what kernels write, see `new_findings`.
+        """The curve in what kernels write, see `new_findings` and `with_empty_sets`.
 
         Example:
             >>> AcceptanceCurve.of_findings(*new_findings(1, 2)).subset_size.tolist()
             [[-1, -1]]
         """
         size = np.where(np.isnan(found[:, 1]), -1, found[:, 1]).astype(np.int64)
-        return cls(found[:, 0], size, found[:, 2], found[:, 3], found[:, 4], error_bound)
+        curve = cls(found[:, 0], size, found[:, 2], found[:, 3], found[:, 4], error_bound)
+        return curve.with_empty_sets()
+
+    def with_empty_sets(self) -> AcceptanceCurve:
+        """The same values, and the empty set where the best gains no more than the stated error.
+
+        There rounding alone would pick the set: the whole vocabulary on one machine and nothing
+        on the next. Arrays and tensors alike; rows that were not solved stay so.
+
+        Example:
+            >>> one = np.array([[1.0 - 1e-15]])
+            >>> curve = AcceptanceCurve(one, np.array([[7]]), one, one, one, np.array([[1e-14]]))
+            >>> curve.with_empty_sets().subset_size.tolist()
+            [[0]]
+        """
+        gains = ~(self.acceptance + self.error_bound >= 1.0)
+        return replace(
+            self,
+            subset_size=self.subset_size * gains,
+            target_mass=self.target_mass * gains,
+            draft_mass=self.draft_mass * gains,
+            containment=self.containment * gains,
+        )
 
     def among(self, rows: npt.NDArray[np.intp], total: int) -> AcceptanceCurve:
         """This curve's rows at the given places of a batch of `total`; the others are unsolved.

@@ -86,8 +86,8 @@ class Greedy(DraftLaw):
             if not mask.any():
                 return mask
         mask[top] = True
-        excess = prefix_sums(target[mask])[-1] - self.containment(draft, mask, num_drafts)
-        if excess > SUM_ERROR:  # p sums to more than 1, by as much as a row may
+        gain = self.containment(draft, mask, num_drafts) - prefix_sums(target[mask])[-1]
+        if gain <= SUM_ERROR:  # as `AcceptanceCurve.with_empty_sets`
             mask[:] = False
         return mask
 

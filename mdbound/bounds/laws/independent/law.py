@@ -108,10 +108,7 @@ class Independent(DraftLaw):
                     _solve_row(masses, found[:, row], boxes[row])
 
         run_chunks(solve, len(target))
-        curve = _curve_of(found, boxes)
-        for n in range(1, max_drafts + 1):
-            curve.error_bound[:, n - 1] += _softmax_error(target.shape[1], n)
-        return curve
+        return _curve_of(found, boxes, target.shape[1])
 
     def optimal_subset(
         self, target: FloatArray, draft: Sequence[FloatArray], num_drafts: int
@@ -181,8 +178,12 @@ def solve_independent(
     return found, boxes
 
 
-def _curve_of(found: FloatArray, boxes: IntArray) -> AcceptanceCurve:
-    errors = np.array([error_bound(n) for n in range(1, found.shape[2] + 1)])
+def _curve_of(found: FloatArray, boxes: IntArray, softmax_size: int = 0) -> AcceptanceCurve:
+    """The curve in what kernels write; probabilities of so many tokens came from logits, if any."""
+    drafts = range(1, found.shape[2] + 1)
+    errors = np.array([error_bound(n) for n in drafts])
+    if softmax_size > 0:
+        errors += [_softmax_error(softmax_size, n) for n in drafts]
     errors = np.where(np.isnan(found[0]), np.nan, errors)
     curve = AcceptanceCurve.of_findings(found.transpose(1, 0, 2), errors)
     return replace(curve, boxes=boxes)
@@ -231,6 +232,9 @@ def optimal_subset(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, i
     members, boxes = _optimal_members(np.ascontiguousarray(np.vstack([target[None], drafts])))
     if boxes > MAX_BOXES:
         raise UnsolvedError(f"{len(drafts)} independent drafts need more than {MAX_BOXES} boxes")
+    masses = [prefix_sums(one[members])[-1] for one in (target, *drafts)]
+    if np.prod(masses[1:]) - masses[0] <= error_bound(len(drafts)):
+        members[:] = False  # as `AcceptanceCurve.with_empty_sets`
     return members, boxes
 
 
