@@ -6,7 +6,6 @@ drafts, one of `SAMPLING_LAWS`.
 """
 
 from mdbound.bounds.acceptance import (
-    Solution,
     acceptance_curve,
     containment,
     optimal_acceptance,
@@ -25,7 +24,8 @@ from mdbound.bounds.papers.two_drafts import (
     two_draft_acceptance,
 )
 from mdbound.bounds.problem.checks import MASS_TOLERANCE
-from mdbound.bounds.problem.solution import AcceptanceCurve
+from mdbound.bounds.problem.solution import AcceptanceCurve, Solution
+from mdbound.bounds.problem.warpers import Warpers
 from mdbound.bounds.programs.importance_sampling import importance_sampling_lp
 from mdbound.bounds.programs.linear_program import optimal_acceptance_lp, solve_transport
 from mdbound.bounds.proofs.certificate import Certificate, CheckedInterval, make_certificate
@@ -39,6 +39,7 @@ __all__ = [
     "CheckedInterval",
     "EqualsOneCondition",
     "Solution",
+    "Warpers",
     "acceptance_curve",
     "acceptance_curve_from_logits",
     "canonical_decomposition",

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mdbound.bounds.laws.draft_law import DraftLaw
 from mdbound.bounds.laws.registry import draft_law
 from mdbound.bounds.laws.usable_rows import solve_usable_rows
-from mdbound.bounds.problem.array_type import holds_tensor, num_dimensions
+from mdbound.bounds.problem.any_array import holds_tensor, host_array, num_dimensions
 from mdbound.bounds.problem.array_types import FloatArray
-from mdbound.bounds.problem.solution import AcceptanceCurve
-from mdbound.bounds.proofs.certificate import Certificate, make_certificate
+from mdbound.bounds.problem.solution import AcceptanceCurve, Solution, refuse_unsolved
 from mdbound.errors import InvalidDistributionError
-
-
-@dataclass(frozen=True)
-class Solution:
-    """The optimum of one position.
-
-    Attributes:
-        acceptance: alpha* = 1 + p(H*) - F(H*).
-        subset: ids of the tokens of H*, ascending.
-        target_mass: p(H*).
-        containment: F(H*).
-        error_bound: absolute error of `acceptance`.
-        certificate: H* in compact form; its `check(target, draft)` proves the value in exact or
-            enclosed arithmetic, without the solver.
-    """
-
-    acceptance: float
-    subset: npt.NDArray[np.int64]
-    target_mass: float
-    containment: float
-    error_bound: float
-    certificate: Certificate
 
 
 def optimal_acceptance(
@@ -124,15 +101,37 @@ def solve_curve(
         >>> solve_curve([[0.5, 0.5], [0.5, 0.6]], [0.5, 0.5], 2, strict=False).unsolved
         [1]
     """
-    if holds_tensor(target, draft):
-        from mdbound.bounds.device import rows as torch_rows
-
-        return torch_rows.solve_curve(target, draft, max_drafts, sampling, strict=strict)
     law = draft_law(sampling)
+    if holds_tensor(target, draft):
+        return _solve_tensors(law, target, draft, max_drafts, strict)
+    return _solve_arrays(law, target, draft, max_drafts, strict)
+
+
+def _solve_arrays(
+    law: DraftLaw, target: npt.ArrayLike, draft: Any, max_drafts: int, strict: bool
+) -> AcceptanceCurve:
     if not strict:
         return solve_usable_rows(law, target, draft, max_drafts)
     rows, drafts = law.check(target, draft, max_drafts)
     return law.curve(rows, drafts, max_drafts)
+
+
+def _solve_tensors(
+    law: DraftLaw, target: Any, draft: Any, max_drafts: int, strict: bool
+) -> AcceptanceCurve:
+    """Solve on the device or, where it declines, on the host."""
+    from mdbound.bounds.device import rows as device_rows
+    from mdbound.bounds.device.tensors import common_device, to_device
+
+    device = common_device(target, draft)
+    curve = device_rows.solve_curve(law, target, draft, max_drafts)
+    if curve is None:
+        on_host = _solve_arrays(law, host_array(target), host_array(draft), max_drafts, strict)
+        return to_device(on_host, device)
+    if strict and curve.unsolved:
+        law.check(target, draft, max_drafts)  # a row that holds no distributions is named as such
+        refuse_unsolved(curve)
+    return curve
 
 
 def solve(
@@ -160,6 +159,8 @@ def solve(
         >>> proven.error_of(solution.acceptance) <= solution.error_bound
         True
     """
+    from mdbound.bounds.proofs.certificate import make_certificate
+
     law = draft_law(sampling)
     rows, drafts = law.check(target, draft, num_drafts)
     if len(rows) != 1:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.bounds.problem.array_types import FloatArray, IntArray
+from mdbound.errors import UnsolvedError
 
 
 def new_findings(rows: int, max_drafts: int) -> tuple[FloatArray, FloatArray]:
@@ -103,3 +106,64 @@ class AcceptanceCurve:
         boxes = np.zeros(batch.subset_size.shape, dtype=np.int64)
         boxes[rows] = self.boxes
         return replace(batch, boxes=boxes)
+
+
+def refuse_unsolved(curve: AcceptanceCurve) -> None:
+    """Refuse a curve with a row that could not be solved.
+
+    Raises:
+        UnsolvedError: naming the first such row.
+
+    Example:
+        >>> refuse_unsolved(AcceptanceCurve.empty(0, 3))
+    """
+    unsolved = curve.unsolved
+    if unsolved:
+        raise UnsolvedError(
+            f"row {unsolved[0]}: no optimum within the stated error was found; "
+            "solve with strict=False to skip such rows"
+        )
+
+
+class ProvenInterval(Protocol):
+    """What the check of a certificate gives: an interval that holds the optimum."""
+
+    @property
+    def lower(self) -> Fraction:
+        """At most the optimum."""
+
+    @property
+    def upper(self) -> Fraction:
+        """At least the optimum."""
+
+    def error_of(self, acceptance: float, /) -> float:
+        """Largest distance between a claimed value and a point of the interval."""
+
+
+class Checkable(Protocol):
+    """A certificate: it proves the value of a problem from its distributions alone."""
+
+    def check(self, target: npt.ArrayLike, draft: Any) -> ProvenInterval:
+        """The interval in which the optimum of these distributions provably lies."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The optimum of one position.
+
+    Attributes:
+        acceptance: alpha* = 1 + p(H*) - F(H*).
+        subset: ids of the tokens of H*, ascending.
+        target_mass: p(H*).
+        containment: F(H*).
+        error_bound: absolute error of `acceptance`.
+        certificate: H* in compact form; its `check(target, draft)` proves the value in exact or
+            enclosed arithmetic, without the solver.
+    """
+
+    acceptance: float
+    subset: IntArray
+    target_mass: float
+    containment: float
+    error_bound: float
+    certificate: Checkable

@@ -7,8 +7,6 @@ ratio and searched for all n (`search`), whatever their number and n.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from mdbound.bounds.laws.draft_law import DraftLaw, optimal_prefix
@@ -42,6 +40,7 @@ from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.numerics.row_threads import run_chunks
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, LogitsRows
+from mdbound.bounds.problem.logits_problem import LogitsProblem
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
 
 INTEGRAL_ERROR = 2e-14
@@ -71,20 +70,16 @@ class WithoutReplacement(DraftLaw):
         return without_replacement_curve(target, draft, max_drafts)
 
     def curve_from_logits(
-        self,
-        target: LogitsRows,
-        drafts: Sequence[LogitsRows],
-        temperature: float,
-        draft_temperatures: Sequence[float],
-        max_drafts: int,
+        self, problem: LogitsProblem[LogitsRows], max_drafts: int
     ) -> AcceptanceCurve:
         """As `without_replacement_curve`, one row of probabilities per thread at a time."""
-        found, error = new_findings(len(target), max_drafts)
+        p, q = problem.target, problem.drafts[0]
+        both = problem.warpers.temperature, problem.draft_temperatures[0]
         rule = clock_quadrature(max_drafts)
-        p, q, warmth = target, drafts[0], (temperature, draft_temperatures[0])
+        found, error = new_findings(len(p), max_drafts)
         run_chunks(
-            lambda chunk, chunks: _solve_logits(p, q, *warmth, rule, chunk, chunks, found, error),
-            len(target),
+            lambda chunk, chunks: _solve_logits(p, q, *both, rule, chunk, chunks, found, error),
+            len(p),
             per_thread=1,  # the scratch of a chunk is megabytes
         )
         return AcceptanceCurve.of_findings(found, error)
