@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.schemes.draws import draw_independent, draw_tokens
 from mdbound.schemes.registry import register

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.papers.truncated import Match
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.schemes.draws import draw_independent

@@ -10,7 +10,7 @@ is that of one block (about `BLOCK / 8` ulps of its own sum), whatever the vocab
 
 from __future__ import annotations
 
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 
 BLOCK = 256

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
 from mdbound.errors import InvalidSettingError
 from mdbound.schemes.draws import token_at

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 
 STEP = 0.25

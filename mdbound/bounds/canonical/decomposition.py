@@ -32,9 +32,9 @@ from mdbound.bounds.canonical.prefix_increments import (
 from mdbound.bounds.canonical.weights import BlockWeights, solve_block
 from mdbound.bounds.laws.registry import draft_law
 from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
+from mdbound.bounds.numerics.ratio_order import ratio_order
 from mdbound.bounds.numerics.summation import prefix_sums
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
-from mdbound.bounds.problem.ratio_order import ratio_order
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
 
 

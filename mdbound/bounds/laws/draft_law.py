@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from mdbound.bounds.numerics.ratio_order import ratio_order
 from mdbound.bounds.numerics.warped_softmax import warped_softmax
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, LogitsRows
 from mdbound.bounds.problem.checks import (
@@ -17,7 +18,6 @@ from mdbound.bounds.problem.checks import (
     refuse_vanishing,
 )
 from mdbound.bounds.problem.logits_problem import LogitsProblem
-from mdbound.bounds.problem.ratio_order import ratio_order
 from mdbound.bounds.problem.solution import AcceptanceCurve
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.summation import suffix_sums
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.bounds.problem.checks import check_distribution, check_num_drafts

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mdbound.bounds.laws.with_replacement.law import with_replacement_curve
+from mdbound.bounds.numerics.ratio_order import ratio_order, smallest_minimiser
 from mdbound.bounds.numerics.summation import prefix_sums
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.bounds.problem.checks import check_num_drafts, check_pair
-from mdbound.bounds.problem.ratio_order import ratio_order, smallest_minimiser
 from mdbound.errors import InvalidDistributionError
 
 MARGIN_TOLERANCE = 1e-13

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mdbound.bounds.laws.draft_law import DraftLaw
-from mdbound.bounds.numerics.array_loops import copy, least, most
+from mdbound.bounds.numerics.compiled.array_loops import copy, least, most
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.flagged import put_flagged
 from mdbound.bounds.numerics.fused_softmax import block_sum, exponentials_into, mass_error
-from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
-from mdbound.bounds.numerics.row_threads import run_chunks
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, compensated_add, prefix_sums
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray, LogitsRows
 from mdbound.bounds.problem.logits_problem import LogitsProblem

@@ -24,15 +24,16 @@ import numpy as np
 import numpy.typing as npt
 
 from mdbound.bounds.laws.draft_law import DraftLaw
-from mdbound.bounds.laws.independent.branch import MAX_BOXES, SEARCH_TOLERANCE, set_value
+from mdbound.bounds.laws.independent.branch import set_value
 from mdbound.bounds.laws.independent.sample import take_sample
 from mdbound.bounds.laws.independent.search import solve_sets
 from mdbound.bounds.laws.independent.undecided import SUM_ERROR, masses_below, product, weighted
-from mdbound.bounds.numerics.array_loops import total
+from mdbound.bounds.numerics.compiled.array_loops import total
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.fused_softmax import mass_error, softmax_into
-from mdbound.bounds.numerics.kernels import kernel
-from mdbound.bounds.numerics.row_threads import run_chunks
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
+from mdbound.bounds.numerics.tolerances import BOX_TOLERANCE, MAX_BOXES
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray, LogitsRows
 from mdbound.bounds.problem.checks import check_num_drafts, check_pair
 from mdbound.bounds.problem.logits_problem import LogitsProblem
@@ -198,7 +199,7 @@ def error_bound(num_drafts: int) -> float:
         True
     """
     rounding = (num_drafts + 2) * (SUM_ERROR + (num_drafts + 12) * UNIT_ROUNDOFF)
-    return float(SEARCH_TOLERANCE + rounding)
+    return float(BOX_TOLERANCE + rounding)
 
 
 def _softmax_error(vocab_size: int, num_drafts: int) -> float:

@@ -37,9 +37,9 @@ from mdbound.bounds.laws.with_replacement.edges import (
     search_edges,
 )
 from mdbound.bounds.laws.with_replacement.open_buckets import divide, open_tokens, search_tokens
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.fused_softmax import largest_logit
-from mdbound.bounds.numerics.kernels import kernel
-from mdbound.bounds.numerics.row_threads import run_chunks
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.bounds.numerics.vector_exp import vector_exp
 from mdbound.bounds.problem.array_types import (
