@@ -103,8 +103,8 @@ def solve_curve(
     """
     law = draft_law(sampling)
     if holds_tensor(target, draft):
-        return _solve_tensors(law, target, draft, max_drafts, strict)
-    return _solve_arrays(law, target, draft, max_drafts, strict)
+        return _solve_tensors(law, target, draft, max_drafts, strict).settled()
+    return _solve_arrays(law, target, draft, max_drafts, strict).settled()
 
 
 def _solve_arrays(
@@ -167,9 +167,12 @@ def solve(
         raise InvalidDistributionError(
             f"solve takes one position, not {len(rows)} rows: use solve_curve for a batch"
         )
-    curve = law.curve(rows, drafts, num_drafts)
+    curve = law.curve(rows, drafts, num_drafts).settled()
     single = tuple(one[0] for one in drafts) if isinstance(drafts, tuple) else drafts[0]
-    mask = law.optimal_subset(rows[0], single, num_drafts)
+    if curve.subset_size[0, -1] == 0:
+        mask = np.zeros(rows.shape[1], dtype=np.bool_)
+    else:
+        mask = law.optimal_subset(rows[0], single, num_drafts)
     return Solution(
         acceptance=float(curve.acceptance[0, -1]),
         subset=np.flatnonzero(mask),

@@ -109,7 +109,7 @@ def solve_curve_from_logits(
         for rows in _array_rows(*problem.batches):
             check_logits(rows)  # a row that holds no logits is named as such
         refuse_unsolved(curve)
-    return curve
+    return curve.settled()
 
 
 def _array_rows(*logits: Any) -> list[npt.NDArray[Any]]:

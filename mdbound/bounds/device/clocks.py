@@ -76,8 +76,8 @@ def clock_nodes(rates: Tensor, max_drafts: int) -> ClockNodes:
     smallest = torch.where(rates > 0.0, rates, 1.0).amin(dim=1)
     number = 1 + int(np.searchsorted(rule.times, _RANG / float(smallest.min())))
     number = min(number, len(rule.times))
-    times = torch.from_numpy(rule.times[:number]).to(rates.device)
-    weights = torch.from_numpy(rule.weights[:number]).to(rates.device)
+    times = torch.tensor(rule.times[:number], device=rates.device)
+    weights = torch.tensor(rule.weights[:number], device=rates.device)
     # Bisection for each row's last node; at the last of all, every clock has rung.
     low = torch.zeros(len(rates), dtype=torch.int64, device=rates.device)
     high = torch.full_like(low, number - 1)
@@ -121,7 +121,7 @@ class ClockRows:
     def __init__(self, rates: Tensor, nodes: ClockNodes, max_drafts: int) -> None:
         self.outside = suffix_sums(rates)
         self._early = (nodes.early, nodes.early_time)
-        self._series = torch.from_numpy(expm1_powers(max_drafts)).to(rates.device)
+        self._series = torch.tensor(expm1_powers(max_drafts), device=rates.device)
         self._max_drafts = max_drafts
         # Past its last node a row repeats that node with weight zero.
         most = int(nodes.used.max())

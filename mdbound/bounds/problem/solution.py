@@ -33,7 +33,8 @@ class AcceptanceCurve:
 
     Attributes:
         acceptance: alpha*, the largest membership probability of a lossless rule.
-        subset_size: tokens in the optimal set H* (the smallest one found).
+        subset_size: tokens in the optimal set H* (the smallest one found); 0 where no set
+            gains more than `error_bound`, see `settled`.
         target_mass: p(H*).
         draft_mass: q(H*); the mean over the drafts where they differ.
         containment: F(H*), the probability that all drafts lie in H*.
@@ -87,6 +88,33 @@ class AcceptanceCurve:
         """
         size = np.where(np.isnan(found[:, 1]), -1, found[:, 1]).astype(np.int64)
         return cls(found[:, 0], size, found[:, 2], found[:, 3], found[:, 4], error_bound)
+
+    def settled(self) -> AcceptanceCurve:
+        """The same, but with the empty set where the best one gains no more than the stated error.
+
+        There alpha* is 1 up to rounding, and rounding alone chose the set (any, where p = q). The
+        empty set is worth 1; what is given up is added to the error bound.
+
+        Example:
+            >>> curve = AcceptanceCurve.empty(1, 1)
+            >>> values = {"acceptance": 1 - 2**-52, "subset_size": 9, "error_bound": 1e-13}
+            >>> for name, value in values.items():
+            ...     getattr(curve, name)[:] = value
+            >>> curve.settled().acceptance.tolist(), curve.settled().subset_size.tolist()
+            ([[1.0]], [[0]])
+        """
+        gain = 1.0 - self.acceptance
+        nothing = gain <= self.error_bound  # NaN, where unsolved, is not
+        kept = ~nothing
+        return replace(
+            self,
+            acceptance=self.acceptance + gain * nothing,
+            subset_size=self.subset_size * kept,
+            target_mass=self.target_mass * kept,
+            draft_mass=self.draft_mass * kept,
+            containment=self.containment * kept,
+            error_bound=self.error_bound + abs(gain) * nothing,
+        )
 
     def among(self, rows: npt.NDArray[np.intp], total: int) -> AcceptanceCurve:
         """This curve's rows at the given places of a batch of `total`; the others are unsolved.
