@@ -33,6 +33,17 @@ class DraftLaw(ABC):
     renormalises: ClassVar[bool] = False
     """Whether drafts are drawn from what others left, which a vanishing mass cannot scale."""
 
+    @property
+    def several_distributions(self) -> bool:
+        """Whether each draft is drawn from a distribution of its own, so that n are given.
+
+        Example:
+            >>> from mdbound.bounds import draft_law
+            >>> draft_law("independent").several_distributions
+            True
+        """
+        return self.num_distributions is None
+
     def check(self, target: npt.ArrayLike, draft: Any, max_drafts: int) -> tuple[FloatArray, Any]:
         """Return target and draft as checked rows.
 
@@ -77,7 +88,7 @@ class DraftLaw(ABC):
         if len(solved) == 0:
             return AcceptanceCurve.empty(len(target), max_drafts)
         kept = tuple(one[solved] for one in q)
-        draft = kept if self.num_distributions is None else kept[0]
+        draft = kept if self.several_distributions else kept[0]
         return self.curve(p[solved], draft, max_drafts, strict=False).among(solved, len(target))
 
     @abstractmethod
