@@ -42,12 +42,16 @@ from mdbound.errors import InvalidSettingError, MissingDependencyError, Unsolved
 Backend = Literal["highs", "cvxpy"]
 
 BYTES_PER_ENTRY = {"highs": 1_000, "cvxpy": 6_000}
-"""Peak memory per (set, token) pair, measured and rounded up."""
+"""Peak memory per (set, token) pair, measured and rounded up. Too little lets a program be killed,
+too much refuses one that would fit."""
 
 CLARABEL_TOLERANCES = (1e-13, 1e-11, 1e-9)
+"""Tried one after the other: the first is out of reach of some programs, the last is what
+`transport.GAP_TOLERANCE` allows, and each failure costs a run."""
 
 MASS_UNIT = 1e-4
-"""Solvers see probabilities in this unit, which makes HiGHS' tolerance of 1e-10 one of 1e-14."""
+"""Solvers see probabilities in this unit, which makes HiGHS' tolerance of 1e-10 one of 1e-14. A
+smaller unit is finer still, and takes large masses out of the range that solvers scale well."""
 
 
 def optimal_acceptance_lp(

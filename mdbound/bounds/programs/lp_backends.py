@@ -12,10 +12,12 @@ from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.errors import InvalidSettingError, UnsolvedError
 
 FEASIBILITY_TOLERANCE = 1e-10
-"""The tightest primal and dual tolerance that HiGHS accepts."""
+"""The tightest primal and dual tolerance that HiGHS accepts; a looser one ends sooner, farther
+off."""
 
 SMALLEST_COEFFICIENT = 1e-12
-"""HiGHS drops matrix entries below this; its default of 1e-9 would drop rare draft sets."""
+"""HiGHS drops matrix entries below this; its default of 1e-9 would drop rare draft sets. Smaller
+ones than this may not be set."""
 
 RESULT_STATUSES = ("kOptimal", "kModelEmpty")
 

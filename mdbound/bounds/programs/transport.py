@@ -17,7 +17,8 @@ from mdbound.bounds.programs.draft_sets import DraftSets, count_sets, draft_sets
 from mdbound.errors import InvalidSettingError, UnsolvedError
 
 GAP_TOLERANCE = 1e-9
-"""A solver's plan is refused when it is further than this from the bound of its dual set."""
+"""A solver's plan is refused when it is further than this from the bound of its dual set: the error
+that is promised. Less would refuse plans of interior-point solvers."""
 
 
 @dataclass(frozen=True)
