@@ -14,7 +14,8 @@ from mdbound.bounds.acceptance import (
 )
 from mdbound.bounds.canonical.decomposition import CanonicalDecomposition, canonical_decomposition
 from mdbound.bounds.from_logits import acceptance_curve_from_logits, solve_curve_from_logits
-from mdbound.bounds.laws.registry import SAMPLING_LAWS, draft_law
+from mdbound.bounds.laws.draft_law import DraftLaw
+from mdbound.bounds.laws.registry import SAMPLING_LAWS, draft_law, register_law
 from mdbound.bounds.logits import distribution_from_logits, entropy_from_logits
 from mdbound.bounds.papers.truncated import truncated_alphabet, truncated_selection
 from mdbound.bounds.papers.two_drafts import (
@@ -37,6 +38,7 @@ __all__ = [
     "CanonicalDecomposition",
     "Certificate",
     "CheckedInterval",
+    "DraftLaw",
     "EqualsOneCondition",
     "Solution",
     "Warpers",
@@ -53,6 +55,7 @@ __all__ = [
     "make_certificate",
     "optimal_acceptance",
     "optimal_acceptance_lp",
+    "register_law",
     "solve",
     "solve_curve",
     "solve_curve_from_logits",

@@ -204,7 +204,7 @@ def containment(
         0.416666666667
     """
     law = draft_law(sampling)
-    first = draft[0] if law.num_distributions is None else draft
+    first = draft[0] if law.several_distributions else draft
     _, drafts = law.check(first, draft, num_drafts)
     single = tuple(one[0] for one in drafts) if isinstance(drafts, tuple) else drafts[0]
     members = np.asarray(subset)
@@ -216,5 +216,5 @@ def containment(
 
 
 def _is_single(target: npt.ArrayLike, draft: Any, sampling: str) -> bool:
-    first = draft[0] if draft_law(sampling).num_distributions is None else draft
+    first = draft[0] if draft_law(sampling).several_distributions else draft
     return num_dimensions(target) < 2 and num_dimensions(first) < 2

@@ -97,7 +97,7 @@ def solve_curve_from_logits(
     law = draft_law(sampling)
     warpers = Warpers(temperature, top_k, top_p)
     drafts, draft_warpers = pair_drafts(
-        draft_logits, warpers, draft_temperature, law.num_distributions is None
+        draft_logits, warpers, draft_temperature, law.several_distributions
     )
     law.check_num_drafts(max_drafts, len(drafts))
     tensors = holds_tensor(target_logits, draft_logits)

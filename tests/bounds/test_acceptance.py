@@ -11,7 +11,7 @@ LAWS = [(law, 3) for law in bounds.SAMPLING_LAWS]
 
 
 def drafts_of(q: np.ndarray, sampling: str, count: int):
-    return [q] * count if bounds.draft_law(sampling).num_distributions is None else q
+    return [q] * count if bounds.draft_law(sampling).several_distributions else q
 
 
 @pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)

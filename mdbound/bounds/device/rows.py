@@ -60,7 +60,7 @@ def solve_curve(law: DraftLaw, target: Any, draft: Any, max_drafts: int) -> Acce
     kernel = KERNELS.get(law.name)
     if kernel is None:
         return None
-    several = law.num_distributions is None
+    several = law.several_distributions
     device = common_device(target, draft)
     p = as_rows(float64_on(target, device))
     drafts = [as_rows(float64_on(one, device)) for one in (draft if several else [draft])]
@@ -92,7 +92,7 @@ def solve_logits(
     kernel = KERNELS.get(law.name)
     if kernel is None:
         return None
-    used = problem.drafts[: max_drafts if law.num_distributions is None else 1]
+    used = problem.drafts[: max_drafts if law.several_distributions else 1]
     good = are_logits(problem.target.amax(dim=1))
     for rows in problem.drafts:
         good = good & are_logits(rows.amax(dim=1))

@@ -47,6 +47,17 @@ class DraftLaw(ABC):
         del num_distributions  # one is enough for any number of drafts
         check_num_drafts(max_drafts)
 
+    @property
+    def several_distributions(self) -> bool:
+        """Whether each draft is drawn from a distribution of its own, so that n are given.
+
+        Example:
+            >>> from mdbound.bounds import draft_law
+            >>> draft_law("independent").several_distributions
+            True
+        """
+        return self.num_distributions is None
+
     def check(self, target: npt.ArrayLike, draft: Any, max_drafts: int) -> tuple[FloatArray, Any]:
         """Return target and draft as checked rows.
 
@@ -92,7 +103,7 @@ class DraftLaw(ABC):
             warped_softmax(batch[good], warpers)
             for batch, warpers in zip(problem.batches, problem.all_warpers, strict=True)
         )
-        checked = self.check(p, q if self.num_distributions is None else q[0], max_drafts)
+        checked = self.check(p, q if self.several_distributions else q[0], max_drafts)
         return self.curve(*checked, max_drafts, strict=False).among(good, rows)
 
     @abstractmethod

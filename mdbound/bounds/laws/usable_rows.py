@@ -35,10 +35,10 @@ def solve_usable_rows(
         [1]
     """
     smallest = SMALLEST_MASS if law.renormalises else 0.0
-    if law.num_distributions is None and isinstance(draft, np.ndarray) and draft.ndim < 2:
+    if law.several_distributions and isinstance(draft, np.ndarray) and draft.ndim < 2:
         law.check(target, draft, max_drafts)  # one row, not a sequence of them
     p, good = _stand_in(target, 0.0)
-    if law.num_distributions is not None:
+    if not law.several_distributions:
         q, usable = _stand_in(draft, smallest)
         goods = [good, usable]
         rows, drafts = law.check(p, q, max_drafts)
