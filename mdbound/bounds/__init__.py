@@ -17,7 +17,11 @@ from mdbound.bounds.canonical.decomposition import CanonicalDecomposition, canon
 from mdbound.bounds.from_logits import acceptance_curve_from_logits, solve_curve_from_logits
 from mdbound.bounds.laws.registry import SAMPLING_LAWS, draft_law
 from mdbound.bounds.logits import distribution_from_logits, entropy_from_logits
-from mdbound.bounds.papers.truncated import truncated_alphabet, truncated_selection
+from mdbound.bounds.papers.truncated import (
+    TruncatedSelection,
+    truncated_alphabet,
+    truncated_selection,
+)
 from mdbound.bounds.papers.two_drafts import (
     EqualsOneCondition,
     equals_one_condition,
@@ -39,6 +43,7 @@ __all__ = [
     "CheckedInterval",
     "EqualsOneCondition",
     "Solution",
+    "TruncatedSelection",
     "acceptance_curve",
     "acceptance_curve_from_logits",
     "canonical_decomposition",

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
+from mdbound.bounds.numerics.summation import compensated_add
 from mdbound.bounds.problem.array_types import FloatArray
-from mdbound.schemes.draws import draw_independent, draw_tokens
-from mdbound.schemes.registry import register
-from mdbound.schemes.residual_mass import BLOCK, residual_mass, two_sum
-from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
+from mdbound.schemes.contract.registry import register
+from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
+from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.residual_mass import BLOCK, residual_mass
+from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
 
 _ROUNDING = 4.0 * 2.0**-53
 _NEWTON_STEPS = 15
@@ -40,8 +42,8 @@ def _excess(p: FloatArray, q: FloatArray, rho: float, n: int) -> tuple[float, fl
     unused = missed = q_unused = p_missed = unused_lost = missed_lost = 0.0
     for start in range(0, len(p), BLOCK):
         z, m, dz, dm = _block(p, q, rho, start, min(start + BLOCK, len(p)))
-        unused, unused_lost = two_sum(unused, unused_lost, z)
-        missed, missed_lost = two_sum(missed, missed_lost, m)
+        unused, unused_lost = compensated_add(unused, unused_lost, z)
+        missed, missed_lost = compensated_add(missed, missed_lost, m)
         q_unused += dz
         p_missed += dm
     miss = (missed + missed_lost) / rho

@@ -10,13 +10,15 @@ from numba import njit
 
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
 from mdbound.errors import InvalidSettingError
-from mdbound.schemes.draws import token_at
-from mdbound.schemes.registry import register
-from mdbound.schemes.rejection_paths import all_rejected, sampled_paths
-from mdbound.schemes.rrs_with_replacement import next_residual, rejection_curve
-from mdbound.schemes.scheme import NO_TOKEN, RowRates, Samples, Scheme
-from mdbound.schemes.sorted_residual import SortedResidual, sort_residual
-from mdbound.schemes.streams import row_generator, standard_errors
+from mdbound.schemes.contract.registry import register
+from mdbound.schemes.contract.results import NO_TOKEN, RowRates, Samples
+from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.rejection_curve import rejection_curve
+from mdbound.schemes.rates.rejection_paths import all_rejected, sampled_paths
+from mdbound.schemes.rates.sorted_residual import SortedResidual, sort_residual
+from mdbound.schemes.sampling.draws import token_at
+from mdbound.schemes.sampling.speculative_step import next_residual
+from mdbound.schemes.sampling.streams import row_generator, standard_errors
 
 
 @register

@@ -123,7 +123,7 @@ def test_schemes_are_rated_and_those_left_out_are_named(
     assert "left out: single_draft: not defined for n = 2" in stdout
     rows = pl.read_parquet(out)
     assert rows["vocabulary_size"].unique().to_list() == [5]
-    assert {"bound", "k_seq", "naive"} < set(rows["scheme"])
+    assert {"bound", "k_seq", "nss", "first_draft"} < set(rows["scheme"])
 
 
 def test_a_scheme_misspelt_is_corrected(run: Run, cache: Path, tmp_path: Path) -> None:

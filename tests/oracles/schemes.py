@@ -129,10 +129,26 @@ def _sample_from(weights: Sequence[Number], reached: Number) -> Iterable[Outcome
                 yield reached * w / total, y, False
 
 
-def naive(target: Sequence[Number]) -> Callable[[tuple[int, ...]], Iterable[Outcome]]:
+def nss(target: Sequence[Number]) -> Callable[[tuple[int, ...]], Iterable[Outcome]]:
     def verify(drafted: tuple[int, ...]) -> Iterable[Outcome]:
         for y, mass in enumerate(target):
             yield mass, y, y in drafted
+
+    return verify
+
+
+def first_draft(
+    target: Sequence[Number], draft: Sequence[Number]
+) -> Callable[[tuple[int, ...]], Iterable[Outcome]]:
+    """Test the first draft, drawn from `draft`; the others are neither looked at nor used."""
+
+    def verify(drafted: tuple[int, ...]) -> Iterable[Outcome]:
+        tested = drafted[0]
+        accept = min(Fraction(1), target[tested] / draft[tested])
+        yield accept, tested, True
+        yield from _sample_from(
+            _positive(p - q for p, q in zip(target, draft, strict=True)), 1 - accept
+        )
 
     return verify
 

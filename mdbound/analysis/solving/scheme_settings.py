@@ -35,8 +35,8 @@ def scheme_names(asked: Sequence[str]) -> tuple[str, ...]:
         InvalidSettingError: No such scheme; the nearest name is suggested.
 
     Example:
-        >>> scheme_names(["k_seq", "naive"])
-        ('naive', 'k_seq')
+        >>> scheme_names(["k_seq", "nss"])
+        ('nss', 'k_seq')
     """
     for name in asked:
         if name != ALL_SCHEMES:

@@ -1,4 +1,4 @@
-"""The list of schemes: a class decorated with `register` can be asked for by name."""
+"""The table of schemes: a class decorated with `register` can be asked for by name."""
 
 from __future__ import annotations
 
@@ -6,36 +6,41 @@ import difflib
 from typing import Any, TypeVar
 
 from mdbound.errors import InvalidSettingError
-from mdbound.schemes.scheme import Scheme
+from mdbound.schemes.contract.facts import names, record
+from mdbound.schemes.contract.scheme import Scheme
 
 _registered: dict[str, type[Scheme]] = {}
 SchemeClass = TypeVar("SchemeClass", bound=type[Scheme])
+
+_AMBIGUOUS = {
+    "naive": "ask for 'nss' (sample from the target, then look whether the token was drafted: what "
+    "earlier versions of mdbound called 'naive') or for 'first_draft' (test the first draft only: "
+    "what papers call naive)",
+}
+"""Names that mean one thing in papers and another in old results: refused, with what to ask for."""
 
 
 def register(scheme_class: SchemeClass) -> SchemeClass:
     """Add a scheme to `names()`; used as a class decorator, once per scheme file.
 
     Raises:
-        InvalidSettingError: another class already has this name.
+        InvalidSettingError: another class already has this name, or the name stands for more than
+            one scheme.
     """
-    known = _registered.get(scheme_class.name)
+    name = scheme_class.name
+    known = _registered.get(name)
     if known is not None and known.__qualname__ != scheme_class.__qualname__:
         raise InvalidSettingError(
-            f"two schemes are called {scheme_class.name!r}: {known.__qualname__} and "
+            f"two schemes are called {name!r}: {known.__qualname__} and "
             f"{scheme_class.__qualname__}; rename one"
         )
-    _registered[scheme_class.name] = scheme_class
+    if name in _AMBIGUOUS:
+        raise InvalidSettingError(
+            f"a scheme cannot be called {name!r}, which stands for two: {_AMBIGUOUS[name]}"
+        )
+    _registered[name] = scheme_class
+    record(scheme_class.facts())
     return scheme_class
-
-
-def names() -> tuple[str, ...]:
-    """Names of all schemes, in the order in which tables list them.
-
-    Example:
-        >>> names()[0]
-        'single_draft'
-    """
-    return tuple(sorted(_registered, key=lambda name: (_registered[name].table_order, name)))
 
 
 def get(name: str, **options: Any) -> Scheme:
@@ -47,13 +52,16 @@ def get(name: str, **options: Any) -> Scheme:
             "importance_sampling"; each has a default.
 
     Raises:
-        InvalidSettingError: no such scheme (the nearest name is suggested), or the scheme has no
-            such parameter.
+        InvalidSettingError: no such scheme (the nearest name is suggested), a name that stands for
+            two, or the scheme has no such parameter.
 
     Example:
-        >>> get("k_seq").sampling
+        >>> from mdbound import schemes
+        >>> schemes.get("k_seq").sampling
         'with_replacement'
     """
+    if name in _AMBIGUOUS:
+        raise InvalidSettingError(f"scheme {name!r} stands for two: {_AMBIGUOUS[name]}")
     if name not in _registered:
         near = difflib.get_close_matches(name, _registered, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
@@ -65,18 +73,3 @@ def get(name: str, **options: Any) -> Scheme:
         return scheme_class(**options)
     except TypeError as error:
         raise InvalidSettingError(f"scheme {name!r} refuses its options: {error}") from None
-
-
-def fitting(num_drafts: int, *, identical: bool = True) -> tuple[str, ...]:
-    """Names of the schemes that accept this many drafts (identical, or each of its own law).
-
-    Example:
-        >>> "spechub" in fitting(2), "spechub" in fitting(3)
-        (True, False)
-    """
-    return tuple(
-        name
-        for name in names()
-        if _registered[name].supports(num_drafts)
-        and (identical or num_drafts == 1 or not _registered[name].identical_only)
-    )
