@@ -19,11 +19,20 @@ import pkgutil
 from importlib import import_module
 
 from mdbound.schemes.contract.facts import fitting, names
-from mdbound.schemes.contract.registry import get, register
+from mdbound.schemes.contract.registry import get, refuse_ambiguous, register
 from mdbound.schemes.contract.results import Samples, SchemeRate
 from mdbound.schemes.contract.scheme import Scheme
 
-__all__ = ["Samples", "Scheme", "SchemeRate", "fitting", "get", "names", "register"]
+__all__ = [
+    "Samples",
+    "Scheme",
+    "SchemeRate",
+    "fitting",
+    "get",
+    "names",
+    "refuse_ambiguous",
+    "register",
+]
 
 # Registration happens on import, so that a new scheme is a new file and no list to keep.
 for _module in pkgutil.iter_modules(__path__):

@@ -134,6 +134,16 @@ def test_a_scheme_misspelt_is_corrected(run: Run, cache: Path, tmp_path: Path) -
     assert "did you mean 'k_seq'" in stderr
 
 
+def test_a_name_of_two_schemes_is_refused(run: Run, cache: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.parquet"
+    status, _, stderr = run("solve", cache, "--out", out, "--schemes", "k_seq,naive")
+    assert status == 2
+    assert len(stderr.splitlines()) == 1
+    assert "'naive' stands for two: ask for 'nss'" in stderr
+    assert "'first_draft'" in stderr
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("bad", "line"),
     [

@@ -1,4 +1,4 @@
-"""Testing the first draft only: every tuple of drafts, in rational numbers, and a broken variant."""
+"""Testing the first draft only: all tuples in rational numbers, and a variant that is broken."""
 
 from __future__ import annotations
 

@@ -43,6 +43,23 @@ def register(scheme_class: SchemeClass) -> SchemeClass:
     return scheme_class
 
 
+def refuse_ambiguous(name: str) -> None:
+    """Refuse a name that stands for two schemes, wherever schemes are asked for by name.
+
+    Raises:
+        InvalidSettingError: with the names to ask for instead.
+
+    Example:
+        >>> refuse_ambiguous("naive")
+        Traceback (most recent call last):
+        mdbound.errors.InvalidSettingError: scheme 'naive' stands for two: ask for 'nss' (sample
+        from the target, then look whether the token was drafted: what earlier versions of mdbound
+        called 'naive') or for 'first_draft' (test the first draft only: what papers call naive)
+    """
+    if name in _AMBIGUOUS:
+        raise InvalidSettingError(f"scheme {name!r} stands for two: {_AMBIGUOUS[name]}")
+
+
 def get(name: str, **options: Any) -> Scheme:
     """The scheme of this name.
 
@@ -60,8 +77,7 @@ def get(name: str, **options: Any) -> Scheme:
         >>> schemes.get("k_seq").sampling
         'with_replacement'
     """
-    if name in _AMBIGUOUS:
-        raise InvalidSettingError(f"scheme {name!r} stands for two: {_AMBIGUOUS[name]}")
+    refuse_ambiguous(name)
     if name not in _registered:
         near = difflib.get_close_matches(name, _registered, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
