@@ -43,12 +43,13 @@ class ImportanceSampling(Scheme):
     Source: Khisti et al. 2025, section 4 (their target is q, draft p).
 
     Attributes:
-        threshold: contenders whose pairs enter the linear program.
+        threshold: contenders whose pairs enter the linear program; more accept more and cost more.
         alphabet_size: draft from the most likely tokens only; None drafts from all. Compare such
             rates with the bound of `drafting_law`, not of the full draft.
         max_exact_steps: largest work (tokens with residual mass times V times drafts) of an exact
             membership rate beyond two drafts.
-        runs: drafted tuples per row where membership is estimated.
+        runs: drafted tuples per row where membership is estimated; four times as many halve the
+            error.
         seed: of those tuples.
 
     Example:

@@ -18,6 +18,7 @@ from mdbound.schemes.contract.scheme import Scheme
 from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
 
 _RUNNABLE = "with_replacement"
+"""The draft law whose selection rule is known at full vocabulary."""
 
 
 @register

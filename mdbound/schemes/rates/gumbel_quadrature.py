@@ -26,8 +26,11 @@ from mdbound.schemes.rates.residual_mass import BLOCK
 from mdbound.schemes.rates.sorted_residual import SortedResidual
 
 STEP = 0.25
-_LOWEST = -35.0  # exp(-35) = 6e-16: what lies below is one ulp of a probability
-_LARGEST_LEVEL = 45.0  # exp(-45) = 3e-20: no stream is quiet that long
+"""Of the nodes in ln l: a node costs a pass over the support, a wider step digits (see above)."""
+_LOWEST = -35.0
+"""Least ln l: exp(-35) = 6e-16, so that what lies below is one ulp. Lower adds nodes, no digits."""
+_LARGEST_LEVEL = 45.0
+"""Largest l of one stream: exp(-45) = 3e-20, no stream is quiet that long. Higher adds nodes."""
 
 
 @njit(cache=True, nogil=True)

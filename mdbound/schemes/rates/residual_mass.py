@@ -19,7 +19,8 @@ BLOCK = 256
 """Tokens that are added in vector lanes before one compensated step. Fewer cost more steps; more
 lose digits: the error is about `BLOCK / 8` ulps of a block's own sum."""
 
-# Only the order of additions inside one block may change, so that it can use vector lanes.
+# Only the order of additions inside one block may change, so that it can use vector lanes,
+# for a few ulps of one block.
 _LANES = {"reassoc", "nsz", "contract"}
 
 
