@@ -17,7 +17,11 @@ from mdbound.bounds.from_logits import acceptance_curve_from_logits, solve_curve
 from mdbound.bounds.laws.draft_law import DraftLaw
 from mdbound.bounds.laws.registry import SAMPLING_LAWS, draft_law, register_law
 from mdbound.bounds.logits import distribution_from_logits, entropy_from_logits
-from mdbound.bounds.papers.truncated import truncated_alphabet, truncated_selection
+from mdbound.bounds.papers.truncated import (
+    TruncatedSelection,
+    truncated_alphabet,
+    truncated_selection,
+)
 from mdbound.bounds.papers.two_drafts import (
     EqualsOneCondition,
     equals_one_condition,
@@ -41,6 +45,7 @@ __all__ = [
     "DraftLaw",
     "EqualsOneCondition",
     "Solution",
+    "TruncatedSelection",
     "Warpers",
     "acceptance_curve",
     "acceptance_curve_from_logits",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("torch", "highspy", "scipy", "polars", "matplotlib", "flint", "cvxpy", "transformers")
+HEAVY = ("torch", "highspy", "scipy.special", "scipy.sparse", "polars", "matplotlib", "flint", "cvxpy")
 
 
 def loaded_after(code: str) -> set[str]:
