@@ -123,7 +123,7 @@ def test_schemes_are_rated_and_those_left_out_are_named(
     assert "left out: single_draft: not defined for n = 2" in stdout
     rows = pl.read_parquet(out)
     assert rows["vocabulary_size"].unique().to_list() == [5]
-    assert {"bound", "k_seq", "naive"} < set(rows["scheme"])
+    assert {"bound", "k_seq", "nss", "first_draft"} < set(rows["scheme"])
 
 
 def test_a_scheme_misspelt_is_corrected(run: Run, cache: Path, tmp_path: Path) -> None:
@@ -132,6 +132,16 @@ def test_a_scheme_misspelt_is_corrected(run: Run, cache: Path, tmp_path: Path) -
     )
     assert status == 2
     assert "did you mean 'k_seq'" in stderr
+
+
+def test_a_name_of_two_schemes_is_refused(run: Run, cache: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.parquet"
+    status, _, stderr = run("solve", cache, "--out", out, "--schemes", "k_seq,naive")
+    assert status == 2
+    assert len(stderr.splitlines()) == 1
+    assert "'naive' stands for two: ask for 'nss'" in stderr
+    assert "'first_draft'" in stderr
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

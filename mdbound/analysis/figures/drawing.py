@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from mdbound.analysis.solving.results import RESULT_SCHEMA, SETTING_COLUMNS, Results
+from mdbound.analysis.solving.scheme_settings import refuse_ambiguous_schemes
 from mdbound.analysis.statistics.statistics import Bootstrap
 from mdbound.analysis.unknown_names import refuse_unknown
 from mdbound.errors import InvalidSettingError
@@ -35,6 +36,7 @@ class FigureOptions:
 
     def __post_init__(self) -> None:
         refuse_unknown(self.where, ("task", *SETTING_COLUMNS), "where")
+        refuse_ambiguous_schemes(self.where)
 
 
 def parse_where(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,9 @@ FORMAT_VERSION = 2
 
 #: `scheme` of the rows that hold the optimum over all lossless verification rules.
 BOUND = "bound"
+
+#: Schemes that older files call by another name: it stood for two schemes in the literature.
+RENAMED_SCHEMES: Mapping[str, str] = {"naive": "nss"}
 
 #: Columns that together name a setting.
 SETTING_COLUMNS = (
@@ -176,7 +179,7 @@ class Results:
 
 
 def open_results(path: Path | str) -> Results:
-    """Open a file written by `mdbound solve`.
+    """Open a file written by `mdbound solve`; schemes that were renamed have their new names.
 
     Args:
         path: The Parquet file.
@@ -203,7 +206,23 @@ def open_results(path: Path | str) -> Results:
         raise CacheError(f"{path}: damaged metadata ({error}); solve the capture again") from error
     frame = pl.scan_parquet(path, glob=False)
     _refuse_impossible_rates(frame, path)
-    return Results(path, provenance, frame)
+    return _with_present_names(Results(path, provenance, frame))
+
+
+def _with_present_names(results: Results) -> Results:
+    """The same results, in rows and settings under the names that schemes have now."""
+    settings = results.provenance.settings
+    if not any(setting.get("scheme") in RENAMED_SCHEMES for setting in settings):
+        return results
+    renamed = [
+        setting | {"scheme": RENAMED_SCHEMES.get(setting["scheme"], setting["scheme"])}
+        for setting in settings
+    ]
+    return replace(
+        results,
+        provenance=replace(results.provenance, settings=renamed),
+        frame=results.frame.with_columns(pl.col("scheme").replace(RENAMED_SCHEMES)),
+    )
 
 
 def _refuse_impossible_rates(frame: pl.LazyFrame, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 
 from mdbound import schemes
@@ -35,8 +35,8 @@ def scheme_names(asked: Sequence[str]) -> tuple[str, ...]:
         InvalidSettingError: No such scheme; the nearest name is suggested.
 
     Example:
-        >>> scheme_names(["k_seq", "naive"])
-        ('naive', 'k_seq')
+        >>> scheme_names(["k_seq", "nss"])
+        ('nss', 'k_seq')
     """
     for name in asked:
         if name != ALL_SCHEMES:
@@ -106,6 +106,22 @@ def left_out(settings: Sequence[SolveSetting], asked: Sequence[str]) -> list[Lef
         if undefined:
             found.append(LeftOut(name, f"not defined for n = {', '.join(map(str, undefined))}"))
     return found
+
+
+def refuse_ambiguous_schemes(where: Mapping[str, Sequence[object]]) -> None:
+    """Refuse a restriction to a scheme whose name stands for two: it would quietly fit no row.
+
+    Args:
+        where: Column of the results to the values kept.
+
+    Raises:
+        InvalidSettingError: With the names to give instead.
+
+    Example:
+        >>> refuse_ambiguous_schemes({"scheme": ("nss", "k_seq"), "task": ("naive",)})
+    """
+    for name in where.get("scheme", ()):
+        schemes.refuse_ambiguous(str(name))
 
 
 def make_scheme(setting: SolveSetting) -> schemes.Scheme:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mdbound.analysis.solving.results import SETTING_COLUMNS
+from mdbound.analysis.solving.scheme_settings import refuse_ambiguous_schemes
 from mdbound.analysis.solving.selection import Selection
 from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.statistics.statistics import Bootstrap
@@ -74,6 +75,7 @@ class TableSpec:
         across = [name for name in LABEL_NAMES if name != "task"]
         refuse_unknown([self.across], across, f"table {self.name!r}: across")
         refuse_unknown(self.where, _FILTERS, f"table {self.name!r}: where")
+        refuse_ambiguous_schemes(self.where)
 
 
 @dataclass(frozen=True)

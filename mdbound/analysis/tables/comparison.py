@@ -216,7 +216,7 @@ def comparison_notes(means: pl.DataFrame) -> list[str]:
 
     Example:
         >>> comparison_notes(pl.DataFrame(
-        ...     {"scheme": ["naive"], "estimated": [0], "largest_standard_error": [0.0],
+        ...     {"scheme": ["nss"], "estimated": [0], "largest_standard_error": [0.0],
         ...      "single": [None]}
         ... ))
         ['No share of the possible gain: n = 1 was not solved; add it to --num-drafts.']

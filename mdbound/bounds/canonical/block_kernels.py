@@ -10,18 +10,20 @@ import math
 
 import numpy as np
 
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 
 STEP = 0.25
-"""Trapezoid step in ln x: leaves about 1e-14 of the integral."""
+"""Trapezoid step in ln x: leaves about 1e-14 of the integral. The error is squared when the step is
+halved, at twice the nodes."""
 
 FIRST_NODE = -15.0
-"""ln of the first node times the largest weight: below it the sum is in closed form."""
+"""ln of the first node times the largest weight: below it the sum is in closed form, which takes
+e^-x for 1. An earlier start costs four nodes a unit and leaves less of that."""
 
 LAST_NODE = 4.7
-"""ln of the last node times the smallest weight. Both ends have a margin of 1, for tokens that
-lie a little outside the Gauss points of their bin."""
+"""ln of the last node times the smallest weight, where e^-x is below 1e-47. Both ends have a margin
+of 1, for tokens that lie a little outside the Gauss points of their bin; more of it costs nodes."""
 
 
 @kernel

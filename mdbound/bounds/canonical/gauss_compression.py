@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 
 GAUSS_NODES = 7
-"""Nodes per bin: a bin's rule is exact for polynomials of degree 13."""
+"""Nodes per bin: a bin's rule is exact for polynomials of degree 13. Newton's system grows with the
+nodes and its time with their cube; fewer need shorter bins."""
 
 
 def gauss_compression(

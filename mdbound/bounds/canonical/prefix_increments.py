@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.exponential_clocks import FIRST_TIME, NEGLIGIBLE, trapezoid_step
-from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.numerics.summation import prefix_sums, suffix_sums
 from mdbound.bounds.problem.array_types import FloatArray
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.vector_exp import float_of_bits
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 

@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba import float64, int64, njit
 from numba.extending import intrinsic
 
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 
 EXP_RELATIVE_ERROR = 2.5 * 2.0**-53
 """Relative error of `vector_exp`: 2.5 unit roundoffs (measured: 1.95)."""

@@ -25,7 +25,7 @@ GRIDS = (
         draft_temperatures=(0.8,),
         draft_temperature_sets=((0.8, 0.8), (0.8, 1.2), (1.2, 1.2)),
         num_drafts=(2,),
-        schemes=("naive",),
+        schemes=("nss",),
     ),
     SolveGrid(sampling=("with_replacement",), vocabulary_sizes=(2, 5, None), num_drafts=(3,)),
 )

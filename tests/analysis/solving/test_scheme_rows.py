@@ -105,10 +105,10 @@ def test_batches_do_not_change_estimates(
 
 
 def test_samples_and_seed_reach_the_scheme(cache: LogitsCache) -> None:
-    grid = SolveGrid(schemes=("importance_sampling", "naive"), scheme_samples=9, scheme_seed=5)
+    grid = SolveGrid(schemes=("importance_sampling", "nss"), scheme_samples=9, scheme_seed=5)
     options = {each.scheme: dict(each.scheme_options) for each in grid.settings(["small"])}
     assert options["importance_sampling"] == {"seed": 5, "runs": 9}
-    assert options["naive"] == {}
+    assert options["nss"] == {}
 
 
 def test_what_is_left_out_is_named() -> None:

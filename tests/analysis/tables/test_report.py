@@ -195,14 +195,14 @@ def test_the_best_of_a_block_is_bold_and_the_second_underlined(report: Report) -
             "draft_temperatures": "1.0",
             "num_drafts": 2,
             "sampling": "with_replacement",
-            "scheme": ["bound", "naive", "k_seq", "greedy", "spechub"],
+            "scheme": ["bound", "nss", "k_seq", "greedy", "spechub"],
             "mean": [0.9, 0.5, 0.7, 0.7004, 0.6],
             "low": None,
             "high": None,
         }
     )
     ranks = {row[0][-1]: row[1][0].rank for row in acceptance_table(means).rows}
-    assert ranks == {"bound": None, "naive": None, "k_seq": 1, "greedy": 1, "spechub": 2}
+    assert ranks == {"bound": None, "nss": None, "k_seq": 1, "greedy": 1, "spechub": 2}
 
 
 def test_markdown_rows_have_every_column() -> None:

@@ -8,21 +8,21 @@ drafts lie in H iff Top is in H and the draw is, so F(H) = h(H) for H containing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mdbound.bounds.laws.draft_law import DraftLaw
-from mdbound.bounds.numerics.array_loops import copy, least, most
+from mdbound.bounds.numerics.compiled.array_loops import copy, least, most
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.flagged import put_flagged
 from mdbound.bounds.numerics.fused_softmax import block_sum, exponentials_into, mass_error
-from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
-from mdbound.bounds.numerics.row_threads import run_chunks
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, compensated_add, prefix_sums
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray, LogitsRows
+from mdbound.bounds.problem.logits_problem import LogitsProblem
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
 
 BLOCK = 512
@@ -57,21 +57,17 @@ class Greedy(DraftLaw):
         return greedy_curve(target, draft, max_drafts)
 
     def curve_from_logits(
-        self,
-        target: LogitsRows,
-        drafts: Sequence[LogitsRows],
-        temperature: float,
-        draft_temperatures: Sequence[float],
-        max_drafts: int,
+        self, problem: LogitsProblem[LogitsRows], max_drafts: int
     ) -> AcceptanceCurve:
         """As `greedy_curve`, one row of probabilities per thread at a time."""
-        found, error_bound = new_findings(len(target), max_drafts)
-        p, q, warmth = target, drafts[0], (temperature, draft_temperatures[0])
+        p, q = problem.target, problem.drafts[0]
+        temperatures = problem.warpers.temperature, problem.draft_temperatures[0]
+        found, error_bound = new_findings(len(p), max_drafts)
         run_chunks(
-            lambda chunk, chunks: _solve_logits(p, q, *warmth, chunk, chunks, found), len(target)
+            lambda chunk, chunks: _solve_logits(p, q, *temperatures, chunk, chunks, found), len(p)
         )
         solved = ~np.isnan(found[:, 0])
-        error_bound[solved] = SUM_ERROR + _softmax_error(target.shape[1])
+        error_bound[solved] = SUM_ERROR + _softmax_error(problem.vocab_size)
         return AcceptanceCurve.of_findings(found, error_bound)
 
     def optimal_subset(self, target: FloatArray, draft: FloatArray, num_drafts: int) -> BoolArray:
@@ -86,8 +82,8 @@ class Greedy(DraftLaw):
             if not mask.any():
                 return mask
         mask[top] = True
-        gain = self.containment(draft, mask, num_drafts) - prefix_sums(target[mask])[-1]
-        if gain <= SUM_ERROR:  # as `AcceptanceCurve.with_empty_sets`
+        excess = prefix_sums(target[mask])[-1] - self.containment(draft, mask, num_drafts)
+        if excess > SUM_ERROR:  # p sums to more than 1, by as much as a row may
             mask[:] = False
         return mask
 

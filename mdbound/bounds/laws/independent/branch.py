@@ -13,18 +13,10 @@ from mdbound.bounds.laws.independent.undecided import (
     product,
     weighted,
 )
-from mdbound.bounds.numerics.array_loops import copy, most
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.array_loops import copy, most
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.tolerances import BOX_TOLERANCE, MAX_BOXES
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray
-
-SEARCH_TOLERANCE = 1e-13
-"""A box is dropped when it cannot beat the best set by more than this.
-
-Well above the rounding of the masses that bound the boxes, or ties would be cut up for ever.
-"""
-
-MAX_BOXES = 100_000
-"""Boxes after which the solver gives up with an error instead of running on."""
 
 FEW = 6
 """So many open tokens and fewer are settled by looking at all their subsets."""
@@ -52,7 +44,7 @@ def contract_and_branch(
     best: FloatArray,
     members: BoolArray,
 ) -> int:
-    """Improve the best set known until no other beats it by more than `SEARCH_TOLERANCE`.
+    """Improve the best set known until no other beats it by more than `BOX_TOLERANCE`.
 
     Args:
         tokens: the sets hold what is inside, any of the open tokens, and nothing else; `ids`
@@ -89,7 +81,7 @@ def contract_and_branch(
         boxes += 1
         local_forced = np.empty(len(forced), dtype=np.bool_)
         copy(forced, local_forced)
-        limit = min(set_value(best), 0.0) - SEARCH_TOLERANCE
+        limit = min(set_value(best), 0.0) - BOX_TOLERANCE
         opened, possible = contract(root, low, high, best, limit, FEW, local_forced)
         if not possible:
             continue
@@ -97,7 +89,7 @@ def contract_and_branch(
             _try_all(opened, local_forced, best, members)
             continue
         _improve(opened, 0.5 * (low + high), local_forced, best, members)
-        if plane_bound(opened, low, high) >= set_value(best) - SEARCH_TOLERANCE:
+        if plane_bound(opened, low, high) >= set_value(best) - BOX_TOLERANCE:
             continue
         if boxes == 1:
             # Whatever the first contraction decided holds in every part of the box.

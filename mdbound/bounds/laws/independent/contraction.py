@@ -27,8 +27,8 @@ from mdbound.bounds.laws.independent.undecided import (
     product,
     weighted,
 )
-from mdbound.bounds.numerics.array_loops import nowhere_above, total
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.array_loops import nowhere_above, total
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, compensated_add
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mdbound.bounds.laws.independent.undecided import SUM_ERROR, OpenTokens, line_gaps, product
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF
 from mdbound.bounds.problem.array_types import FloatArray
 

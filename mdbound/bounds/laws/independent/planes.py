@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mdbound.bounds.laws.independent.undecided import OpenTokens, line_gaps
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 
 _PLANES = 5  # mixtures of the two planes that are tried on a box

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mdbound.bounds.laws.independent.undecided import BLOCK, CHUNK, masses_below, weighted
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.flagged import put_flagged
-from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 
 HEAVY = 8.0

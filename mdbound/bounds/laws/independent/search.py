@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mdbound.bounds.laws.independent.branch import SEARCH_TOLERANCE, contract_and_branch, set_value
+from mdbound.bounds.laws.independent.branch import contract_and_branch, set_value
 from mdbound.bounds.laws.independent.contraction import MARGIN
 from mdbound.bounds.laws.independent.mean_bound import (
     LEAST_PRODUCT,
@@ -32,8 +32,9 @@ from mdbound.bounds.laws.independent.undecided import (
     product,
     weighted,
 )
-from mdbound.bounds.numerics.array_loops import least, most, nowhere_above, same, total
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.array_loops import least, most, nowhere_above, same, total
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.tolerances import BOX_TOLERANCE
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray
 
 _START = 0.8  # x of the first guess
@@ -285,7 +286,7 @@ def _confine_root(
     num_drafts = len(weights)
     box_low, box_high = np.zeros(num_drafts), np.full(num_drafts, _LARGEST_MASS)
     proved = _Root(tokens, weights, lower, box_low, box_high, False)
-    limit = min(set_value(best), 0.0) - SEARCH_TOLERANCE
+    limit = min(set_value(best), 0.0) - BOX_TOLERANCE
     low, high = _far_range(masses, weights, lower, upper, limit)
     if low > high:
         return proved, True

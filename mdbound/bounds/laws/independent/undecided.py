@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.numerics.array_loops import copy
+from mdbound.bounds.numerics.compiled.array_loops import copy
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.flagged import put_flagged
-from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, compensated_add
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from numba import njit
 
 from mdbound.bounds.numerics.cell_sums import LANES, add_to_cell
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.fused_softmax import block_sum
-from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.numerics.summation import compensated_add
 from mdbound.bounds.numerics.vector_exp import bits_of_float, float_of_bits
 from mdbound.bounds.problem.array_types import FloatArray, IntArray

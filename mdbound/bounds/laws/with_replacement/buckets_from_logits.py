@@ -23,8 +23,8 @@ from mdbound.bounds.laws.with_replacement.buckets import (
     fold,
     scatter_block,
 )
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.fused_softmax import BLOCK, block_sum, exp_block
-from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.numerics.vector_exp import vector_exp
 from mdbound.bounds.problem.array_types import FloatArray, LogitsRow
 

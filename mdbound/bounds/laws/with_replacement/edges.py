@@ -14,13 +14,15 @@ from typing import NamedTuple
 import numpy as np
 
 from mdbound.bounds.laws.with_replacement.buckets import EDGE_SLACK, Buckets
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.slope_bound import lowest_between
 from mdbound.bounds.numerics.summation import compensated_add
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 
 SEARCH_TOLERANCE = 4e-16
-"""A range of tokens is passed over when it cannot beat the best value by more than this."""
+"""A range of tokens is passed over when it cannot beat the best value by more than this: two units
+of rounding of a value near 1. Less, and ties are looked at token by token; more, and the error
+bound grows. The other laws search other bounds, with tolerances of their own."""
 
 GROUP = 32
 """Buckets whose slopes are compared at once before each is looked at."""

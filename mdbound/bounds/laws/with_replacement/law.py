@@ -9,7 +9,6 @@ are then searched at their edges (`bucket_edges`) and inside the few that may ho
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +37,9 @@ from mdbound.bounds.laws.with_replacement.edges import (
     search_edges,
 )
 from mdbound.bounds.laws.with_replacement.open_buckets import divide, open_tokens, search_tokens
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.fused_softmax import largest_logit
-from mdbound.bounds.numerics.kernels import kernel
-from mdbound.bounds.numerics.row_threads import run_chunks
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.bounds.numerics.vector_exp import vector_exp
 from mdbound.bounds.problem.array_types import (
@@ -50,6 +49,7 @@ from mdbound.bounds.problem.array_types import (
     LogitsRow,
     LogitsRows,
 )
+from mdbound.bounds.problem.logits_problem import LogitsProblem
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
 
 MANY_TOKENS = 8 * TOKENS_PER_BUCKET
@@ -72,20 +72,15 @@ class WithReplacement(DraftLaw):
         return with_replacement_curve(target, draft, max_drafts)
 
     def curve_from_logits(
-        self,
-        target: LogitsRows,
-        drafts: Sequence[LogitsRows],
-        temperature: float,
-        draft_temperatures: Sequence[float],
-        max_drafts: int,
+        self, problem: LogitsProblem[LogitsRows], max_drafts: int
     ) -> AcceptanceCurve:
         """One pass over the logits of each row."""
-        found, bounds = new_findings(len(target), max_drafts)
-        p, q = np.ascontiguousarray(target), np.ascontiguousarray(drafts[0])
-        inverse = (1.0 / temperature, 1.0 / draft_temperatures[0])
+        p, q = np.ascontiguousarray(problem.target), np.ascontiguousarray(problem.drafts[0])
+        inverse = (1.0 / problem.warpers.temperature, 1.0 / problem.draft_temperatures[0])
+        found, bounds = new_findings(len(p), max_drafts)
         run_chunks(
             lambda chunk, chunks: _solve_logits(p, q, inverse, chunk, chunks, found, bounds),
-            len(target),
+            len(p),
         )
         return AcceptanceCurve.of_findings(found, bounds)
 

@@ -19,10 +19,10 @@ from mdbound.bounds.laws.with_replacement.edges import (
     put_minimum,
 )
 from mdbound.bounds.laws.with_replacement.segment_search import Segment, search_segment
-from mdbound.bounds.numerics.array_loops import copy
 from mdbound.bounds.numerics.cell_sums import LANES, add_to_cell
+from mdbound.bounds.numerics.compiled.array_loops import copy
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.flagged import put_flagged
-from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.numerics.summation import compensated_add
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mdbound.bounds.laws.with_replacement.edges import SEARCH_TOLERANCE, Minimum
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.slope_bound import lowest_between
 from mdbound.bounds.numerics.summation import compensated_add
 from mdbound.bounds.problem.array_types import FloatArray

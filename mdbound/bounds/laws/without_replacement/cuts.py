@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from mdbound.bounds.laws.without_replacement.partition import HIGH, LOW, OUTSIDE, TARGET
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.slope_bound import lowest_between
 from mdbound.bounds.problem.array_types import FloatArray
 

@@ -40,7 +40,7 @@ from mdbound.bounds.laws.without_replacement.ring_law import (
     RingNodes,
 )
 from mdbound.bounds.numerics.clock_quadrature import FAINT_POWERS, KERNEL_DRAFTS, NUM_POWERS
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.vector_exp import vector_exp
 from mdbound.bounds.problem.array_types import FloatArray
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mdbound.bounds.laws.without_replacement.ring_law import SCALED
 from mdbound.bounds.numerics.clock_quadrature import NUM_POWERS
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 
 DECAY, POINTS = 0, 1

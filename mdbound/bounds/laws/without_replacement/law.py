@@ -7,8 +7,6 @@ ratio and searched for all n (`search`), whatever their number and n.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from mdbound.bounds.laws.draft_law import DraftLaw, optimal_prefix
@@ -37,24 +35,20 @@ from mdbound.bounds.laws.without_replacement.ring_law import (
 )
 from mdbound.bounds.laws.without_replacement.search import smallest_objectives
 from mdbound.bounds.numerics.clock_quadrature import NUM_POWERS, ClockQuadrature, clock_quadrature
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.fused_softmax import mass_error, softmax_into
-from mdbound.bounds.numerics.kernels import kernel
-from mdbound.bounds.numerics.row_threads import run_chunks
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
+from mdbound.bounds.numerics.tolerances import INTEGRAL_ERROR, SAME_OBJECTIVE
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, LogitsRows
+from mdbound.bounds.problem.logits_problem import LogitsProblem
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
-
-INTEGRAL_ERROR = 2e-14
-"""Error of one containment, and tolerance of the search: quadrature, power sums left out, rounding,
-but for that of masses and of the heavy tokens' law."""
 
 _ROOM = 96
 """Points that usual rows stay below."""
 
 _NODES = 128
 """Nodes that usual rows stay below."""
-
-_SAME_OBJECTIVE = 5e-15  # objectives this close count as equal: the smaller set is reported
 
 
 class WithoutReplacement(DraftLaw):
@@ -71,20 +65,16 @@ class WithoutReplacement(DraftLaw):
         return without_replacement_curve(target, draft, max_drafts)
 
     def curve_from_logits(
-        self,
-        target: LogitsRows,
-        drafts: Sequence[LogitsRows],
-        temperature: float,
-        draft_temperatures: Sequence[float],
-        max_drafts: int,
+        self, problem: LogitsProblem[LogitsRows], max_drafts: int
     ) -> AcceptanceCurve:
         """As `without_replacement_curve`, one row of probabilities per thread at a time."""
-        found, error = new_findings(len(target), max_drafts)
+        p, q = problem.target, problem.drafts[0]
+        both = problem.warpers.temperature, problem.draft_temperatures[0]
         rule = clock_quadrature(max_drafts)
-        p, q, warmth = target, drafts[0], (temperature, draft_temperatures[0])
+        found, error = new_findings(len(p), max_drafts)
         run_chunks(
-            lambda chunk, chunks: _solve_logits(p, q, *warmth, rule, chunk, chunks, found, error),
-            len(target),
+            lambda chunk, chunks: _solve_logits(p, q, *both, rule, chunk, chunks, found, error),
+            len(p),
             per_thread=1,  # the scratch of a chunk is megabytes
         )
         return AcceptanceCurve.of_findings(found, error)
@@ -246,7 +236,7 @@ def _read_points(points: Points, used: int, found: FloatArray) -> None:
         smallest = -1
         for point in range(used):
             objective = points.mass[point, TARGET] - points.shares[point, n, 0]
-            if objective <= best + _SAME_OBJECTIVE and (
+            if objective <= best + SAME_OBJECTIVE and (
                 smallest < 0 or points.place[point, SIZE] < points.place[smallest, SIZE]
             ):
                 smallest = point
@@ -266,7 +256,7 @@ def _search_error(rates: FloatArray, light_rate: float) -> float:
     e^(-x) is right to 2.9 units (2.5 of the exponential, x e^(-x) of its argument), and adding it
     to the law takes two. The value at the best prefix has this error. The bounds on the others
     have three times as much (`cuts.MOST_ADDED`): so the minimum may be
-    lower by this, the tolerance of the search and `_SAME_OBJECTIVE`. Masses are sums in blocks of
+    lower by this, the tolerance of the search and `SAME_OBJECTIVE`. Masses are sums in blocks of
     512, and one addition for each block.
     """
     heavy = 0
@@ -274,7 +264,7 @@ def _search_error(rates: FloatArray, light_rate: float) -> float:
         heavy += 1 if rates[i] > light_rate else 0
     masses = UNIT_ROUNDOFF * (512.0 + len(rates) / 512.0)
     containment = INTEGRAL_ERROR + 5.0 * UNIT_ROUNDOFF * heavy
-    return 3.0 * containment + masses + _SAME_OBJECTIVE
+    return 3.0 * containment + masses + SAME_OBJECTIVE
 
 
 @kernel

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.numerics.array_loops import copy, least, most
+from mdbound.bounds.numerics.compiled.array_loops import copy, least, most
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.fused_softmax import block_sum
-from mdbound.bounds.numerics.kernels import kernel
 from mdbound.bounds.numerics.vector_exp import float_of_bits
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
 

@@ -22,9 +22,9 @@ from mdbound.bounds.laws.without_replacement.ring_law import (
     add_tokens,
     large_tokens,
 )
-from mdbound.bounds.numerics.array_loops import copy
 from mdbound.bounds.numerics.clock_quadrature import NUM_POWERS
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.array_loops import copy
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 
 SIZE, BUCKET, SEGMENT, AFTER, LEVEL, CUT = range(6)

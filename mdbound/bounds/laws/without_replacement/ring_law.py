@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mdbound.bounds.numerics.clock_quadrature import KERNEL_DRAFTS, NUM_POWERS, ClockQuadrature
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.vector_exp import float_of_bits, vector_exp
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 

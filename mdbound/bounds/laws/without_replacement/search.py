@@ -45,11 +45,13 @@ from mdbound.bounds.laws.without_replacement.points import (
     segment_clocks,
 )
 from mdbound.bounds.laws.without_replacement.ring_law import RingNodes, first_from, renew_large
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
 
 SEARCH_TOLERANCE = 4e-15
-"""Prefixes that cannot beat the best one by more than this are passed over."""
+"""Prefixes that cannot beat the best one by more than this are passed over: less, and rounding of
+the bounds opens more of them; more, and the error bound grows. The other laws search other bounds,
+with tolerances of their own."""
 
 FIRST_SPACING = 0.15
 """Draft mass between the first points."""

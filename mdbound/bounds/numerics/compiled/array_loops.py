@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
 from mdbound.bounds.numerics.summation import prefix_sums
 from mdbound.bounds.problem.array_types import FloatArray
-from mdbound.schemes.sorted_residual import SortedResidual, residual_at, search_ratio
+from mdbound.schemes.rates.sorted_residual import SortedResidual, residual_at, search_ratio
 
 Ranks = npt.NDArray[np.int64]
 
@@ -157,7 +157,7 @@ def all_rejected(row: SortedResidual, max_drafts: int) -> FloatArray:
     depth-first walk keeps its own stack.
 
     Example:
-        >>> from mdbound.schemes.sorted_residual import sort_residual
+        >>> from mdbound.schemes.rates.sorted_residual import sort_residual
         >>> row = sort_residual(np.array([0.75, 0.25]), np.array([0.25, 0.75]))
         >>> all_rejected(row, 2).tolist()
         [0.5, 0.0]
@@ -259,7 +259,7 @@ def sampled_paths(row: SortedResidual, max_drafts: int, uniforms: FloatArray) ->
         (paths, N): the estimate of each path for n = 1, ..., N. The first column is exact.
 
     Example:
-        >>> from mdbound.schemes.sorted_residual import sort_residual
+        >>> from mdbound.schemes.rates.sorted_residual import sort_residual
         >>> row = sort_residual(np.array([0.75, 0.25]), np.array([0.25, 0.75]))
         >>> sampled_paths(row, 2, np.array([[0.3]])).tolist()
         [[0.5, 0.0]]

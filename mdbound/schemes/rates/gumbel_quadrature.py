@@ -19,15 +19,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.vector_exp import vector_exp
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
-from mdbound.schemes.residual_mass import BLOCK
-from mdbound.schemes.sorted_residual import SortedResidual
+from mdbound.schemes.rates.residual_mass import BLOCK
+from mdbound.schemes.rates.sorted_residual import SortedResidual
 
 STEP = 0.25
-_LOWEST = -35.0  # exp(-35) = 6e-16: what lies below is one ulp of a probability
-_LARGEST_LEVEL = 45.0  # exp(-45) = 3e-20: no stream is quiet that long
+"""Of the nodes in ln l: a node costs a pass over the support, a wider step digits (see above)."""
+_LOWEST = -35.0
+"""Least ln l: exp(-35) = 6e-16, so that what lies below is one ulp. Lower adds nodes, no digits."""
+_LARGEST_LEVEL = 45.0
+"""Largest l of one stream: exp(-45) = 3e-20, no stream is quiet that long. Higher adds nodes."""
 
 
 @kernel
@@ -35,7 +38,7 @@ def total_rates(row: SortedResidual) -> FloatArray:
     """g(r) at the ratio r of each of the S sorted tokens: at least 1, nondecreasing.
 
     Example:
-        >>> from mdbound.schemes.sorted_residual import sort_residual
+        >>> from mdbound.schemes.rates.sorted_residual import sort_residual
         >>> row = sort_residual(np.array([0.5, 0.5]), np.array([0.25, 0.75]))
         >>> total_rates(row).round(6).tolist()
         [1.0, 2.0]
@@ -98,7 +101,7 @@ def list_acceptance(row: SortedResidual, counts: IntArray, levels: FloatArray) -
     exp(-n l) - (exp(-l) - exp(-l g_j)) (exp(-l) - q_j Phi_j(l))^(n-1).
 
     Example:
-        >>> from mdbound.schemes.sorted_residual import sort_residual
+        >>> from mdbound.schemes.rates.sorted_residual import sort_residual
         >>> row = sort_residual(np.array([0.5, 0.5]), np.array([0.5, 0.5]))
         >>> list_acceptance(row, np.array([1, 2]), level_nodes(1)).round(12).tolist()
         [1.0, 1.0]
@@ -129,7 +132,7 @@ def quiet_probabilities(row: SortedResidual, ranks: IntArray, levels: FloatArray
     """Phi at the given ranks: shape (levels, ranks).
 
     Example:
-        >>> from mdbound.schemes.sorted_residual import sort_residual
+        >>> from mdbound.schemes.rates.sorted_residual import sort_residual
         >>> row = sort_residual(np.array([1.0]), np.array([1.0]))
         >>> quiet_probabilities(row, np.array([0]), np.array([1.0])).round(6).tolist()
         [[0.367879]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeGuard
+from typing import NamedTuple, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +11,7 @@ import numpy.typing as npt
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.bounds.problem.checks import check_num_drafts, check_pair, repeat_rows
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
-
-if TYPE_CHECKING:
-    from mdbound.schemes.scheme import Scheme
+from mdbound.schemes.contract.facts import SchemeFacts, fitting
 
 Drafts: TypeAlias = npt.ArrayLike | Sequence[FloatArray]
 
@@ -36,15 +34,17 @@ def check_pair_problem(target: npt.ArrayLike, draft: npt.ArrayLike, num_drafts: 
     return Problem(p, [q], count, identical=True, single=single)
 
 
-def check_problem(scheme: Scheme, target: npt.ArrayLike, draft: Drafts, num_drafts: int) -> Problem:
+def check_problem(
+    facts: SchemeFacts, target: npt.ArrayLike, draft: Drafts, num_drafts: int
+) -> Problem:
     """Check everything that `Scheme.acceptance` is given.
 
     A list or tuple of numpy arrays is one distribution per draft; anything else is one
     distribution (or a batch of them) that all drafts share.
     """
     count = check_num_drafts(num_drafts)
-    if not scheme.supports(count):
-        raise InvalidSettingError(_does_not_fit(scheme, count))
+    if not facts.supports(count):
+        raise InvalidSettingError(_does_not_fit(facts, count))
     if not _is_one_per_draft(draft):
         return check_pair_problem(target, draft, count)
     if len(draft) != count:
@@ -52,7 +52,7 @@ def check_problem(scheme: Scheme, target: npt.ArrayLike, draft: Drafts, num_draf
             f"{len(draft)} draft distributions for num_drafts = {count}: "
             "give one per draft, or a single array shared by all (for a batch, a 2-D array)"
         )
-    return _check_one_per_draft(scheme, target, list(draft), count)
+    return _check_one_per_draft(facts, target, list(draft), count)
 
 
 def _is_one_per_draft(draft: Drafts) -> TypeGuard[Sequence[FloatArray]]:
@@ -64,7 +64,7 @@ def _is_one_per_draft(draft: Drafts) -> TypeGuard[Sequence[FloatArray]]:
 
 
 def _check_one_per_draft(
-    scheme: Scheme, target: npt.ArrayLike, drafts: list[FloatArray], count: int
+    facts: SchemeFacts, target: npt.ArrayLike, drafts: list[FloatArray], count: int
 ) -> Problem:
     single = np.ndim(target) == 1 and all(np.ndim(q) == 1 for q in drafts)
     pairs = [check_pair(target, q) for q in drafts]
@@ -78,43 +78,33 @@ def _check_one_per_draft(
     rows = [repeat_rows(q, batch) for _, q in pairs]
     if all(np.array_equal(q, rows[0]) for q in rows[1:]):
         return Problem(p, rows[:1], count, identical=True, single=single)
-    if scheme.identical_only:
-        raise InvalidSettingError(_needs_identical(scheme, rows))
+    if facts.identical_only:
+        raise InvalidSettingError(_needs_identical(facts, rows))
     return Problem(p, rows, count, identical=False, single=single)
 
 
-def _does_not_fit(scheme: Scheme, count: int) -> str:
-    from mdbound.schemes.registry import fitting
-
-    if scheme.max_drafts is None:
-        takes = f"{scheme.min_drafts} or more"
-    elif scheme.max_drafts == scheme.min_drafts:
-        takes = f"exactly {scheme.min_drafts}"
-    else:
-        takes = f"{scheme.min_drafts} to {scheme.max_drafts}"
+def _does_not_fit(facts: SchemeFacts, count: int) -> str:
     return (
-        f"scheme {scheme.name!r} takes {takes} drafts, not {count}; "
+        f"scheme {facts.name!r} takes {facts.numbers} drafts, not {count}; "
         f"schemes for {count} drafts are {', '.join(fitting(count))}"
     )
 
 
-def _needs_identical(scheme: Scheme, rows: list[FloatArray]) -> str:
-    from mdbound.schemes.registry import fitting
-
+def _needs_identical(facts: SchemeFacts, rows: list[FloatArray]) -> str:
     other = next(k for k, q in enumerate(rows) if not np.array_equal(q, rows[0]))
     row = int(np.flatnonzero((rows[other] != rows[0]).any(axis=1))[0])
     fits = ", ".join(fitting(len(rows), identical=False))
     return (
-        f"scheme {scheme.name!r} needs identical drafts, but drafts 0 and {other} differ "
+        f"scheme {facts.name!r} needs identical drafts, but drafts 0 and {other} differ "
         f"(row {row}); schemes for different drafts are {fits}"
     )
 
 
 def check_single_problem(
-    scheme: Scheme, target: npt.ArrayLike, draft: Drafts, num_drafts: int
+    facts: SchemeFacts, target: npt.ArrayLike, draft: Drafts, num_drafts: int
 ) -> Problem:
     """As `check_problem`, for calls that work at one position."""
-    problem = check_problem(scheme, target, draft, num_drafts)
+    problem = check_problem(facts, target, draft, num_drafts)
     if len(problem.target) != 1:
         raise InvalidDistributionError(
             f"{len(problem.target)} rows given: sampling and branch probabilities take one "
@@ -129,20 +119,11 @@ def check_size(size: int) -> None:
         raise InvalidSettingError(f"size is {size!r}: give a whole number of runs, 1 or more")
 
 
-def check_drafted(
-    scheme: Scheme, drafts: list[FloatArray], drafted: Sequence[int]
-) -> tuple[int, ...]:
-    """The drafted tokens as ints, after refusing tuples that the scheme can never draft."""
-    vocab_size = len(drafts[0])
+def check_tokens(drafted: Sequence[int], vocab_size: int) -> tuple[int, ...]:
+    """The drafted tokens as ints, after refusing what is no token of the vocabulary."""
     for slot, token in enumerate(drafted):
         if not isinstance(token, int | np.integer) or not 0 <= token < vocab_size:
             raise InvalidSettingError(
                 f"drafted[{slot}] is {token!r}: give token ids from 0 to {vocab_size - 1}"
             )
-    tokens = tuple(int(token) for token in drafted)
-    if not scheme.possible(drafts, tokens):
-        raise InvalidSettingError(
-            f"scheme {scheme.name!r} cannot draft {tokens}: the probability of that tuple is 0 "
-            f"under its draft law; draw tuples with sample(), or check the order of the tokens"
-        )
-    return tokens
+    return tuple(int(token) for token in drafted)

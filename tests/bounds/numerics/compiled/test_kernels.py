@@ -12,15 +12,15 @@ import numba
 import pytest
 
 import mdbound
-from mdbound.bounds.numerics.kernels import LINKED
-from mdbound.bounds.numerics.row_threads import run_chunks
-from mdbound.bounds.numerics.source_stamp import source_stamp
+from mdbound.bounds.numerics.compiled.kernels import LINKED
+from mdbound.bounds.numerics.compiled.row_threads import run_chunks
+from mdbound.bounds.numerics.compiled.source_stamp import source_stamp
 
 PACKAGE = Path(mdbound.__file__).parent
 
 SOLVE = """
 import numpy as np
-from mdbound.bounds.numerics.kernels import LINKED
+from mdbound.bounds.numerics.compiled.kernels import LINKED
 from mdbound.bounds import acceptance_curve_from_logits
 rng = np.random.default_rng(5)
 p = rng.normal(0.0, 3.0, (3, 300)).astype(np.float32)
@@ -69,18 +69,18 @@ def test_plain_njit_gives_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("plain", ["0", "1"])
 def test_editing_an_inner_kernel_recompiles_its_roots(plain: str, tmp_path: Path) -> None:
     package = tmp_path / "mdbound"
-    numerics = package / "bounds" / "numerics"
-    numerics.mkdir(parents=True)
-    for folder in (package, package / "bounds", numerics):
+    compiled = package / "bounds" / "numerics" / "compiled"
+    compiled.mkdir(parents=True)
+    for folder in (package, package / "bounds", package / "bounds/numerics", compiled):
         (folder / "__init__.py").touch()
     for name in ("kernels.py", "source_stamp.py"):
-        shutil.copy(PACKAGE / "bounds/numerics" / name, numerics / name)
-    where = "mdbound.bounds.numerics"
+        shutil.copy(PACKAGE / "bounds/numerics/compiled" / name, compiled / name)
+    where = "mdbound.bounds.numerics.compiled"
     kept = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "MDBOUND_PLAIN_NJIT": plain}
 
     def write(constant: str) -> None:
         for name, text in STACK.items():
-            (numerics / name).write_text(text.format(where, constant))
+            (compiled / name).write_text(text.format(where, constant))
 
     write("1.0")
     assert run(RUN_STACK.format(where), tmp_path, **kept) == "4.0 0"

@@ -5,17 +5,21 @@ the residual of recursive rejection sampling is max(p - a q, 0) / Z(a) for some 
 accepts with probability 1 - Z(rho).
 
 Sums run over blocks in vector lanes, and blocks are added with Neumaier's compensation: the error
-is that of one block (about `BLOCK / 8` ulps of its own sum), whatever the vocabulary size.
+is that of one block, whatever the vocabulary size.
 """
 
 from __future__ import annotations
 
-from mdbound.bounds.numerics.kernels import kernel
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.summation import compensated_add
 from mdbound.bounds.problem.array_types import FloatArray
 
 BLOCK = 256
+"""Tokens that are added in vector lanes before one compensated step. Fewer cost more steps; more
+lose digits: the error is about `BLOCK / 8` ulps of a block's own sum."""
 
-# Only the order of additions inside one block may change, so that it can use vector lanes.
+# Only the order of additions inside one block may change, so that it can use vector lanes,
+# for a few ulps of one block.
 _LANES = {"reassoc", "nsz", "contract"}
 
 
@@ -26,19 +30,6 @@ def _residual_block(p: FloatArray, q: FloatArray, a: float, start: int, stop: in
         excess = p[i] - a * q[i]
         mass += excess if excess > 0.0 else 0.0
     return mass
-
-
-@kernel
-def two_sum(total: float, lost: float, x: float) -> tuple[float, float]:
-    """One step of Neumaier's summation: add `x`, return the total and the rounding it lost.
-
-    Example:
-        >>> two_sum(1.0, 0.0, 1e-17)
-        (1.0, 1e-17)
-    """
-    t = total + x
-    lost += (total - t) + x if abs(total) >= abs(x) else (x - t) + total
-    return t, lost
 
 
 @kernel
@@ -54,7 +45,7 @@ def residual_mass(p: FloatArray, q: FloatArray, a: float) -> float:
     lost = 0.0
     for start in range(0, len(p), BLOCK):
         m = _residual_block(p, q, a, start, min(start + BLOCK, len(p)))
-        mass, lost = two_sum(mass, lost, m)
+        mass, lost = compensated_add(mass, lost, m)
     return mass + lost
 
 
@@ -79,7 +70,7 @@ def overlap_mass(p: FloatArray, q: FloatArray) -> float:
     lost = 0.0
     for start in range(0, len(p), BLOCK):
         m = _overlap_block(p, q, start, min(start + BLOCK, len(p)))
-        mass, lost = two_sum(mass, lost, m)
+        mass, lost = compensated_add(mass, lost, m)
     return mass + lost
 
 
@@ -103,7 +94,7 @@ def total_mass(values: FloatArray) -> float:
     mass = 0.0
     lost = 0.0
     for start in range(0, len(values), BLOCK):
-        mass, lost = two_sum(
+        mass, lost = compensated_add(
             mass, lost, _mass_block(values, start, min(start + BLOCK, len(values)))
         )
     return mass + lost

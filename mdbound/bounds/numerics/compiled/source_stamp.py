@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-_PACKAGE = Path(__file__).resolve().parents[2]
+_PACKAGE = Path(__file__).resolve().parents[3]
 _IMPORT = re.compile(
     rb"^(?:from|import) +" + _PACKAGE.name.encode() + rb"((?:\.\w+)*)", re.MULTILINE
 )

@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast, overload
 import numba
 from numba.core import codegen, compiler, registry, types
 
-from mdbound.bounds.numerics.source_stamp import source_stamp
+from mdbound.bounds.numerics.compiled.source_stamp import source_stamp
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

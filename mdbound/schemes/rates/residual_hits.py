@@ -9,15 +9,13 @@ hits a draft with probability
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from mdbound.bounds.numerics.kernels import kernel
-from mdbound.bounds.papers.truncated import Match
+from mdbound.bounds import TruncatedSelection
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
-from mdbound.schemes.draws import draw_independent
-from mdbound.schemes.streams import standard_errors
+from mdbound.schemes.sampling.draws import draw_independent
+from mdbound.schemes.sampling.streams import standard_errors
 
 
 def keep_probabilities(
@@ -48,21 +46,21 @@ class ResidualHits:
 
     Args:
         p: target (V,).
-        winner: law of the selected token (V,).
-        drafts: one law (V,) per draft.
-        matches: one match per draft after the first.
+        drafts: one law (V,) per draft, two or more.
+        selection: a rule for these drafts, or for more of which these are the first.
     """
 
     def __init__(
-        self, p: FloatArray, winner: FloatArray, drafts: list[FloatArray], matches: Sequence[Match]
+        self, p: FloatArray, drafts: list[FloatArray], selection: TruncatedSelection
     ) -> None:
+        self.matches = selection.matches[: len(drafts) - 1]
+        winner = self.matches[-1].winner
         residual = np.maximum(p - winner, 0.0)
         total = residual.sum()
         self.residual = residual / total if total > 0.0 else residual
         surplus = np.maximum(winner - p, 0.0)
         self.rejected = np.divide(surplus, winner, out=np.zeros_like(winner), where=winner > 0.0)
         self.drafts = drafts
-        self.matches = matches
 
     @property
     def exact_steps(self) -> int:

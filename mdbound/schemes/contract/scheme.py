@@ -4,71 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
-from mdbound.schemes import inputs
-from mdbound.schemes.rows import map_rows
-
-NO_TOKEN = -1
-"""Fills a row of `Samples.drafts` where the draft's support was exhausted early."""
-
-
-@dataclass(frozen=True)
-class SchemeRate:
-    """Acceptance of a scheme in both senses; floats for one row, arrays for a batch.
-
-    Attributes:
-        accept: probability that the scheme's accept step fires.
-        membership: probability that the output token is one of the drafted tokens; at least
-            `accept`. This is what the bounds of `mdbound.bounds` bound.
-        standard_error: 0 where both rates are exact, else the standard error of the estimate
-            (of `membership` where only that one is estimated).
-        seed: of the random stream behind an estimate; None where nothing is ever estimated.
-    """
-
-    accept: float | FloatArray
-    membership: float | FloatArray
-    standard_error: float | FloatArray
-    seed: int | None = None
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Independent runs of a scheme at one position.
-
-    Attributes:
-        drafts: (size, num_drafts) token ids in the order drafted; `NO_TOKEN` pads a run whose
-            draft ran out of tokens.
-        output: (size,) token ids.
-        accepted: (size,) whether the accept step fired.
-    """
-
-    drafts: IntArray
-    output: IntArray
-    accepted: BoolArray
-
-    @property
-    def membership(self) -> BoolArray:
-        """Whether the output is among the drafts, for each run: shape (size,)."""
-        return np.asarray((self.drafts == self.output[:, None]).any(axis=1))
-
-
-class RowRates(NamedTuple):
-    """Rates of one row, each of shape (N,) for N numbers of drafts."""
-
-    accept: FloatArray
-    membership: FloatArray
-    standard_error: FloatArray
-
-
-def exact_rates(accept: FloatArray, membership: FloatArray | None = None) -> RowRates:
-    """Rates without error; membership equals accept where it is left out."""
-    return RowRates(accept, accept if membership is None else membership, np.zeros_like(accept))
+from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.errors import InvalidSettingError
+from mdbound.schemes.contract import inputs
+from mdbound.schemes.contract.facts import SchemeFacts
+from mdbound.schemes.contract.results import RowRates, Samples, SchemeRate
+from mdbound.schemes.contract.rows import map_rows
 
 
 class Scheme(ABC):
@@ -103,6 +49,19 @@ class Scheme(ABC):
         return None
 
     @classmethod
+    def facts(cls) -> SchemeFacts:
+        """Name and limits, for refusals and tables.
+
+        Example:
+            >>> from mdbound import schemes
+            >>> schemes.get("spechub").facts().numbers
+            'exactly 2'
+        """
+        return SchemeFacts(
+            cls.name, cls.table_order, cls.min_drafts, cls.max_drafts, cls.identical_only
+        )
+
+    @classmethod
     def supports(cls, num_drafts: int) -> bool:
         """Whether the scheme is defined for this many drafts.
 
@@ -111,9 +70,7 @@ class Scheme(ABC):
             >>> schemes.get("spechub").supports(3)
             False
         """
-        return num_drafts >= cls.min_drafts and (
-            cls.max_drafts is None or num_drafts <= cls.max_drafts
-        )
+        return cls.facts().supports(num_drafts)
 
     def acceptance(
         self, target: npt.ArrayLike, draft: inputs.Drafts, num_drafts: int
@@ -136,7 +93,7 @@ class Scheme(ABC):
             >>> rate.accept, rate.membership, rate.standard_error
             (0.75, 0.75, 0.0)
         """
-        problem = inputs.check_problem(self, target, draft, num_drafts)
+        problem = inputs.check_problem(self.facts(), target, draft, num_drafts)
         accept, membership, error = self._batch(problem, (problem.num_drafts,))
         if problem.single:
             return SchemeRate(
@@ -159,7 +116,7 @@ class Scheme(ABC):
 
         Example:
             >>> from mdbound import schemes
-            >>> schemes.get("naive").acceptance_curve([0.5, 0.5], [0.5, 0.5], 2).membership.tolist()
+            >>> schemes.get("nss").acceptance_curve([0.5, 0.5], [0.5, 0.5], 2).membership.tolist()
             [0.5, 0.75]
         """
         problem = inputs.check_pair_problem(target, draft, max_drafts)
@@ -210,10 +167,10 @@ class Scheme(ABC):
             >>> import numpy as np
             >>> from mdbound import schemes
             >>> rng = np.random.default_rng(0)
-            >>> schemes.get("naive").sample([0.5, 0.5], [0.5, 0.5], 3, rng, size=4).drafts.shape
+            >>> schemes.get("nss").sample([0.5, 0.5], [0.5, 0.5], 3, rng, size=4).drafts.shape
             (4, 3)
         """
-        problem = inputs.check_single_problem(self, target, draft, num_drafts)
+        problem = inputs.check_single_problem(self.facts(), target, draft, num_drafts)
         inputs.check_size(size)
         rows = [q[0] for q in problem.drafts]
         if problem.identical:
@@ -243,11 +200,16 @@ class Scheme(ABC):
             >>> schemes.get("single_draft").branch_probabilities([0.5, 0.5], [0.8, 0.2], [0])
             {0: 0.625}
         """
-        problem = inputs.check_single_problem(self, target, draft, len(drafted))
+        problem = inputs.check_single_problem(self.facts(), target, draft, len(drafted))
         rows = [q[0] for q in problem.drafts]
         if problem.identical:
             rows = rows * problem.num_drafts
-        tokens = inputs.check_drafted(self, rows, drafted)
+        tokens = inputs.check_tokens(drafted, len(rows[0]))
+        if not self.possible(rows, tokens):
+            raise InvalidSettingError(
+                f"scheme {self.name!r} cannot draft {tokens}: the probability of that tuple is 0 "
+                "under its draft law; draw tuples with sample(), or check the order of the tokens"
+            )
         branches = self._branches(problem.target[0], rows, tokens)
         return {token: float(branches[token]) for token in dict.fromkeys(tokens)}
 
