@@ -14,7 +14,6 @@ import numpy.typing as npt
 from numba import njit
 
 from mdbound.bounds.numerics.exponential_clocks import trapezoid_step
-from mdbound.bounds.numerics.ratio_order import ratio_order, smallest_minimiser
 from mdbound.bounds.numerics.slope_bound import lowest_between
 from mdbound.bounds.numerics.summation import prefix_sums
 from mdbound.bounds.problem.array_types import FloatArray
@@ -59,7 +58,8 @@ def solve_by_sorting(
         series: `expm1_power_series()`.
         found: written, shape (5, N).
     """
-    order = ratio_order(target, draft)
+    support = np.flatnonzero(draft > 0.0)
+    order = support[np.argsort(target[support] / draft[support], kind="mergesort")]
     p = target[order]
     p_prefix = prefix_sums(p)
     q_prefix = prefix_sums(draft[order])
@@ -90,7 +90,8 @@ def _solve_sorted(
     for n in range(min(2, max_drafts)):
         objective = p_prefix - small[n]
         value[n] = objective.min()
-        sizes[n] = smallest_minimiser(objective, 2.0**-50)
+        # The first that is as good up to rounding: where p = q that is the empty set.
+        sizes[n] = np.flatnonzero(objective <= value[n] + 2.0**-50)[0]
         contained[n] = small[n, sizes[n]]
     if max_drafts < 3:
         return value, sizes, contained
