@@ -61,7 +61,7 @@ def figure(
     from mdbound.analysis.figures import FIGURES, FigureOptions, draw, parse_where, write_as
     from mdbound.analysis.solving.results import open_results
     from mdbound.analysis.statistics.statistics import Bootstrap
-    from mdbound.analysis.unknown_names import refuse_unknown
+    from mdbound.errors import refuse_unknown
 
     refuse_unknown([name], [*FIGURES, TWO_DRAFTS], "figure")
     if results is None:

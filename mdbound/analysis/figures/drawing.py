@@ -10,8 +10,7 @@ import polars as pl
 
 from mdbound.analysis.solving.results import RESULT_SCHEMA, SETTING_COLUMNS, Results
 from mdbound.analysis.statistics.statistics import Bootstrap
-from mdbound.analysis.unknown_names import refuse_unknown
-from mdbound.errors import InvalidSettingError
+from mdbound.errors import InvalidSettingError, refuse_unknown
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import mdbound
 from mdbound.analysis.recipes.recipe import SMOLLM2, TINY, CaptureExperiment, ModelPair, Recipe
-from mdbound.analysis.unknown_names import refuse_unknown
-from mdbound.errors import InvalidSettingError, MissingDependencyError, ModelError
+from mdbound.errors import InvalidSettingError, MissingDependencyError, ModelError, refuse_unknown
 from mdbound.logits_cache.capturing.settings import CaptureSettings
 
 #: `--models` for the first of a paper's own pairs.

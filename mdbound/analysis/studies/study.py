@@ -12,7 +12,7 @@ from mdbound.analysis.solving.selection import Selection
 from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.statistics.statistics import Bootstrap
 from mdbound.analysis.tables.table import LABEL_NAMES, MEMBERSHIP, Measure
-from mdbound.analysis.unknown_names import refuse_unknown
+from mdbound.errors import refuse_unknown
 
 #: What the cells of a study's table can be, and how the caption starts unless the study says so.
 VALUES: Mapping[str, Measure] = {

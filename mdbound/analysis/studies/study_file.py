@@ -12,8 +12,7 @@ from mdbound.analysis.solving.selection import Selection
 from mdbound.analysis.solving.setting import SolveGrid, parse_num_drafts
 from mdbound.analysis.statistics.statistics import Bootstrap
 from mdbound.analysis.studies.study import Study, TableSpec
-from mdbound.analysis.unknown_names import refuse_unknown
-from mdbound.errors import InvalidSettingError
+from mdbound.errors import InvalidSettingError, refuse_unknown
 
 #: Words that stand for "no cut" in lists of top-k, top-p and vocabulary sizes.
 _NO_CUT = ("none", "full")
