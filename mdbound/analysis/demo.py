@@ -9,8 +9,7 @@ from pathlib import Path
 from mdbound.analysis.solving.setting import SolveGrid, SolveSetting
 from mdbound.analysis.solving.solve_cache import ProgressCallback, SolveSummary, solve_cache
 from mdbound.logits_cache.capturing.capture import capture
-from mdbound.logits_cache.capturing.progress import CaptureSummary
-from mdbound.logits_cache.capturing.progress import Progress as CaptureProgress
+from mdbound.logits_cache.capturing.progress import CaptureProgress, CaptureSummary
 from mdbound.logits_cache.capturing.settings import CaptureSettings
 from mdbound.logits_cache.store.cache import LogitsCache
 

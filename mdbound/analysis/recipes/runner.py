@@ -40,7 +40,7 @@ from mdbound.analysis.tables.notes import table_notes
 from mdbound.analysis.tables.table import Measure, Table, acceptance_table
 from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.capturing.capture import capture
-from mdbound.logits_cache.capturing.progress import Progress as CaptureProgress
+from mdbound.logits_cache.capturing.progress import CaptureProgress
 from mdbound.logits_cache.store.cache import LogitsCache
 
 #: Columns of nulls: times have no intervals.

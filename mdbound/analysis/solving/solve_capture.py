@@ -27,8 +27,9 @@ from mdbound.logits_cache.capturing.capture import run_plan
 from mdbound.logits_cache.capturing.on_device import stays_on_device
 from mdbound.logits_cache.capturing.plan import CapturePlan, plan_capture
 from mdbound.logits_cache.capturing.progress import ProgressCallback
-from mdbound.logits_cache.capturing.score import LanguageModel, score_together
+from mdbound.logits_cache.capturing.score import score_together
 from mdbound.logits_cache.capturing.settings import CaptureSettings
+from mdbound.logits_cache.models.language_model import LanguageModel
 from mdbound.logits_cache.store.cache import LogitsCache
 from mdbound.logits_cache.store.manifest import FileRecord
 from mdbound.logits_cache.store.shards import ShardWriter, check_logits, shard_path

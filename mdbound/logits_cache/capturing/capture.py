@@ -11,10 +11,11 @@ from typing import Protocol, Self
 from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache.capturing.generate import Sampling, answer_prompts
 from mdbound.logits_cache.capturing.plan import CapturePlan, plan_capture
-from mdbound.logits_cache.capturing.progress import CaptureSummary, ProgressCallback, Run
-from mdbound.logits_cache.capturing.score import LanguageModel, record_logits
+from mdbound.logits_cache.capturing.progress import CaptureRun, CaptureSummary, ProgressCallback
+from mdbound.logits_cache.capturing.score import record_logits
 from mdbound.logits_cache.capturing.settings import CaptureSettings
-from mdbound.logits_cache.models.loading import load_drafts, load_target
+from mdbound.logits_cache.models.language_model import LanguageModel
+from mdbound.logits_cache.models.weights import load_drafts, load_target
 from mdbound.logits_cache.store.atomic_files import make_folder, only_writer, remove_leftovers
 from mdbound.logits_cache.store.manifest import MANIFEST_NAME, FileRecord, Manifest, ShardInfo
 from mdbound.logits_cache.store.shards import ShardWriter, default_shard_rows
@@ -119,7 +120,7 @@ def run_plan(
         MdboundError: as `capture`, and whatever the shards raise.
     """
     make_folder(settings.out)
-    run = Run(settings.out, len(plan.passages), on_progress)
+    run = CaptureRun(settings.out, len(plan.passages), on_progress)
     with only_writer(settings.out):
         manifest = _start_or_resume(plan.manifest, settings.out)
         run.passages = sum(shard.documents for shard in manifest.shards)
@@ -171,7 +172,7 @@ def _write_missing_shards(
     manifest: Manifest,
     settings: CaptureSettings,
     open_shard: OpenShard,
-    run: Run,
+    run: CaptureRun,
 ) -> None:
     target = load_target(plan.models, manifest.vocab_size)
     drafts = load_drafts(plan.models, manifest.vocab_size, target)

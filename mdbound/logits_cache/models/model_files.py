@@ -156,3 +156,12 @@ def _fingerprint(path: Path) -> str:
             stream.seek(max(0, size - SAMPLED_BYTES))
             digest.update(stream.read(SAMPLED_BYTES))
     return digest.hexdigest()
+
+
+def cannot_load(files: ModelFiles, error: Exception) -> ModelError:
+    """The one-line error for a model whose configuration or weights cannot be read."""
+    reason = " ".join(str(error).split())[:200]
+    return ModelError(
+        f"model {files.source!r} cannot be loaded ({type(error).__name__}: {reason}); "
+        "it must be a causal language model that transformers knows"
+    )

@@ -23,7 +23,7 @@ from mdbound.errors import (
 from mdbound.logits_cache import LogitsCache
 from mdbound.logits_cache.capturing.add_drafts import add_drafts
 from mdbound.logits_cache.capturing.capture import capture
-from mdbound.logits_cache.capturing.progress import Progress
+from mdbound.logits_cache.capturing.progress import CaptureProgress
 from mdbound.logits_cache.capturing.settings import CaptureSettings, parse_layers
 from mdbound.logits_cache.store.atomic_files import only_writer
 from tests.logits_cache.conftest import PROMPTS
@@ -42,10 +42,10 @@ class Interrupted(Exception):
     pass
 
 
-def stop_after(batches: int) -> Callable[[Progress], None]:
+def stop_after(batches: int) -> Callable[[CaptureProgress], None]:
     calls = []
 
-    def on_progress(progress: Progress) -> None:
+    def on_progress(progress: CaptureProgress) -> None:
         calls.append(progress)
         if len(calls) > batches:
             raise Interrupted

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from mdbound.errors import InvalidSettingError, ModelError
-from mdbound.logits_cache.capturing.plan import PlannedModels, plan_models
-from mdbound.logits_cache.capturing.score import LanguageModel, score_passages
-from mdbound.logits_cache.models.load import resolve_device, resolve_dtype
-from mdbound.logits_cache.models.loading import load_drafts, load_target
+from mdbound.logits_cache.capturing.score import score_passages
+from mdbound.logits_cache.models.language_model import LanguageModel
 from mdbound.logits_cache.models.model_files import find_model
+from mdbound.logits_cache.models.pairing import PlannedModels, plan_models
+from mdbound.logits_cache.models.placement import resolve_device, resolve_dtype
+from mdbound.logits_cache.models.weights import load_drafts, load_target
 from mdbound.logits_cache.text.passages import Passage
 from tests.logits_cache.small_models import (
     TARGET_WIDTH,
