@@ -66,7 +66,7 @@ def test_report_html_writes_the_page(
 ) -> None:
     import numpy as np
 
-    from mdbound.analysis.solving.setting import SolveGrid
+    from mdbound.analysis.solving.grid import SolveGrid
     from mdbound.analysis.solving.solve_cache import solve_cache
     from mdbound.logits_cache.store.arrays import write_cache
     from mdbound.logits_cache.store.cache import LogitsCache

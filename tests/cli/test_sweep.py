@@ -60,7 +60,7 @@ def test_options_beat_the_file(
     ("options", "message"),
     [
         (["--set", "temprature=1"], "did you mean 'temperature'"),
-        (["--set", "temperature=-1"], "--temperature -1.0"),
+        (["--set", "temperature=-1"], "temperature -1.0"),
         (["--set", "capture=missing"], "missing"),
         (["--nothing"], "--nothing"),
     ],

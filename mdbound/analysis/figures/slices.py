@@ -10,7 +10,8 @@ import polars as pl
 
 from mdbound.analysis.figures.drawing import FigureOptions
 from mdbound.analysis.solving.results import BOUND, SETTING_COLUMNS, Results
-from mdbound.analysis.statistics.statistics import ALL_TASKS, FEW_DOCUMENTS, Bootstrap
+from mdbound.analysis.statistics.bootstrap import FEW_DOCUMENTS, Bootstrap
+from mdbound.analysis.statistics.task_means import ALL_TASKS
 from mdbound.analysis.tables.table import shown
 from mdbound.errors import InvalidSettingError
 

@@ -34,7 +34,7 @@ class Selection:
 
     def __post_init__(self) -> None:
         if self.limit_per_task is not None and self.limit_per_task < 1:
-            raise InvalidSettingError(f"--limit-per-task {self.limit_per_task}: give at least 1")
+            raise InvalidSettingError(f"`limit_per_task` {self.limit_per_task}: give at least 1")
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is restricted, as JSON-ready values; empty when nothing is."""
@@ -90,7 +90,7 @@ class Selection:
             >>> Selection(("qa",)).chosen(["chat", "qa"])
             ('qa',)
         """
-        refuse_unknown(self.tasks, known, "--task")
+        refuse_unknown(self.tasks, known, "`tasks`")
         return tuple(task for task in known if not self.tasks or task in self.tasks)
 
 

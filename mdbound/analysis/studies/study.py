@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import SETTING_COLUMNS
 from mdbound.analysis.solving.selection import Selection
-from mdbound.analysis.solving.setting import SolveGrid
-from mdbound.analysis.statistics.statistics import Bootstrap
+from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.tables.table import LABEL_NAMES, MEMBERSHIP, Measure
 from mdbound.errors import refuse_unknown
 

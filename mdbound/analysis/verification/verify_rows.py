@@ -28,6 +28,8 @@ _SETTING = (
     "vocabulary_of",
 )
 _CLAIMED = ("acceptance", "error_bound", "target_mass", "containment")
+
+#: Positions read at a time: few, because of a batch a row or two are drawn, and the rest is memory.
 _BATCH_ROWS = 16
 
 
@@ -76,7 +78,7 @@ def sample_rows(results: Results, cache: LogitsCache, count: int, seed: int) -> 
             their own metadata lack.
     """
     if count < 1:
-        raise InvalidSettingError(f"--rows {count}: give at least 1")
+        raise InvalidSettingError(f"`rows` {count}: give at least 1")
     if results.provenance.capture_identity != cache.manifest.identity():
         raise InvalidSettingError(
             f"{results.path} was solved from another capture than {cache.path}; give the capture "

@@ -52,7 +52,7 @@ def add_drafts(
         OutputError: the disk is full; what was there before stays.
     """
     if not drafts and not skip_layers:
-        raise InvalidSettingError("no draft; give --draft MODEL or --draft-skip-layers 14,20")
+        raise InvalidSettingError("no draft; give `drafts` MODEL or `skip_layers` 14,20")
     planned = _growable_manifest(cache)
     models = plan_models(
         planned.target.source,
@@ -108,7 +108,7 @@ def _check_fits(models: PlannedModels, manifest: Manifest) -> None:
     if limit is not None and needed is not None and needed > limit:
         raise ModelError(
             f"the cache has contexts of up to {needed} tokens, more than the {limit} that a draft "
-            "was made for; capture again with --max-context"
+            "was made for; capture again with a smaller `max_context`"
         )
 
 

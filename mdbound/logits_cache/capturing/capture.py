@@ -133,7 +133,7 @@ def _refuse_foreign_folder(cache: Path) -> None:
     known = (cache / MANIFEST_NAME).exists()
     if not known and cache.is_dir() and any(cache.iterdir()):
         raise InvalidSettingError(
-            f"{cache} is neither empty nor a logits cache; give another --out"
+            f"{cache} is neither empty nor a logits cache; give another `out`"
         )
 
 
@@ -155,7 +155,7 @@ def _check_same_settings(planned: Manifest, found: Manifest, cache: Path) -> Non
     if known[: len(asked)] != asked or (len(known) > len(asked) and not found.complete):
         raise InvalidSettingError(
             f"{cache} was captured with drafts {', '.join(known)}, not {', '.join(asked)}; "
-            f"give another --out, or add a draft with --into {cache}"
+            "give another `out`, or add a draft with `add_drafts`"
         )
     ours = planned.settings()
     theirs = replace(found, drafts=found.drafts[: len(asked)]).settings()
@@ -163,7 +163,7 @@ def _check_same_settings(planned: Manifest, found: Manifest, cache: Path) -> Non
         if ours.get(name) != theirs.get(name):
             raise InvalidSettingError(
                 f"{cache} was captured with {name} = {theirs.get(name)!r}, not "
-                f"{ours.get(name)!r}; give another --out, or the same settings to resume"
+                f"{ours.get(name)!r}; give another `out`, or the same settings to resume"
             )
 
 

@@ -108,7 +108,7 @@ def _generation_record(settings: CaptureSettings, models: PlannedModels) -> Gene
     template = models.tokenizer.has_chat_template
     if settings.chat_template and not template:
         raise ModelError(
-            f"the tokenizer of {settings.target!r} has no chat template; use --no-chat-template"
+            f"the tokenizer of {settings.target!r} has no chat template; leave out `chat_template`"
         )
     answer = settings.max_new_tokens or DEFAULT_NEW_TOKENS
     return GenerationRecord(
@@ -127,7 +127,7 @@ def _max_context(settings: CaptureSettings, models: PlannedModels) -> int | None
     asked = settings.max_context
     if asked is not None and longest is not None and asked > longest:
         raise InvalidSettingError(
-            f"--max-context is {asked}; the models were made for at most {longest} tokens"
+            f"`max_context` {asked}: the models were made for at most {longest} tokens"
         )
     if asked is not None or settings.mode == "generate":
         return asked or longest

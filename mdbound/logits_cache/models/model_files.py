@@ -12,9 +12,15 @@ from typing import Any
 from mdbound.errors import ModelError
 
 TINY_PREFIX = "tiny:"
-HUB_TIMEOUT = 15.0  # seconds to find out whether the hub knows a model
-# Weights are sampled: hashing 100 GB to notice a changed file would cost minutes per capture.
+
+#: Seconds to find out whether the hub knows a model: shorter refuses on slow lines, longer keeps
+#: who has mistyped a folder waiting.
+HUB_TIMEOUT = 15.0
+
+#: Weights are sampled at both ends: hashing 100 GB to notice a changed file would cost minutes per
+#: capture, and a change that keeps size and ends is not seen.
 SAMPLED_BYTES = 2**20
+
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", re.ASCII)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mdbound.errors import InvalidSettingError
+from mdbound.errors import InvalidSettingError, refuse_unknown
 from mdbound.logits_cache.models.configuration import ModelShape
 from mdbound.logits_cache.models.quiet_transformers import quiet_transformers
 
@@ -27,7 +27,7 @@ def resolve_device(device: str) -> str:
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             reason = str(error).splitlines()[0]
             raise InvalidSettingError(
-                f"device {device!r} cannot be used ({reason}); give cpu, or a GPU that is there"
+                f"`device` {device!r} cannot be used ({reason}); give cpu, or a GPU that is there"
             ) from error
     return device
 
@@ -38,8 +38,7 @@ def resolve_dtype(dtype: str, device: str, shape: ModelShape) -> str:
     Raises:
         InvalidSettingError: the type is not one of DTYPES.
     """
-    if dtype not in DTYPES:
-        raise InvalidSettingError(f"unknown dtype {dtype!r}; give one of {', '.join(DTYPES)}")
+    refuse_unknown([dtype], DTYPES, "`dtype`")
     if dtype != "auto":
         return dtype
     return "float32" if device == "cpu" else shape.dtype or "float32"

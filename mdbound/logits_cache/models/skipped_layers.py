@@ -21,11 +21,11 @@ def check_skipped_layers(skipped: Sequence[int], layers: int) -> None:
     for layer in skipped:
         if not 0 <= layer < layers:
             raise InvalidSettingError(
-                f"--draft-skip-layers names layer {layer}; the target has layers 0 to {layers - 1}"
+                f"`skip_layers` names layer {layer}; the target has layers 0 to {layers - 1}"
             )
     if len(set(skipped)) != len(skipped) or not 0 < len(skipped) < layers:
         raise InvalidSettingError(
-            f"--draft-skip-layers {','.join(map(str, skipped))}: name each layer once, "
+            f"`skip_layers` {','.join(map(str, skipped))}: name each layer once, "
             f"at least 1 and at most {layers - 1} of them"
         )
 
@@ -65,5 +65,5 @@ def _decoder_layers(network: Any, count: int) -> Any:
             return module
     raise ModelError(
         f"{type(network).__name__} keeps its decoder layers in no list of {count}; "
-        "--draft-skip-layers cannot be used with it, give a --draft"
+        "`skip_layers` cannot be used with it, give one of `drafts`"
     )

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import open_results
-from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.solving.solve_cache import solve_cache
 from mdbound.analysis.solving.solve_capture import solve_during_capture
 from mdbound.errors import CacheError, InvalidDistributionError, InvalidSettingError
@@ -255,7 +255,7 @@ def test_bad_logits_name_the_position(
 def test_bad_arguments(settings: CaptureSettings, tmp_path: Path) -> None:
     with pytest.raises(InvalidSettingError, match="is a folder"):
         solve_during_capture(settings, PLAIN, tmp_path)
-    with pytest.raises(InvalidSettingError, match="batch_rows is 0"):
+    with pytest.raises(InvalidSettingError, match="`batch_rows` 0"):
         solve_during_capture(settings, PLAIN, tmp_path / "r.parquet", batch_rows=0)
     with pytest.raises(InvalidSettingError, match="no draft"):
         solve_during_capture(replace(settings, drafts=()), PLAIN, tmp_path / "r.parquet")

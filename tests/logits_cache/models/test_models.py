@@ -125,7 +125,7 @@ def test_too_few_logits_are_refused(tmp_path: Path, pair: tuple[str, str]) -> No
 
 @pytest.mark.parametrize("skipped", [(4,), (-1,), (1, 1), (0, 1, 2, 3), ()])
 def test_layers_that_cannot_be_skipped(pair: tuple[str, str], skipped: tuple[int, ...]) -> None:
-    with pytest.raises(InvalidSettingError, match="--draft-skip-layers"):
+    with pytest.raises(InvalidSettingError, match="`skip_layers`"):
         plan(pair[0], skip=(skipped,))
 
 
@@ -144,9 +144,9 @@ def test_devices_and_types(pair: tuple[str, str]) -> None:
     shape = plan(pair[0]).target.shape
     assert resolve_dtype("auto", "cpu", shape) == "float32"
     assert resolve_dtype("bfloat16", "cpu", shape) == "bfloat16"
-    with pytest.raises(InvalidSettingError, match="unknown dtype 'int3'"):
+    with pytest.raises(InvalidSettingError, match="`dtype` 'int3' is unknown"):
         resolve_dtype("int3", "cpu", shape)
-    with pytest.raises(InvalidSettingError, match="device 'abacus' cannot be used"):
+    with pytest.raises(InvalidSettingError, match="`device` 'abacus' cannot be used"):
         resolve_device("abacus")
 
 

@@ -13,11 +13,12 @@ from mdbound.analysis.figures.layout import arrange_map, new_figure
 from mdbound.analysis.figures.slices import DRAFTING, take_slice
 from mdbound.analysis.figures.style import COLOUR_MAP, INK, figure_settings
 from mdbound.analysis.solving.results import BOUND, Results
-from mdbound.analysis.statistics.statistics import task_means
+from mdbound.analysis.statistics.task_means import task_means
 
 _NAME = "draft-temperatures"
 
-#: Values are written into the cells of maps that are at most this wide.
+#: Values are written into the cells of maps that are at most this wide: narrower cells have no room
+#: for digits that can be read.
 _READABLE = 7
 
 Floats = NDArray[np.float64]
