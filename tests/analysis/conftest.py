@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdbound.logits_cache.store.arrays import write_cache
+from mdbound.logits_cache.store.cache_from_arrays import write_cache
 from mdbound.logits_cache.store.cache import LogitsCache
 
 ROWS, VOCAB = 24, 12

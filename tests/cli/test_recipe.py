@@ -68,7 +68,7 @@ def test_report_html_writes_the_page(
 
     from mdbound.analysis.solving.grid import SolveGrid
     from mdbound.analysis.solving.solve_cache import solve_cache
-    from mdbound.logits_cache.store.arrays import write_cache
+    from mdbound.logits_cache.store.cache_from_arrays import write_cache
     from mdbound.logits_cache.store.cache import LogitsCache
 
     target = np.random.default_rng(0).normal(size=(6, 9)).astype(np.float32)

@@ -10,7 +10,7 @@ import pytest
 from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.solve_cache import solve_cache
 from mdbound.cli import main
-from mdbound.logits_cache.store.arrays import write_cache
+from mdbound.logits_cache.store.cache_from_arrays import write_cache
 from mdbound.logits_cache.store.cache import LogitsCache
 
 

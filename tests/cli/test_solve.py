@@ -11,7 +11,7 @@ import pytest
 from mdbound import bounds
 from mdbound.analysis.solving.results import open_results
 from mdbound.cli import main
-from mdbound.logits_cache.store.arrays import write_cache
+from mdbound.logits_cache.store.cache_from_arrays import write_cache
 
 Run = Callable[..., tuple[int, str, str]]
 

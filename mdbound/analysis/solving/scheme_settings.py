@@ -11,6 +11,9 @@ from mdbound.errors import InvalidSettingError
 
 ALL_SCHEMES = "all"
 
+#: The law by which schemes draft from distributions that differ; they know no other of the kind.
+_LAW_OF_OWN_DISTRIBUTIONS = "independent"
+
 #: What schemes call their number of random draws per position.
 _SAMPLE_OPTIONS = ("paths", "runs")
 
@@ -138,7 +141,7 @@ def _option_values(
     """Options of the scheme, or None where it does not draft by this law."""
     scheme = schemes.get(name)
     known: set[str] = {each.name for each in fields(scheme)} if is_dataclass(scheme) else set()
-    if law == "independent":
+    if law == _LAW_OF_OWN_DISTRIBUTIONS:
         # A scheme with a law of its choice has the bound as its rate here, and no sampler.
         if scheme.identical_only or "sampling" in known:
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from mdbound.analysis.solving.results import Provenance
+from mdbound.analysis.solving.setting import laws_of_several_distributions
 from mdbound.analysis.statistics.bootstrap import FEW_DOCUMENTS, Bootstrap
 from mdbound.analysis.statistics.task_means import ALL_TASKS
 from mdbound.analysis.tables.table import shown
@@ -46,11 +47,12 @@ def table_notes(
         f"Solved with mdbound {provenance.version}{_environment(provenance)}.",
         *_scheme_notes(provenance),
     ]
-    if (means["sampling"] == "independent").any():
-        notes.append(
-            "Under the independent law, n uses the first n of the drafts (models or temperatures) "
-            "in the order shown."
-        )
+    notes += [
+        f"Under the {law} law, n uses the first n of the drafts (models or temperatures) in the "
+        "order shown."
+        for law in laws_of_several_distributions()
+        if (means["sampling"] == law).any()
+    ]
     notes += [f"Solved by: {provenance.command}"] if provenance.command else []
     notes += [f"Written by: {command}"] if command else []
     return notes

@@ -207,7 +207,7 @@ def _check_program(row: SolvedRow, backend: Backend, record: _Record) -> None:
 
 def _most_likely(row: SolvedRow, largest: int) -> tuple[Floats, Any] | None:
     """Target and draft on as many of their likeliest tokens as a program may have."""
-    several = row.sampling == "independent"
+    several = isinstance(row.draft, list)
     drafts = np.stack(row.draft if several else [row.draft])
     order = np.argsort(-(row.target + drafts.sum(axis=0)), kind="stable")
     for size in range(min(MOST_TOKENS, len(order)), 1, -1):

@@ -42,7 +42,7 @@ class SolvedRow:
         sampling: Draft law.
         num_drafts: n.
         target: p, shape (V,).
-        draft: q, shape (V,); for `"independent"` a list of n such arrays.
+        draft: q, shape (V,); under a law of several distributions a list of n such arrays.
         acceptance: The claimed optimum.
         error_bound: Its stated error.
         target_mass: The claimed p(H*).
@@ -166,6 +166,6 @@ def _solved_row(values: dict[str, Any], setting: SolveSetting, target: TargetRow
         sampling=setting.sampling,
         num_drafts=n,
         target=target.distribution[0],
-        draft=drafts[:n] if setting.sampling == "independent" else drafts[0],
+        draft=drafts[:n] if setting.has_several_distributions else drafts[0],
         **{name: float(values[name]) for name in _CLAIMED},
     )
