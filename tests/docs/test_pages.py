@@ -14,7 +14,8 @@ from mdbound.analysis.solving.results import RESULT_SCHEMA
 from mdbound.analysis.studies.study import VALUES
 from mdbound.analysis.studies.study_file import KEYS, read_study
 from mdbound.cli import app
-from mdbound.logits_cache.store.shards import DOCUMENTS_SCHEMA, POSITIONS_SCHEMA, logits_schema
+from mdbound.logits_cache.store.documents import DOCUMENTS_SCHEMA, POSITIONS_SCHEMA
+from mdbound.logits_cache.store.shards import logits_schema
 from tests.docs.pages import DOCS, TUTORIAL, blocks, run_examples
 
 PAGES = sorted(page for page in DOCS.glob("*.md") if page != TUTORIAL)

@@ -90,8 +90,10 @@ class DraftRows:
         """One (B, V) array per draft of the setting."""
         setting = self._setting
         return [
-            to_array(bounds.distribution_from_logits(rows, heat, setting.top_k, setting.top_p))
-            for rows, heat in zip(self.logits, setting.draft_temperatures, strict=True)
+            to_array(
+                bounds.distribution_from_logits(rows, temperature, setting.top_k, setting.top_p)
+            )
+            for rows, temperature in zip(self.logits, setting.draft_temperatures, strict=True)
         ]
 
 

@@ -85,7 +85,7 @@ _VALUES = tuple(RESULT_SCHEMA)[tuple(RESULT_SCHEMA).index("acceptance") :]
 
 
 def _bound_columns(target: TargetRows, drafts: DraftRows, setting: SolveSetting) -> dict[str, Any]:
-    several = setting.sampling == "independent"
+    several = setting.has_several_distributions
     curve = bounds.solve_curve_from_logits(
         target.logits,
         drafts.logits if several else drafts.logits[0],
@@ -130,10 +130,10 @@ def _two_draft_columns(
 
 
 def _scheme_columns(target: TargetRows, drafts: DraftRows, setting: SolveSetting) -> dict[str, Any]:
-    """Rates of a scheme in both senses; under the independent law n uses the first n drafts."""
+    """Rates of a scheme in both senses; of several distributions, n uses the first n."""
     scheme = make_scheme(setting)
     p, q = target.distribution, drafts.distributions
-    if setting.sampling == "independent":
+    if setting.has_several_distributions:
         rates = [scheme.acceptance(p, q[:n], n) for n in setting.num_drafts]
     elif len(setting.num_drafts) == 1:
         rates = [scheme.acceptance(p, q[0], setting.num_drafts[0])]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mdbound.logits_cache.capturing.on_device import stays_on_device
-from mdbound.logits_cache.capturing.score import LanguageModel
+from mdbound.logits_cache.models.language_model import LanguageModel
 from mdbound.logits_cache.store.manifest import TARGET
 from mdbound.logits_cache.store.shards import check_logits
 from mdbound.logits_cache.text.passages import Passage, pad_batch

@@ -11,8 +11,9 @@ from typing import Any
 
 from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache.store.atomic_files import write_text_atomically
+from mdbound.logits_cache.store.format_version import Format
 
-FORMAT_VERSION = 1
+MANIFEST_FORMAT = Format("cache", newest=1, oldest=1, remake="capture again")
 MANIFEST_NAME = "manifest.json"
 TARGET = "target"
 
@@ -142,7 +143,7 @@ class Manifest:
     complete: bool = False
     versions: dict[str, str] = field(default_factory=dict)
     shards: tuple[ShardInfo, ...] = ()
-    format_version: int = FORMAT_VERSION
+    format_version: int = MANIFEST_FORMAT.newest
 
     def settings(self) -> dict[str, object]:
         """The settings that decide the cache's content, flat: `generation.seed` and so on.
@@ -203,7 +204,7 @@ class Manifest:
         except FileNotFoundError as error:
             raise CacheError(
                 f"no logits cache at {cache}: {MANIFEST_NAME} is missing; "
-                "write one with `mdbound capture --out`"
+                "write one with `mdbound capture`"
             ) from error
         except (OSError, ValueError) as error:
             raise CacheError(f"{path} cannot be read ({error}); capture again") from error
@@ -238,11 +239,7 @@ def package_versions() -> dict[str, str]:
 
 def _manifest_from(raw: Any, path: Path) -> Manifest:
     found = raw.get("format_version") if isinstance(raw, dict) else None
-    if found != FORMAT_VERSION:
-        raise CacheError(
-            f"{path} has cache format version {found!r}, this mdbound reads {FORMAT_VERSION}; "
-            "capture again, or use the mdbound that wrote it"
-        )
+    MANIFEST_FORMAT.checked(found, path)
     try:
         return Manifest(
             vocab_size=int(raw["vocab_size"]),

