@@ -109,8 +109,8 @@ def test_solve_writes_results_and_no_logits(run: Run, tmp_path: Path) -> None:
     positions = results.frame.select("doc_id", "position").unique().collect().height
     assert line == f"{out}: {4 * positions:,} rows, {positions:,} positions\n"
     (setting, _) = results.provenance.settings
-    found = [setting[name] for name in ("sampling", "temperature", "top_k", "num_drafts")]
-    assert found == ["greedy", 0.5, 9, [1, 2]]
+    assert (setting["sampling"], setting["num_drafts"]) == ("greedy", [1, 2])
+    assert setting["warpers"] == {"temperature": 0.5, "top_k": 9, "top_p": None}
     assert results.provenance.command.startswith("mdbound capture --target big")
     assert "solved before" in run("capture", *arguments, *solving, "--solve-top-k", "9")[1]
     status, _, error = run("capture", *arguments, *solving)

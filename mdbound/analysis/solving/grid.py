@@ -11,6 +11,7 @@ from typing import TypeVar
 from mdbound.analysis.solving.num_drafts import MAX_DRAFTS, NUM_DRAFTS_REMEDY
 from mdbound.analysis.solving.scheme_settings import add_schemes
 from mdbound.analysis.solving.setting import SolveSetting, laws_of_several_distributions
+from mdbound.bounds import SAMPLING_LAWS, Warpers
 from mdbound.errors import InvalidSettingError, refuse_unknown
 
 Item = TypeVar("Item")
@@ -88,15 +89,12 @@ class SolveGrid:
         for law, temperature, top_k, top_p, size in itertools.product(
             self.sampling, self.temperatures, self.top_k, self.top_p, self.vocabulary_sizes
         ):
+            warpers = Warpers(temperature, top_k, top_p)
             owner = None if size is None else self.vocabulary_of
-            for names, temperatures in self._draft_groups(law, drafts, temperature):
+            for names, temperatures in self._draft_groups(law, drafts, warpers.temperature):
                 num_drafts = self._num_drafts_for(law, len(names))
                 expanded.append(
-                    SolveSetting(
-                        *(law, names, temperature, temperatures, top_k, top_p, num_drafts),
-                        vocabulary_size=size,
-                        vocabulary_of=owner,
-                    )
+                    SolveSetting(law, names, warpers, temperatures, num_drafts, size, owner)
                 )
         distinct = tuple(dict.fromkeys(expanded))
         if not self.schemes:
@@ -155,8 +153,6 @@ def _draft_set(drafts: tuple[str, ...], temperatures: tuple[float, ...]) -> Draf
 
 
 def _check_values(grid: SolveGrid) -> None:
-    from mdbound.bounds import SAMPLING_LAWS
-
     _refuse_empty(grid.sampling, "sampling", f"choose from {', '.join(SAMPLING_LAWS)}")
     refuse_unknown(grid.sampling, SAMPLING_LAWS, "`sampling`")
     refuse_unknown([grid.vocabulary_of], VOCABULARY_OWNERS, "`vocabulary_of`")

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: Version 1 had bounds alone: no `accept`, `standard_error`, `vocabulary_size` and `vocabulary_of`,
-#: and settings without schemes.
-RESULTS_FORMAT = Format("results", newest=2, oldest=2, remake="solve the capture again")
+#: and settings without schemes. Version 2 recorded temperature, top-k and top-p of a setting one
+#: beside the other, not as `warpers`.
+RESULTS_FORMAT = Format("results", newest=3, oldest=2, remake="solve the capture again")
 
 #: `scheme` of the rows that hold the optimum over all lossless verification rules.
 BOUND = "bound"
@@ -131,11 +132,20 @@ class Provenance:
             version=metadata["mdbound_version"],
             capture_identity=metadata["capture_identity"],
             capture=json.loads(metadata["capture"]),
-            settings=json.loads(metadata["settings"]),
+            settings=[_with_warpers(each) for each in json.loads(metadata["settings"])],
             command=metadata["command"],
             selection=json.loads(metadata.get("selection", "{}")),
             environment=json.loads(metadata.get("environment", "{}")),
         )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Provenance:
+        """Read back what `dataclasses.asdict` made, by this version or an older one.
+
+        Raises:
+            KeyError, TypeError: Something is missing, or too much.
+        """
+        return cls(**{**values, "settings": [_with_warpers(each) for each in values["settings"]]})
 
     def first_difference(self, other: Provenance) -> str | None:
         """Say what differs first between two runs, or None when one can resume the other.
@@ -153,9 +163,10 @@ class Provenance:
 
     def _setting_difference(self, other: Provenance) -> str | None:
         for index, (old, new) in enumerate(zip(self.settings, other.settings, strict=False)):
-            for key in {**old, **new}:
-                if old.get(key) != new.get(key):
-                    return f"setting {index + 1}: {key} was {old.get(key)}, now {new.get(key)}"
+            was, now = _flat(old), _flat(new)
+            for key in {**was, **now}:
+                if was.get(key) != now.get(key):
+                    return f"setting {index + 1}: {key} was {was.get(key)}, now {now.get(key)}"
         if len(self.settings) != len(other.settings):
             return f"number of settings was {len(self.settings)}, now {len(other.settings)}"
         return None
@@ -165,6 +176,19 @@ class Provenance:
             if ours != other.capture.get(key):
                 return f"{key} of the capture was {ours}, now {other.capture.get(key)}"
         return f"capture was {self.capture_identity[:12]}, now {other.capture_identity[:12]}"
+
+
+def _with_warpers(setting: dict[str, Any]) -> dict[str, Any]:
+    """A recorded setting as the newest version records it."""
+    if "warpers" in setting:
+        return setting
+    kept = dict(setting)
+    return {"warpers": {name: kept.pop(name) for name in ("temperature", "top_k", "top_p")}} | kept
+
+
+def _flat(setting: dict[str, Any]) -> dict[str, Any]:
+    """A recorded setting with its warpers beside the rest, to be compared one by one."""
+    return {**setting["warpers"], **{k: v for k, v in setting.items() if k != "warpers"}}
 
 
 @dataclass(frozen=True)

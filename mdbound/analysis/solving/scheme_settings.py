@@ -66,7 +66,8 @@ def add_schemes(
             samples or seed are out of range.
 
     Example:
-        >>> bound = SolveSetting("greedy", ("small",), 1.0, (1.0,), num_drafts=(1, 2, 3))
+        >>> from mdbound.bounds import Warpers
+        >>> bound = SolveSetting("greedy", ("small",), Warpers(), (1.0,), (1, 2, 3))
         >>> [each.scheme for each in add_schemes([bound], ["greedy"], None, 0)]
         ['bound', 'greedy']
     """
@@ -92,7 +93,8 @@ def left_out(settings: Sequence[SolveSetting], asked: Sequence[str]) -> list[Lef
     """Say which schemes have no rows at some of the draft laws or n, and why.
 
     Example:
-        >>> bound = SolveSetting("greedy", ("small",), 1.0, (1.0,), num_drafts=(1, 2))
+        >>> from mdbound.bounds import Warpers
+        >>> bound = SolveSetting("greedy", ("small",), Warpers(), (1.0,), (1, 2))
         >>> for each in left_out([bound], ["single_draft"]):
         ...     print(each.reason)
         it drafts with_replacement; add that to `sampling`
@@ -131,8 +133,9 @@ def make_scheme(setting: SolveSetting) -> schemes.Scheme:
     """The scheme of a setting, with its options.
 
     Example:
+        >>> from mdbound.bounds import Warpers
         >>> setting = SolveSetting(
-        ...     "with_replacement", ("small",), 1.0, (1.0,), scheme="k_seq", num_drafts=(2,)
+        ...     "with_replacement", ("small",), Warpers(), (1.0,), (2,), scheme="k_seq"
         ... )
         >>> make_scheme(setting).name
         'k_seq'

@@ -1,10 +1,12 @@
-"""One setting to solve for: draft law, models, sampling parameters, numbers of drafts."""
+"""One setting to solve for: draft law, models, warpers, numbers of drafts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mdbound import bounds
 from mdbound.analysis.solving.results import BOUND
 
 
@@ -16,10 +18,8 @@ class SolveSetting:
         sampling: A draft law, one of `mdbound.bounds.SAMPLING_LAWS`.
         drafts: Draft model names: one per draft distribution where the law has several (such as
             `"independent"`), else one.
-        temperature: Target temperature; 0 is the argmax.
+        warpers: Of the target. The drafts differ from them by their temperature alone.
         draft_temperatures: Same length as `drafts`.
-        top_k: Tokens kept of target and draft alike, or None for all.
-        top_p: Nucleus mass kept of target and draft alike, or None for all.
         num_drafts: The n to report, increasing. Of several distributions, n uses the first n.
         vocabulary_size: Tokens that target and drafts are restricted to and renormalised on, the
             same ones for all, or None for the whole vocabulary. (Top-k keeps each distribution's
@@ -29,16 +29,16 @@ class SolveSetting:
         scheme_options: Constructor options of the scheme, as (name, value) pairs.
 
     Example:
-        >>> SolveSetting("with_replacement", ("small",), 0.7, (1.2,)).draft_label
+        >>> SolveSetting(
+        ...     "with_replacement", ("small",), bounds.Warpers(0.7), (1.2,)
+        ... ).draft_label
         'small'
     """
 
     sampling: str
     drafts: tuple[str, ...]
-    temperature: float
+    warpers: bounds.Warpers
     draft_temperatures: tuple[float, ...]
-    top_k: int | None = None
-    top_p: float | None = None
     num_drafts: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
     vocabulary_size: int | None = None
     vocabulary_of: str | None = None
@@ -49,6 +49,11 @@ class SolveSetting:
     def has_several_distributions(self) -> bool:
         """Whether each draft is drawn from a distribution of its own."""
         return self.sampling in laws_of_several_distributions()
+
+    @property
+    def draft_warpers(self) -> tuple[bounds.Warpers, ...]:
+        """Of each draft."""
+        return tuple(self.warpers.at(each) for each in self.draft_temperatures)
 
     @property
     def draft_label(self) -> str:
@@ -62,13 +67,47 @@ class SolveSetting:
         shown = values[:1] if len(set(values)) == 1 and len(set(self.drafts)) > 1 else values
         return "|".join(str(value) for value in shown)
 
+    def columns(self) -> dict[str, Any]:
+        """What rows of results show of the setting: their columns that name it, but n."""
+        return {
+            "scheme": self.scheme,
+            "sampling": self.sampling,
+            "draft": self.draft_label,
+            "temperature": self.warpers.temperature,
+            "draft_temperatures": self.draft_temperatures_label,
+            "top_k": self.warpers.top_k,
+            "top_p": self.warpers.top_p,
+            "vocabulary_size": self.vocabulary_size,
+            "vocabulary_of": self.vocabulary_of,
+        }
+
     def as_dict(self) -> dict[str, Any]:
         """Return the setting as JSON-ready values, for provenance and resuming."""
         values = {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
         }
-        return values | {"scheme_options": dict(self.scheme_options)}
+        return values | {
+            "warpers": self.warpers.as_dict(),
+            "scheme_options": dict(self.scheme_options),
+        }
+
+    @classmethod
+    def from_dict(cls, recorded: Mapping[str, Any]) -> SolveSetting:
+        """The setting of a record that `as_dict` made.
+
+        Example:
+            >>> setting = SolveSetting("greedy", ("small",), bounds.Warpers(), (1.0,))
+            >>> SolveSetting.from_dict(setting.as_dict()) == setting
+            True
+        """
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in recorded.items()
+        }
+        values["warpers"] = bounds.Warpers.from_dict(recorded["warpers"])
+        values["scheme_options"] = tuple(recorded["scheme_options"].items())
+        return cls(**values)
 
 
 def laws_of_several_distributions() -> tuple[str, ...]:
@@ -78,8 +117,6 @@ def laws_of_several_distributions() -> tuple[str, ...]:
         >>> laws_of_several_distributions()
         ('independent',)
     """
-    from mdbound import bounds
-
     return tuple(
         law for law in bounds.SAMPLING_LAWS if bounds.draft_law(law).num_distributions is None
     )

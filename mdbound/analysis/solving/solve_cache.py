@@ -182,8 +182,8 @@ class Parts:
         run_file = self.folder / "run.json"
         if run_file.exists():
             try:
-                found = Provenance(**json.loads(run_file.read_text(encoding="utf-8")))
-            except (ValueError, TypeError) as error:
+                found = Provenance.from_dict(json.loads(run_file.read_text(encoding="utf-8")))
+            except (ValueError, TypeError, KeyError) as error:
                 raise CacheError(
                     f"{run_file} is damaged ({error}); delete {self.folder} and solve again"
                 ) from error

@@ -121,15 +121,9 @@ def _settings_by_columns(results: Results) -> dict[tuple[Any, ...], SolveSetting
     for values in results.provenance.settings:
         if values["scheme"] != BOUND:
             continue
-        listed: dict[str, Any] = {
-            name: tuple(v) if isinstance(v, list) else v for name, v in values.items()
-        }
-        setting = SolveSetting(**(listed | {"scheme_options": ()}))
-        shown = {
-            "draft": setting.draft_label,
-            "draft_temperatures": setting.draft_temperatures_label,
-        }
-        found[tuple((listed | shown)[name] for name in _SETTING)] = setting
+        setting = SolveSetting.from_dict(values)
+        columns = setting.columns()
+        found[tuple(columns[name] for name in _SETTING)] = setting
     return found
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from mdbound.bounds import Warpers
 from mdbound.errors import CacheError, InvalidSettingError
-from mdbound.logits_cache.capturing.generate import Sampling, answer_prompts
+from mdbound.logits_cache.capturing.generate import AnswerSampling, answer_prompts
 from mdbound.logits_cache.capturing.plan import CapturePlan, plan_capture
 from mdbound.logits_cache.capturing.progress import CaptureRun, CaptureSummary, ProgressCallback
 from mdbound.logits_cache.capturing.score import record_logits
@@ -184,7 +185,7 @@ def _write_missing_shards(
             while run.passages < run.total and shard.rows < shard_rows:
                 batch = next(waiting)
                 if manifest.generation.mode == "generate":
-                    batch = answer_prompts(target, batch, _sampling(manifest))
+                    batch = answer_prompts(target, batch, _answer_sampling(manifest))
                 shard.record((target, *drafts), batch)
                 run.advance(len(batch), sum(item.rows for item in batch))
             files = shard.finish()
@@ -216,8 +217,9 @@ def _record_texts(writer: ShardWriter, batch: Sequence[Passage]) -> None:
         )
 
 
-def _sampling(manifest: Manifest) -> Sampling:
+def _answer_sampling(manifest: Manifest) -> AnswerSampling:
     generation = manifest.generation
-    if generation.temperature is None or generation.max_new_tokens is None:
-        raise CacheError("the manifest has no temperature or max_new_tokens; capture again")
-    return Sampling(generation.temperature, generation.max_new_tokens, generation.seed)
+    if generation.warpers is None or generation.max_new_tokens is None:
+        raise CacheError("the manifest has no warpers or max_new_tokens; capture again")
+    warpers = Warpers.from_dict(generation.warpers)
+    return AnswerSampling(warpers, generation.max_new_tokens, generation.seed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mdbound.bounds import Warpers
 from mdbound.errors import InvalidSettingError, ModelError
 from mdbound.logits_cache.capturing.settings import (
     DEFAULT_NEW_TOKENS,
@@ -116,10 +117,14 @@ def _generation_record(settings: CaptureSettings, models: PlannedModels) -> Gene
         seed=settings.seed,
         max_context=context,
         max_positions=settings.max_positions,
-        temperature=1.0 if settings.temperature is None else float(settings.temperature),
+        warpers=_warpers(settings).as_dict(),
         max_new_tokens=min(answer, settings.max_positions or answer),
         chat_template=template if settings.chat_template is None else settings.chat_template,
     )
+
+
+def _warpers(settings: CaptureSettings) -> Warpers:
+    return Warpers() if settings.temperature is None else Warpers(settings.temperature)
 
 
 def _max_context(settings: CaptureSettings, models: PlannedModels) -> int | None:

@@ -4,6 +4,7 @@ import pytest
 
 from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.setting import SolveSetting
+from mdbound.bounds import Warpers
 from mdbound.errors import InvalidSettingError
 
 DRAFTS = ("small", "smaller")
@@ -22,7 +23,7 @@ def test_each_draft_and_draft_temperature_is_a_setting_of_its_own() -> None:
 
 def test_draft_temperature_is_the_targets_when_left_out() -> None:
     settings = SolveGrid(temperatures=(0.7, 1.0)).settings(["small"])
-    assert {(each.temperature, each.draft_temperatures) for each in settings} == {
+    assert {(each.warpers.temperature, each.draft_temperatures) for each in settings} == {
         (0.7, (0.7,)),
         (1.0, (1.0,)),
     }
@@ -30,7 +31,9 @@ def test_draft_temperature_is_the_targets_when_left_out() -> None:
 
 def test_draft_temperatures_can_mix_the_targets_own_with_numbers() -> None:
     grid = SolveGrid(temperatures=(0.7, 1.0), draft_temperatures=(0.0, None))
-    found = {(each.temperature, each.draft_temperatures) for each in grid.settings(["small"])}
+    found = {
+        (each.warpers.temperature, each.draft_temperatures) for each in grid.settings(["small"])
+    }
     assert found == {(0.7, (0.0,)), (0.7, (0.7,)), (1.0, (0.0,)), (1.0, (1.0,))}
 
 
@@ -96,6 +99,6 @@ def test_a_cache_without_drafts_is_refused() -> None:
 
 
 def test_a_setting_as_json_values_names_every_field() -> None:
-    values = SolveSetting("greedy", ("small",), 1.0, (1.0,), None, None, (1,)).as_dict()
+    values = SolveSetting("greedy", ("small",), Warpers(), (1.0,), (1,)).as_dict()
     assert values["drafts"] == ["small"]
     assert set(values) == set(SolveSetting.__dataclass_fields__)

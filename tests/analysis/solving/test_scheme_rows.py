@@ -148,4 +148,4 @@ def test_the_draft_can_choose_the_vocabulary(cache: LogitsCache, tmp_path: Path)
 
 
 def test_settings_are_the_bound_unless_they_say_so() -> None:
-    assert SolveSetting("greedy", ("small",), 1.0, (1.0,)).scheme == "bound"
+    assert SolveSetting("greedy", ("small",), bounds.Warpers(), (1.0,)).scheme == "bound"

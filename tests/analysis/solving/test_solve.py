@@ -292,7 +292,7 @@ def test_logits_that_make_no_distribution_name_the_shard(
 
 
 def test_bad_arguments_are_refused(cache: LogitsCache, tmp_path: Path) -> None:
-    setting = SolveSetting("greedy", ("small",), 1.0, (1.0,))
+    setting = SolveSetting("greedy", ("small",), bounds.Warpers(), (1.0,))
     with pytest.raises(InvalidSettingError, match=r"`batch_rows` 0"):
         solve_cache(cache, [setting], tmp_path / "r.parquet", batch_rows=0)
     with pytest.raises(InvalidSettingError, match="no setting"):

@@ -117,7 +117,7 @@ def test_manifest_says_what_was_captured(settings_for: SettingsFor) -> None:
     assert raw["complete"] is True
     assert [draft["name"] for draft in raw["drafts"]] == ["small", "skip-0-2"]
     assert raw["drafts"][1]["skipped_layers"] == [0, 2]
-    assert raw["generation"]["temperature"] == 0.5
+    assert raw["generation"]["warpers"] == {"temperature": 0.5, "top_k": None, "top_p": None}
     assert raw["generation"]["chat_template"] is True
     assert raw["versions"]["torch"]
     (shard,) = raw["shards"]
