@@ -89,8 +89,8 @@ def test_every_format_is_listed_with_its_versions_and_its_module() -> None:
 
 @pytest.mark.parametrize("kept", FORMATS, ids=lambda each: each.name)
 def test_older_versions_say_whether_they_are_read(kept: Format) -> None:
-    for version, lacks, follows in rows_below(kept.name):
+    for version, lacks, follows in rows_below(f"{kept.name} | what it lacks"):
         assert lacks
         assert follows.startswith("read" if int(version) >= kept.oldest else "refused")
-    described = {int(row[0]) for row in rows_below(kept.name)}
+    described = {int(row[0]) for row in rows_below(f"{kept.name} | what it lacks")}
     assert described == set(range(1, max(kept.newest, 2)))

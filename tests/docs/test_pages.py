@@ -111,5 +111,5 @@ def test_what_is_exported_is_there_and_listed_once(package: str) -> None:
     module = import_module(package)
     assert all(getattr(module, name) is not None for name in module.__all__)
     source = Path(str(module.__file__)).read_text(encoding="utf-8")
-    imported = re.findall(r"^    from [\w.]+ import (\w+) as \1$", source, re.MULTILINE)
+    imported = re.findall(r"^    from [\w.]+ import \(?\s*(\w+) as \1\b", source, re.MULTILINE)
     assert not imported or sorted(imported) == sorted(module.__all__) == sorted(module._HOMES)

@@ -28,7 +28,7 @@ SAME_GRID = SolveGrid(
     draft_temperatures=(1.0, 1.2),
     top_k=(None, 9),
     num_drafts=(1, 2),
-    schemes=("k_seq", "naive"),
+    schemes=("k_seq", "nss"),
 )
 """What it was solved for."""
 
