@@ -6,7 +6,6 @@ drafts, one of `SAMPLING_LAWS`.
 """
 
 from mdbound.bounds.acceptance import (
-    Solution,
     acceptance_curve,
     containment,
     optimal_acceptance,
@@ -15,7 +14,8 @@ from mdbound.bounds.acceptance import (
 )
 from mdbound.bounds.canonical.decomposition import CanonicalDecomposition, canonical_decomposition
 from mdbound.bounds.from_logits import acceptance_curve_from_logits, solve_curve_from_logits
-from mdbound.bounds.laws.registry import SAMPLING_LAWS, draft_law
+from mdbound.bounds.laws.draft_law import DraftLaw
+from mdbound.bounds.laws.registry import SAMPLING_LAWS, draft_law, register_law
 from mdbound.bounds.logits import distribution_from_logits, entropy_from_logits
 from mdbound.bounds.papers.truncated import (
     TruncatedSelection,
@@ -29,7 +29,8 @@ from mdbound.bounds.papers.two_drafts import (
     two_draft_acceptance,
 )
 from mdbound.bounds.problem.checks import MASS_TOLERANCE
-from mdbound.bounds.problem.solution import AcceptanceCurve
+from mdbound.bounds.problem.solution import AcceptanceCurve, Solution
+from mdbound.bounds.problem.warpers import Warpers
 from mdbound.bounds.programs.importance_sampling import importance_sampling_lp
 from mdbound.bounds.programs.linear_program import optimal_acceptance_lp, solve_transport
 from mdbound.bounds.proofs.certificate import Certificate, CheckedInterval, make_certificate
@@ -41,9 +42,11 @@ __all__ = [
     "CanonicalDecomposition",
     "Certificate",
     "CheckedInterval",
+    "DraftLaw",
     "EqualsOneCondition",
     "Solution",
     "TruncatedSelection",
+    "Warpers",
     "acceptance_curve",
     "acceptance_curve_from_logits",
     "canonical_decomposition",
@@ -57,6 +60,7 @@ __all__ = [
     "make_certificate",
     "optimal_acceptance",
     "optimal_acceptance_lp",
+    "register_law",
     "solve",
     "solve_curve",
     "solve_curve_from_logits",

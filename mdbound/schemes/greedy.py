@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.schemes.contract.registry import register
@@ -18,7 +18,7 @@ from mdbound.schemes.sampling.draws import draw_tokens
 from mdbound.schemes.sampling.speculative_step import speculative_sampling
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _greedy_rates(p: FloatArray, q: FloatArray, counts: IntArray) -> tuple[FloatArray, FloatArray]:
     accept = np.zeros(len(counts))
     membership = np.zeros(len(counts))

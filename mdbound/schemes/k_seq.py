@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.summation import compensated_add
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.schemes.contract.registry import register
@@ -23,7 +23,7 @@ _BISECTIONS = 60
 """A pass over the vocabulary each; as many halve [1, n] down to rounding."""
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+@kernel(fastmath={"reassoc", "nsz", "contract"})
 def _block(
     p: FloatArray, q: FloatArray, rho: float, start: int, stop: int
 ) -> tuple[float, float, float, float]:
@@ -37,7 +37,7 @@ def _block(
     return unused, missed, q_unused, p_missed
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _excess(
     p: FloatArray, q: FloatArray, rho: float, num_drafts: int
 ) -> tuple[float, float, float]:
@@ -56,7 +56,7 @@ def _excess(
     return unused + unused_lost - all_missed, slope, all_missed
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def optimal_rho(p: FloatArray, q: FloatArray, num_drafts: int) -> float:
     """The smallest valid rho in [1, n] for n drafts: root of 1 - (1 - beta)^n = rho beta.
 

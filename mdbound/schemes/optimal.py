@@ -51,7 +51,7 @@ class Optimal(Scheme):
     sampling: str = "with_replacement"
 
     def __post_init__(self) -> None:
-        if draft_law(self.sampling).num_distributions is None:
+        if draft_law(self.sampling).several_distributions:
             raise InvalidSettingError(
                 f"sampling is {self.sampling!r}: leave it out and give one draft distribution per "
                 "draft, which selects that law"

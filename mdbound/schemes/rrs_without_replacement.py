@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
 from mdbound.errors import InvalidSettingError
 from mdbound.schemes.contract.registry import register
@@ -126,7 +126,7 @@ class RRSWithoutReplacement(Scheme):
         return {x: mass + reached * residual[x] for x, mass in inside.items()}
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _run(
     p: FloatArray, q: FloatArray, num_drafts: int, uniforms: FloatArray
 ) -> tuple[IntArray, IntArray, BoolArray]:

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from numba import njit
 
 from mdbound.bounds.numerics.exponential_clocks import trapezoid_step
+from mdbound.bounds.numerics.ratio_order import ratio_order, smallest_minimiser
 from mdbound.bounds.numerics.slope_bound import lowest_between
 from mdbound.bounds.numerics.summation import prefix_sums
 from mdbound.bounds.problem.array_types import FloatArray
-from mdbound.bounds.problem.ratio_order import ratio_order, smallest_minimiser
 from tests.oracles.clock_table import ClockTable, clock_table, containment_step, expm1_power_series
 
 IntArray = npt.NDArray[np.int64]

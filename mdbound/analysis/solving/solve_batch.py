@@ -73,7 +73,7 @@ def _columns(target: TargetRows, drafts: DraftRows, setting: SolveSetting) -> di
     columns = dict.fromkeys(_VALUES, None)
     if setting.scheme == BOUND:
         bound = _bound_columns(target, drafts, setting)
-        columns |= bound | _two_draft_columns(bound["acceptance"], setting)
+        columns |= bound | _two_draft_columns(target, drafts, setting)
     else:
         columns |= _scheme_columns(target, drafts, setting)
     columns["target_entropy"] = np.repeat(target.entropy, len(setting.num_drafts))
@@ -113,19 +113,20 @@ def _bound_columns(target: TargetRows, drafts: DraftRows, setting: SolveSetting)
     }
 
 
-def _two_draft_columns(acceptance: NDArray[np.float64], setting: SolveSetting) -> dict[str, Any]:
+def _two_draft_columns(
+    target: TargetRows, drafts: DraftRows, setting: SolveSetting
+) -> dict[str, Any]:
     """Closed form and equals-one margin on the rows of n = 2 with replacement, NaN elsewhere.
 
-    Khisti et al.'s Theorem 3 is the dual at n = 2, and the margin is what the optimum lacks to 1,
-    because the whole vocabulary has margin 0: neither needs another pass over the logits.
+    From sorted prefixes of the distributions (Khisti et al., Theorems 2 and 3), apart from the
+    bound in the same row: the two agree up to the rounding of the softmax, or one is wrong.
     """
-    if setting.sampling != "with_replacement":
+    if setting.sampling != "with_replacement" or 2 not in setting.num_drafts:
         return {}
-    at_two = np.tile(
-        np.asarray(setting.num_drafts) == 2, len(acceptance) // len(setting.num_drafts)
-    )
-    closed_form = np.where(at_two, acceptance, np.nan)
-    return {"two_draft_acceptance": closed_form, "equals_one_margin": closed_form - 1.0}
+    margins = bounds.equals_one_margin(target.distribution, drafts.distributions[0], 2)
+    at_two = np.asarray(setting.num_drafts) == 2
+    margin = np.where(at_two, np.reshape(margins, (-1, 1)), np.nan).ravel()
+    return {"two_draft_acceptance": 1.0 + np.minimum(margin, 0.0), "equals_one_margin": margin}
 
 
 def _scheme_columns(target: TargetRows, drafts: DraftRows, setting: SolveSetting) -> dict[str, Any]:

@@ -5,11 +5,9 @@ running single-draft speculative sampling on Y against its law p_I; alpha* is th
 min(p(y), p_I(y)). (Their target is q, their drafts p_k, their number of drafts K.) A law p_I can
 be the law of a drafted token iff p_I(H) >= F(H) for every set H.
 
-With tokens sorted by q/p descending, P_k and F_k the target mass and the containment of the first
-k, take the least concave majorant of the points (P_k, F_k). On each of its linear pieces, a
-*block* of slope s, set p_I(y) = s p(y). This p_I is the one closest to p: it minimises
-sum of p phi(p_I / p) for every convex phi at once, because F is supermodular and the sets that
-maximise F - s p are prefixes. Its blocks of slope above 1 make up the optimal set H*.
+On each block of `canonical.blocks`, of slope s, p_I(y) = s p(y). This p_I is the one closest to p:
+it minimises sum of p phi(p_I / p) for every convex phi at once, because F is supermodular and the
+sets that maximise F - s p are prefixes. Its blocks of slope above 1 make up the optimal set H*.
 
 The selected token lies in the last block that holds a drafted token. Inside the block,
 `canonical.weights` gives the rule for i.i.d. drafts.
@@ -24,33 +22,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.canonical.concave_majorant import concave_majorant
-from mdbound.bounds.canonical.prefix_increments import (
-    with_replacement_increments,
-    without_replacement_increments,
-)
+from mdbound.bounds.canonical.blocks import BLOCKS, Blocks
 from mdbound.bounds.canonical.weights import BlockWeights, solve_block
-from mdbound.bounds.laws.registry import draft_law
-from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
-from mdbound.bounds.numerics.summation import prefix_sums
+from mdbound.bounds.laws.position import check_position
+from mdbound.bounds.laws.registry import entry_of_law
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
-from mdbound.bounds.problem.ratio_order import ratio_order
-from mdbound.errors import InvalidDistributionError, InvalidSettingError
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """Tokens in sort order, cut into blocks of constant p_I / p.
-
-    Attributes:
-        order: ids of the tokens that can be drafted, by q/p descending, shape (m,).
-        starts: where each block begins in `order`, followed by m.
-        slopes: p_I / p of each block, non-increasing; inf where p is 0.
-    """
-
-    order: IntArray
-    starts: IntArray
-    slopes: FloatArray
+from mdbound.errors import InvalidSettingError
 
 
 @dataclass(frozen=True)
@@ -214,84 +191,21 @@ def canonical_decomposition(
 
     Raises:
         InvalidDistributionError: an array holds no distribution, or the sizes differ.
-        InvalidSettingError: n below 1, an unknown law, or `"independent"`.
+        InvalidSettingError: n below 1, an unknown law, or one without an entry in `BLOCKS`.
 
     Example:
         >>> decomposition = canonical_decomposition([0.5, 0.3, 0.2], [0.2, 0.5, 0.3], 2)
         >>> round(decomposition.acceptance, 12), decomposition.selected.round(3).tolist()
         (0.86, [0.36, 0.384, 0.256])
     """
-    law = draft_law(sampling)
-    if law.num_distributions is None:
-        raise InvalidSettingError(
-            f"sampling {sampling!r} has no closed canonical decomposition, because its sets are "
-            "not prefixes of one order: use importance_sampling_lp for small vocabularies, or "
-            "truncated_selection for a near-optimal rule"
-        )
-    rows, drafts = law.check(target, draft, num_drafts)
-    if len(rows) != 1:
-        raise InvalidDistributionError(
-            f"canonical_decomposition takes one position, not {len(rows)} rows"
-        )
-    p, q = rows[0], drafts[0]
-    selected = np.zeros_like(p)
-    if sampling == "greedy":
-        blocks = _greedy_blocks(p, q, num_drafts, selected)
-    else:
-        blocks = _prefix_blocks(p, q, num_drafts, sampling, selected)
+    blocks_of = entry_of_law(
+        BLOCKS,
+        sampling,
+        "closed canonical decompositions",
+        "use importance_sampling_lp for small vocabularies, or truncated_selection for a "
+        "near-optimal rule",
+    )
+    p, drafts = check_position(target, draft, num_drafts, sampling, "canonical_decomposition")
+    blocks, selected = blocks_of(p, drafts[0], num_drafts)
     acceptance = 1.0 - float(np.maximum(selected - p, 0.0).sum())
-    return CanonicalDecomposition(p, q, num_drafts, sampling, selected, acceptance, blocks)
-
-
-def _prefix_blocks(
-    p: FloatArray, q: FloatArray, num_drafts: int, sampling: str, selected: FloatArray
-) -> Blocks:
-    # Tied tokens always share a block, so their order is free and the fastest sort will do.
-    support = np.flatnonzero(q)
-    order = support[np.argsort(p[support] / q[support])]
-    if sampling == "with_replacement":
-        heights = with_replacement_increments(q[order], num_drafts)
-    else:
-        heights = without_replacement_increments(q[order], num_drafts)
-    starts, slopes = concave_majorant(p[order], heights)
-    selected[order] = _proportional(p[order], heights, starts, slopes)
-    return Blocks(order, starts, slopes)
-
-
-def _greedy_blocks(p: FloatArray, q: FloatArray, num_drafts: int, selected: FloatArray) -> Blocks:
-    """The first block holds the certain drafts and the likeliest draws; every other is a token.
-
-    F(H) = h(H) if H holds the certain drafts and 0 otherwise, h the law of the one draw. So the
-    chain's first step adds the certain drafts together with the first token of the rest.
-    """
-    top = most_likely_tokens(q, num_drafts - 1)
-    drawn = q.copy()
-    drawn[top] = 0.0
-    rest = ratio_order(p, drawn)
-    order = np.concatenate([top, rest])
-    top_mass = float(prefix_sums(p[top])[-1])
-    if len(rest) == 0:
-        slope = np.divide(1.0, top_mass) if top_mass > 0.0 else np.inf
-        selected[top] = slope * p[top] if top_mass > 0.0 else np.eye(1, len(top))[0]
-        return Blocks(order, np.array([0, len(order)]), np.array([slope]))
-    heights = drawn[rest] / prefix_sums(drawn[rest])[-1]
-    widths = p[rest].copy()
-    widths[0] += top_mass
-    # A token of p = 0 behind a first step of positive width belongs to that step.
-    starts, slopes = concave_majorant(widths, heights)
-    values = _proportional(p[rest], heights, starts, slopes)
-    selected[rest] = values
-    if np.isfinite(slopes[0]):
-        selected[top] = slopes[0] * p[top]
-    starts[1:] += len(top)
-    return Blocks(order, starts, slopes)
-
-
-def _proportional(
-    p: FloatArray, heights: FloatArray, starts: IntArray, slopes: FloatArray
-) -> FloatArray:
-    """p_I in sort order: slope times p, and where p is 0 the increment of containment itself."""
-    slope = np.repeat(slopes, np.diff(starts))
-    certain = ~np.isfinite(slope)
-    slope[certain] = 0.0
-    return np.where(certain, heights, slope * p)
+    return CanonicalDecomposition(p, drafts[0], num_drafts, sampling, selected, acceptance, blocks)

@@ -34,21 +34,35 @@ from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.errors import UnsolvedError
 
 TOLERANCE = 1e-12
-"""Newton stops when every marginal is within this of its value, relatively."""
+"""Newton stops when every marginal is within this of its value, relatively. The quadrature leaves
+about 1e-14: nearer to it a step follows rounding, and farther the last step is saved."""
 
 ACCEPTED = 1e-11
-"""Or, when rounding stops it earlier, when all of them are within this of the block's mass."""
+"""Or, when rounding stops it earlier, when all of them are within this of the block's mass: the
+error that is promised. Less would refuse blocks whose weights span many decades."""
 
 SETTLED = 1e-2
-"""Rounding is not blamed for a relative error above this: Newton is still under way."""
+"""Rounding is not blamed for a relative error above this: Newton is still under way. Larger could
+stop it early on a slow stretch, smaller lets it step until `PATIENCE` ends."""
 
 LINEAR_BELOW = 1e-6
-"""Below this error Newton works on h itself, whose weighted sum is right by construction."""
+"""Below this error Newton works on h itself, whose weighted sum is right by construction; above, on
+log-odds, in which it is nearly linear and converges from afar."""
 
 MAX_STEPS = 100
+"""Newton steps before a block is given up; usual blocks take four to nine. More would only delay
+the error of a block that has no weights."""
+
 PATIENCE = 30
+"""Steps after which `ACCEPTED` is enough, whatever the last step gained."""
+
 MAX_REFINEMENTS = 4
+"""Times that bins may be shortened where weights rise faster than z, each a new solution. Most
+blocks need none."""
+
 CHEBYSHEV_NODES = 16
+"""Points of the polynomial that stands for the weights of a bin's tokens, to about 1e-12. Each
+costs an inversion, and so does each token of a bin with fewer."""
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.summation import suffix_sums
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.bounds.problem.checks import check_distribution, check_num_drafts
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
 
 BALANCE_GAP = 1e-12
-"""A match is solved when its acceptance is within this of the truncated program's optimum."""
+"""A match is solved when its acceptance is within this of the truncated program's optimum: what is
+promised. Sweeps usually end far below it, see `SETTLED`."""
+
 SETTLED = 2.0**-53
-"""Sweeps stop when no pair moves more mass than this, the rounding of the laws themselves."""
+"""Sweeps stop when no pair moves more mass than this, the rounding of the laws themselves. More
+would save the last sweeps and leave the winner's law less exact."""
+
 MAX_SWEEPS = 20_000
+"""Sweeps over all pairs before a match is given up; usual matches take one to three. More would
+solve some of many contenders that now raise, and wait longer for the others."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +228,7 @@ def _play(p: FloatArray, q1: FloatArray, q2: FloatArray, contenders: int) -> Mat
     return Match(rank, keep, winner, gap)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _balance(
     p: FloatArray, fixed: FloatArray, capacity: FloatArray, max_sweeps: int
 ) -> tuple[FloatArray, float]:
@@ -263,7 +269,7 @@ def _balance(
     return flow, _duality_gap(p, winner, flow)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _duality_gap(p: FloatArray, winner: FloatArray, flow: FloatArray) -> float:
     """Smallest weak-duality gap over the sets H of largest winner / p.
 

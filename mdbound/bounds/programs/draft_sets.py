@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
-from mdbound.bounds.numerics.summation import suffix_sums
-from mdbound.bounds.problem.array_types import FloatArray, IntArray
+from mdbound.bounds.laws.registry import entry_of_law
+from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
+
+Group = tuple[IntArray, FloatArray]
+"""Sets of one size as rows of token ids, and their probabilities."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class DraftSets:
     members: tuple[IntArray, ...]
     masses: tuple[FloatArray, ...]
 
-    def groups(self) -> Iterator[tuple[IntArray, FloatArray]]:
+    def groups(self) -> Iterator[Group]:
         """Sets and probabilities of one size at a time."""
         return zip(self.members, self.masses, strict=True)
 
@@ -41,7 +43,7 @@ class DraftSets:
         """Probability of all the sets: 1 up to the rounding of the draft distributions."""
         return math.fsum(itertools.chain.from_iterable(self.masses))
 
-    def containment(self, inside: npt.NDArray[np.bool_]) -> float:
+    def containment(self, inside: BoolArray) -> float:
         """F(H): probability that every drafted token lies in the set H.
 
         Args:
@@ -49,6 +51,20 @@ class DraftSets:
         """
         parts = [mass[inside[sets].all(axis=1)] for sets, mass in self.groups()]
         return math.fsum(itertools.chain.from_iterable(parts))
+
+
+class LawSets(NamedTuple):
+    """The drafted sets of a law.
+
+    Attributes:
+        sizes: from the number of tokens that can be drafted and n, how many sets of each size
+            `build` gives at most.
+        build: from drafts (1, V), or (n, V) where each draft has a distribution of its own, and n
+            to the sets of each size; sets of probability 0 are left out later.
+    """
+
+    sizes: Callable[[int, int], dict[int, int]]
+    build: Callable[[FloatArray, int], Iterable[Group]]
 
 
 def count_sets(drafts: FloatArray, num_drafts: int, sampling: str) -> dict[int, int]:
@@ -59,17 +75,15 @@ def count_sets(drafts: FloatArray, num_drafts: int, sampling: str) -> dict[int, 
         num_drafts: n.
         sampling: the draft law.
 
+    Raises:
+        InvalidSettingError: an unknown law, or one without an entry in `SETS`.
+
     Example:
         >>> count_sets(np.full((1, 400), 1 / 400), 2, "with_replacement")
         {1: 400, 2: 79800}
     """
-    support = int((drafts > 0.0).any(axis=0).sum())
-    largest = min(num_drafts, support)
-    if sampling == "greedy":
-        return {largest: max(support - num_drafts + 1, 1)}
-    if sampling == "without_replacement":
-        return {largest: math.comb(support, largest)}
-    return {size: math.comb(support, size) for size in range(1, largest + 1)}
+    law = entry_of_law(SETS, sampling, "draft sets", _INSTEAD)
+    return law.sizes(int((drafts > 0.0).any(axis=0).sum()), num_drafts)
 
 
 def draft_sets(drafts: FloatArray, num_drafts: int, sampling: str) -> DraftSets:
@@ -78,23 +92,19 @@ def draft_sets(drafts: FloatArray, num_drafts: int, sampling: str) -> DraftSets:
     Args:
         drafts: checked distributions, shape (1, V), or (n, V) for `"independent"`.
         num_drafts: n, at least 1.
-        sampling: `"with_replacement"`, `"without_replacement"`, `"greedy"` or `"independent"`.
+        sampling: a law of `SETS`.
+
+    Raises:
+        InvalidSettingError: an unknown law, or one without an entry in `SETS`.
 
     Example:
         >>> sets = draft_sets(np.array([[0.5, 0.5]]), 2, "with_replacement")
         >>> [(s.tolist(), m.tolist()) for s, m in sets.groups()]
         [([[0], [1]], [0.25, 0.25]), ([[0, 1]], [0.5])]
     """
-    if sampling == "with_replacement":
-        groups = list(_with_replacement(drafts[0], num_drafts))
-    elif sampling == "without_replacement":
-        groups = [_without_replacement(drafts[0], num_drafts)]
-    elif sampling == "greedy":
-        groups = [_greedy(drafts[0], num_drafts)]
-    else:
-        groups = list(_independent(drafts))
+    law = entry_of_law(SETS, sampling, "draft sets", _INSTEAD)
     # Products of tiny probabilities may underflow to 0: such a set is not drafted.
-    kept = [(sets[mass > 0.0], mass[mass > 0.0]) for sets, mass in groups]
+    kept = [(sets[mass > 0.0], mass[mass > 0.0]) for sets, mass in law.build(drafts, num_drafts)]
     kept = [group for group in kept if len(group[1])]
     return DraftSets(tuple(sets for sets, _ in kept), tuple(mass for _, mass in kept))
 
@@ -116,7 +126,13 @@ def combinations(size: int, length: int) -> IntArray:
     return rows
 
 
-def _with_replacement(q: FloatArray, num_drafts: int) -> Iterator[tuple[IntArray, FloatArray]]:
+def _sizes_with_repeats(support: int, num_drafts: int) -> dict[int, int]:
+    largest = min(num_drafts, support)
+    return {size: math.comb(support, size) for size in range(1, largest + 1)}
+
+
+def _with_replacement(drafts: FloatArray, num_drafts: int) -> Iterator[Group]:
+    q = drafts[0]
     support = np.flatnonzero(q)
     for size in range(1, min(num_drafts, len(support)) + 1):
         sets = support[combinations(len(support), size)]
@@ -130,13 +146,19 @@ def _with_replacement(q: FloatArray, num_drafts: int) -> Iterator[tuple[IntArray
         yield sets, mass
 
 
-def _without_replacement(q: FloatArray, num_drafts: int) -> tuple[IntArray, FloatArray]:
+def _sizes_without_replacement(support: int, num_drafts: int) -> dict[int, int]:
+    largest = min(num_drafts, support)
+    return {largest: math.comb(support, largest)}
+
+
+def _without_replacement(drafts: FloatArray, num_drafts: int) -> Iterator[Group]:
     """Probability of a set: sum over its orders, one removed token at a time."""
+    q = drafts[0]
     descending = np.argsort(-q, kind="stable")[: np.count_nonzero(q)]
     size = min(num_drafts, len(descending))
     places = combinations(len(descending), size)
     rates = q[descending]
-    rest = suffix_sums(rates)
+    rest = np.array([math.fsum(rates[k:]) for k in range(len(rates) + 1)])
     drawn: dict[int, FloatArray] = {0: np.ones(len(places))}
     for chosen in range(1, 2**size):
         bits = [k for k in range(size) if chosen >> k & 1]
@@ -145,7 +167,7 @@ def _without_replacement(q: FloatArray, num_drafts: int) -> tuple[IntArray, Floa
             before = chosen ^ (1 << k)
             mass += drawn[before] * rates[places[:, k]] / _left(places, rates, rest, before)
         drawn[chosen] = mass
-    return descending[places], drawn[2**size - 1]
+    yield descending[places], drawn[2**size - 1]
 
 
 def _left(places: IntArray, rates: FloatArray, rest: FloatArray, taken: int) -> FloatArray:
@@ -164,20 +186,26 @@ def _left(places: IntArray, rates: FloatArray, rest: FloatArray, taken: int) -> 
     return np.asarray(rest[leading] - later)
 
 
-def _greedy(q: FloatArray, num_drafts: int) -> tuple[IntArray, FloatArray]:
-    top = most_likely_tokens(q, num_drafts - 1)
-    others = q.copy()
-    others[top] = 0.0
-    drawn = np.flatnonzero(others)
-    if len(drawn) == 0:
-        return np.asarray(top[None, :]), np.ones(1)
+def _sizes_greedy(support: int, num_drafts: int) -> dict[int, int]:
+    return {min(num_drafts, support): max(support - num_drafts + 1, 1)}
+
+
+def _greedy(drafts: FloatArray, num_drafts: int) -> Iterator[Group]:
+    """The n - 1 likeliest tokens, the lower id first among equals, with each of the others."""
+    q = drafts[0]
+    # Sorted, not selected as in the solver: a program shares no code with it.
+    support = sorted(np.flatnonzero(q).tolist(), key=lambda token: (-q[token], token))
+    top, rest = np.array(support[: num_drafts - 1], dtype=np.int64), support[num_drafts - 1 :]
+    if not rest:
+        yield top[None, :], np.ones(1)
+        return
+    drawn = np.sort(rest)
     sets = np.column_stack([np.broadcast_to(top, (len(drawn), len(top))), drawn])
-    return sets, others[drawn] / math.fsum(others)
+    yield sets, q[drawn] / math.fsum(q[drawn])
 
 
-def _independent(drafts: FloatArray) -> Iterator[tuple[IntArray, FloatArray]]:
+def _independent(drafts: FloatArray, num_drafts: int) -> Iterator[Group]:
     """Sum over the ways to hand the n drafts to the tokens of a set so that each gets one."""
-    num_drafts = len(drafts)
     support = np.flatnonzero((drafts > 0.0).any(axis=0))
     for size in range(1, min(num_drafts, len(support)) + 1):
         sets = support[combinations(len(support), size)]
@@ -189,3 +217,14 @@ def _independent(drafts: FloatArray) -> Iterator[tuple[IntArray, FloatArray]]:
                     term *= q[sets[:, member]]
                 mass += term
         yield sets, mass
+
+
+SETS: dict[str, LawSets] = {
+    "with_replacement": LawSets(_sizes_with_repeats, _with_replacement),
+    "without_replacement": LawSets(_sizes_without_replacement, _without_replacement),
+    "greedy": LawSets(_sizes_greedy, _greedy),
+    "independent": LawSets(_sizes_with_repeats, _independent),
+}
+"""The drafted sets by the name of the law; a law of your own gets linear programs by an entry."""
+
+_INSTEAD = "use optimal_acceptance, which needs no linear program"

@@ -27,7 +27,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.bounds.programs.lp_backends import LinearProgram, solve_with_highs
@@ -42,12 +41,16 @@ from mdbound.errors import InvalidSettingError, MissingDependencyError, Unsolved
 Backend = Literal["highs", "cvxpy"]
 
 BYTES_PER_ENTRY = {"highs": 1_000, "cvxpy": 6_000}
-"""Peak memory per (set, token) pair, measured and rounded up."""
+"""Peak memory per (set, token) pair, measured and rounded up. Too little lets a program be killed,
+too much refuses one that would fit."""
 
 CLARABEL_TOLERANCES = (1e-13, 1e-11, 1e-9)
+"""Tried one after the other: the first is out of reach of some programs, the last is what
+`transport.GAP_TOLERANCE` allows, and each failure costs a run."""
 
 MASS_UNIT = 1e-4
-"""Solvers see probabilities in this unit, which makes HiGHS' tolerance of 1e-10 one of 1e-14."""
+"""Solvers see probabilities in this unit, which makes HiGHS' tolerance of 1e-10 one of 1e-14. A
+smaller unit is finer still, and takes large masses out of the range that solvers scale well."""
 
 
 def optimal_acceptance_lp(
@@ -207,6 +210,8 @@ def _solve_with_cvxpy(problem: TransportProblem, time_limit: float | None) -> Tr
     masses = np.concatenate([mass for _, mass in groups])
     column, ones = np.arange(len(token)), np.ones(len(token))
     x = cvxpy.Variable(len(token), nonneg=True)
+    from scipy.sparse import csr_array  # here, as highspy in `lp_backends`
+
     of_set = csr_array((ones, (owner, column)), shape=(len(masses), len(token)))
     of_token = csr_array((ones, (token, column)), shape=(len(problem.target), len(token)))
     # In units of MASS_UNIT: the solver gives up on programs whose numbers are all tiny.

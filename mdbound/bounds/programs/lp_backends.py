@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
-import highspy
 import numpy as np
 
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.errors import InvalidSettingError, UnsolvedError
 
 FEASIBILITY_TOLERANCE = 1e-10
-"""The tightest primal and dual tolerance that HiGHS accepts."""
+"""The tightest primal and dual tolerance that HiGHS accepts; a looser one ends sooner, farther
+off."""
 
 SMALLEST_COEFFICIENT = 1e-12
-"""HiGHS drops matrix entries below this; its default of 1e-9 would drop rare draft sets."""
+"""HiGHS drops matrix entries below this; its default of 1e-9 would drop rare draft sets. Smaller
+ones than this may not be set."""
 
 RESULT_STATUSES = ("kOptimal", "kModelEmpty")
 
@@ -97,6 +99,8 @@ def solve_with_highs(program: LinearProgram, time_limit: float | None = None) ->
     """
     if time_limit is not None and not time_limit > 0.0:
         raise InvalidSettingError(f"time_limit is {time_limit}: give seconds above 0, or None")
+    import highspy  # a tenth of a second, which most programs that import the bounds need not pay
+
     solver = highspy.Highs()  # type: ignore[no-untyped-call]
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("solver", "simplex")
@@ -137,7 +141,9 @@ def unsolved_message(status: str, seconds: float) -> str:
     return f"HiGHS stopped after {seconds:.1f} s with status {status.removeprefix('k')}: {advice}"
 
 
-def _highs_model(program: LinearProgram) -> highspy.HighsLp:
+def _highs_model(program: LinearProgram) -> Any:
+    import highspy
+
     model = highspy.HighsLp()
     model.num_col_ = len(program.cost)
     model.num_row_ = len(program.row_upper)

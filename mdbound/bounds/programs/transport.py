@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.laws.registry import draft_law
+from mdbound.bounds.laws.position import check_position
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.bounds.programs.draft_sets import DraftSets, count_sets, draft_sets
-from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
+from mdbound.errors import InvalidSettingError, UnsolvedError
 
 GAP_TOLERANCE = 1e-9
-"""A solver's plan is refused when it is further than this from the bound of its dual set."""
+"""A solver's plan is refused when it is further than this from the bound of its dual set: the error
+that is promised. Less would refuse plans of interior-point solvers."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def transport_problem(
 
     Raises:
         InvalidDistributionError: an array holds no distribution, or the sizes differ.
-        InvalidSettingError: an unknown law, a bad number, or a problem that is too large.
+        InvalidSettingError: an unknown law or one without draft sets, a bad number, or a problem
+            that is too large.
 
     Example:
         >>> problem = transport_problem(
@@ -116,16 +118,11 @@ def transport_problem(
         >>> problem.sets.total()
         1.0
     """
-    p, checked = draft_law(sampling).check(target, draft, num_drafts)
-    if len(p) != 1:
-        raise InvalidDistributionError(
-            f"a linear program is for one position, not for {len(p)} rows: give target (V,)"
-        )
-    drafts = np.concatenate(checked[:num_drafts]) if isinstance(checked, tuple) else checked
+    p, drafts = check_position(target, draft, num_drafts, sampling, "a linear program")
     counts = count_sets(drafts, num_drafts, sampling)
-    entries = sum(size * count for size, count in counts.items()) + p.shape[1]
+    entries = sum(size * count for size, count in counts.items()) + len(p)
     _refuse_if_too_large(entries * bytes_per_entry, entries, max_bytes)
-    return TransportProblem(p[0], draft_sets(drafts, num_drafts, sampling))
+    return TransportProblem(p, draft_sets(drafts, num_drafts, sampling))
 
 
 def _refuse_if_too_large(estimate: int, entries: int, max_bytes: int | None) -> None:

@@ -18,21 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.laws.registry import draft_law
+from mdbound.bounds.laws.position import check_position
+from mdbound.bounds.laws.registry import entry_of_law
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
-from mdbound.bounds.proofs.ball_containment import BallContainment
-from mdbound.bounds.proofs.certified_minimum import least_independent, least_without_replacement
-from mdbound.bounds.proofs.exact_arithmetic import (
-    Interval,
-    exact_ratio_order,
-    greedy_parts,
-    least_greedy,
-    least_of_chain,
-    least_with_replacement,
-    total,
-    without_replacement_chain,
-)
+from mdbound.bounds.proofs.exact_arithmetic import total
+from mdbound.bounds.proofs.proofs_of_laws import PROOFS
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
+
+_WHO = "a certificate"
 
 
 @dataclass(frozen=True)
@@ -110,7 +103,7 @@ class Certificate:
         Raises:
             InvalidDistributionError: the arrays are not what the certificate was made for.
         """
-        p, drafts = _checked(target, draft, self.num_drafts, self.sampling)
+        p, drafts = check_position(target, draft, self.num_drafts, self.sampling, _WHO)
         if len(p) != self.vocab_size:
             raise InvalidDistributionError(
                 f"target has {len(p)} tokens: this certificate is for {self.vocab_size}"
@@ -136,6 +129,7 @@ class Certificate:
 
         Raises:
             InvalidDistributionError: the arrays are not what the certificate was made for.
+            InvalidSettingError: the draft law has no proofs (`proofs_of_laws.PROOFS`).
             MissingDependencyError: draws without replacement with n >= 3 need python-flint.
             UnsolvedError: the lower bound could not be proven.
 
@@ -145,12 +139,13 @@ class Certificate:
             >>> certificate.check(p, q)
             CheckedInterval(lower=Fraction(15, 16), upper=Fraction(15, 16))
         """
+        proofs = entry_of_law(PROOFS, self.sampling, "certificates that can be checked")
         inside = self.subset(target, draft)
-        p, drafts = _checked(target, draft, self.num_drafts, self.sampling)
+        p, drafts = check_position(target, draft, self.num_drafts, self.sampling, _WHO)
         mass = total(p[inside])
-        contained = _containment(drafts, inside, self.num_drafts, self.sampling)
-        upper = 1 + mass - contained[0]
-        lower = 1 + _least(p, drafts, self.num_drafts, self.sampling, mass - contained[0])
+        contained, _ = proofs.containment(drafts, inside, self.num_drafts)
+        upper = 1 + mass - contained
+        lower = 1 + proofs.least(p, drafts, self.num_drafts, mass - contained)
         if lower > upper:
             raise UnsolvedError(
                 f"the bounds contradict each other by {float(lower - upper):.3g}: report this "
@@ -181,7 +176,7 @@ def make_certificate(
         >>> certificate.subset(p, q).tolist(), len(certificate.exceptions)
         ([False, True, True], 0)
     """
-    p, drafts = _checked(target, draft, num_drafts, sampling)
+    p, drafts = check_position(target, draft, num_drafts, sampling, _WHO)
     inside = np.asarray(subset)
     if inside.dtype != np.bool_:
         ids = inside.astype(np.int64)
@@ -192,17 +187,6 @@ def make_certificate(
     weights = _weights(p, drafts, inside)
     exceptions = np.flatnonzero(_threshold_set(p, drafts, weights) != inside)
     return Certificate(sampling, num_drafts, len(p), weights, exceptions)
-
-
-def _checked(
-    target: npt.ArrayLike, draft: Any, num_drafts: int, sampling: str
-) -> tuple[FloatArray, FloatArray]:
-    """Target (V,) and drafts (1, V) or (n, V)."""
-    rows, checked = draft_law(sampling).check(target, draft, num_drafts)
-    if len(rows) != 1:
-        raise InvalidDistributionError(f"a certificate is for one position, not {len(rows)} rows")
-    drafts = np.concatenate(checked[:num_drafts]) if isinstance(checked, tuple) else checked
-    return rows[0], drafts
 
 
 def _threshold_set(p: FloatArray, drafts: FloatArray, weights: tuple[float, ...]) -> BoolArray:
@@ -234,44 +218,3 @@ def _weights(p: FloatArray, drafts: FloatArray, inside: BoolArray) -> tuple[floa
         ((choice,) for choice in finite),
         key=lambda weight: int((_threshold_set(p, drafts, weight) != inside).sum()),
     )
-
-
-def _containment(drafts: FloatArray, inside: BoolArray, num_drafts: int, sampling: str) -> Interval:
-    """Bounds on F(H), equal where it is rational."""
-    if sampling == "greedy":
-        top, rest = greedy_parts(drafts[0], num_drafts)
-        if not inside[top].all():
-            return Fraction(0), Fraction(0)
-        if len(rest) == 0:
-            return Fraction(1), Fraction(1)
-        exact = total(drafts[0][rest[inside[rest]]]) / total(drafts[0][rest])
-        return exact, exact
-    if sampling != "without_replacement":
-        powers = num_drafts if len(drafts) == 1 else 1
-        exact = math.prod((total(q[inside]) for q in drafts), start=Fraction(1)) ** powers
-        return exact, exact
-    q = drafts[0]
-    held, rest = np.flatnonzero(inside & (q > 0.0)), np.flatnonzero(~inside & (q > 0.0))
-    if num_drafts >= 3 and num_drafts < len(held) + len(rest):
-        balls = BallContainment(q[np.concatenate([held, rest])], num_drafts)
-        return balls.enclose(slice(0, len(held)))
-    chain = without_replacement_chain(q[np.concatenate([held, rest])], num_drafts)
-    size = len(held)
-    return Fraction(chain.low[size], chain.unit), Fraction(chain.high[size], chain.unit)
-
-
-def _least(
-    p: FloatArray, drafts: FloatArray, num_drafts: int, sampling: str, known: Fraction
-) -> Fraction:
-    """Lower bound on p(H) - F(H) over all sets."""
-    if sampling == "with_replacement":
-        return least_with_replacement(p, drafts[0], num_drafts)
-    if sampling == "greedy":
-        return least_greedy(p, drafts[0], num_drafts)
-    if sampling == "independent":
-        return least_independent(p, drafts, known)
-    if num_drafts >= 3 and num_drafts < np.count_nonzero(drafts[0]):
-        return least_without_replacement(p, drafts[0], num_drafts)
-    order = exact_ratio_order(p, drafts[0])
-    chain = without_replacement_chain(drafts[0][order], num_drafts)
-    return least_of_chain(p[order], chain)[0]

@@ -14,20 +14,27 @@ from fractions import Fraction
 
 import numpy as np
 
-from mdbound.bounds.numerics.summation import prefix_sums
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray
 from mdbound.bounds.proofs.ball_containment import BallContainment
 from mdbound.bounds.proofs.exact_arithmetic import dyadic, exact_ratio_order, total
+from mdbound.bounds.proofs.running_sums import total_of
 from mdbound.errors import UnsolvedError
 
 TOLERANCE = Fraction(1, 10**13)
-"""Ranges and boxes are left alone when they cannot beat the best set by more than this."""
+"""Ranges and boxes are left alone when they cannot beat the best set by more than this, which is
+how far below the least value a proof may end. Less costs enclosures and boxes."""
 
 MAX_ENCLOSURES = 2_000
+"""Enclosures before a proof is given up: usual rows take ten to twenty, at some 40 ms each for
+50,000 tokens. More would prove rows that now raise, after minutes."""
+
 MAX_BOXES = 20_000
+"""Boxes before a proof is given up: usual rows take three to twenty, at some 60 ms each for 50,000
+tokens. More would prove rows that now raise, after half an hour."""
 
 FEW_OPEN = 6
-"""So few open tokens of a box are tried out one set after the other."""
+"""So few open tokens of a box are tried out one set after the other, 64 of them in fractions; one
+more doubles that, one less splits boxes instead."""
 
 MARGIN = 2.0**-47
 """Relative safety of rounded comparisons of a token's p with its sum of w_k q_k: the products and
@@ -246,7 +253,7 @@ def _contract(
 
 
 def _masses(drafts: FloatArray, inside: BoolArray) -> FloatArray:
-    return np.array([prefix_sums(q[inside])[-1] for q in drafts])
+    return np.array([total_of(q[inside]) for q in drafts])
 
 
 def _box_bound(

@@ -13,16 +13,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 
 Interval = tuple[Fraction, Fraction]
 
 FIXED_POINT_BITS = 320
+"""Bits behind the point of what no power of two divides: bounds are within V times 2^-320, below
+1e-90, and the integers five times as long as a mantissa."""
 
 SCREENING = 1e-12
 """Prefixes whose rounded value is further than this above the least are not the exact least: the
-rounded values are of exact masses, and off by a few n ulps."""
+rounded values are of exact masses, and off by a few n ulps. Wider costs exact comparisons, nearer
+to the rounding could lose the least."""
 
 
 def dyadic(values: FloatArray) -> tuple[list[int], int]:
@@ -136,7 +138,9 @@ def greedy_parts(draft: FloatArray, num_drafts: int) -> tuple[IntArray, IntArray
         >>> [part.tolist() for part in greedy_parts(np.array([0.5, 0.2, 0.3]), 2)]
         [[0], [1, 2]]
     """
-    top = most_likely_tokens(draft, num_drafts - 1)
+    # A stable sort leaves the lower id first among equals. Not the solver's selection, on purpose.
+    top = np.argsort(-draft, kind="stable")[: num_drafts - 1]
+    top = top[draft[top] > 0.0]
     rest = draft.copy()
     rest[top] = 0.0
     return top, np.flatnonzero(rest)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.summation import compensated_add
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.schemes.rates.residual_mass import BLOCK
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+@kernel(fastmath={"reassoc", "nsz", "contract"})
 def _block(weights: FloatArray, q: FloatArray, num_drafts: int, start: int, stop: int) -> float:
     # 1 - (1-q)^n = q (1 + m (1 + m (...))) with m = 1 - q: no cancellation at small q, no power.
     drafted = np.empty(BLOCK)
@@ -26,7 +26,7 @@ def _block(weights: FloatArray, q: FloatArray, num_drafts: int, start: int, stop
     return mass
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def drafted_mass(weights: FloatArray, q: FloatArray, num_drafts: int) -> float:
     """Sum of w (1 - (1 - q)^n) over V tokens, for n >= 1 drafts from one distribution, O(nV).
 

@@ -18,8 +18,8 @@ rule converges geometrically: `STEP` leaves about 1e-13 up to n = 128 (0.3 leave
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.vector_exp import vector_exp
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.schemes.rates.residual_mass import BLOCK
@@ -33,7 +33,7 @@ _LARGEST_LEVEL = 45.0
 """Largest l of one stream: exp(-45) = 3e-20, no stream is quiet that long. Higher adds nodes."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def total_rates(row: SortedResidual) -> FloatArray:
     """g(r) at the ratio r of each of the S sorted tokens: at least 1, nondecreasing.
 
@@ -53,7 +53,7 @@ def level_nodes(smallest_count: int, largest_rate: float = 1.0) -> FloatArray:
     return np.asarray(np.exp(np.arange(bottom, top + STEP, STEP)))
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _quiet_and_undrafted(
     row: SortedResidual, g: FloatArray, first: int, l: float, ringing: FloatArray, other: FloatArray
 ) -> None:
@@ -71,7 +71,7 @@ def _quiet_and_undrafted(
         other[j] = quiet - row.q[j] * phi
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+@kernel(fastmath={"reassoc", "nsz", "contract"})
 def _add_missed(
     p: FloatArray,
     ringing: FloatArray,
@@ -93,7 +93,7 @@ def _add_missed(
         missed[n] += total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def list_acceptance(row: SortedResidual, counts: IntArray, levels: FloatArray) -> FloatArray:
     """P(output is drafted) for each number of drafts, in O(S) per node.
 
@@ -127,7 +127,7 @@ def list_acceptance(row: SortedResidual, counts: IntArray, levels: FloatArray) -
     return STEP * hits[counts - 1]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def quiet_probabilities(row: SortedResidual, ranks: IntArray, levels: FloatArray) -> FloatArray:
     """Phi at the given ranks: shape (levels, ranks).
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.schemes.rates.residual_mass import residual_mass
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def rejection_curve(p: FloatArray, q: FloatArray, max_drafts: int) -> FloatArray:
     """P(all of the first 1, 2, ..., max_drafts drafts are rejected), in O(max_drafts V).
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
 from mdbound.bounds.numerics.summation import prefix_sums
 from mdbound.bounds.problem.array_types import FloatArray
@@ -22,7 +22,7 @@ from mdbound.schemes.rates.sorted_residual import SortedResidual, residual_at, s
 Ranks = npt.NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def heavy_first(q: FloatArray, count: int) -> tuple[Ranks, float]:
     """Positions of the `count` largest entries, and the sum of all the others.
 
@@ -36,7 +36,7 @@ def heavy_first(q: FloatArray, count: int) -> tuple[Ranks, float]:
     return heavy, prefix_sums(rest)[-1]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _contains(ranks: Ranks, depth: int, x: int) -> bool:
     found = False
     for k in range(depth):
@@ -44,7 +44,7 @@ def _contains(ranks: Ranks, depth: int, x: int) -> bool:
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def mass_outside(
     q: FloatArray, rejected: Ranks, depth: int, heavy: Ranks, light_mass: float
 ) -> float:
@@ -68,7 +68,7 @@ def mass_outside(
     return max(left, 0.0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _enter(
     row: SortedResidual,
     heavy: Ranks,
@@ -94,7 +94,7 @@ def _enter(
     return depth + 1 < len(totals) and z_next > 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _next_rejected(
     row: SortedResidual, rejected: Ranks, depth: int, stage: FloatArray, start: int
 ) -> tuple[int, float]:
@@ -110,7 +110,7 @@ def _next_rejected(
     return -1, 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _last_stage(
     row: SortedResidual,
     heavy: Ranks,
@@ -149,7 +149,7 @@ def _last_stage(
     return result
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def all_rejected(row: SortedResidual, max_drafts: int) -> FloatArray:
     """P(the first 1, ..., max_drafts drafts are all rejected), over every path of rejections.
 
@@ -189,7 +189,7 @@ def all_rejected(row: SortedResidual, max_drafts: int) -> FloatArray:
     return totals
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _rejected_before(
     row: SortedResidual,
     rejected: Ranks,
@@ -215,7 +215,7 @@ def _rejected_before(
     return max(whole, 0.0) / left + upper
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _draw_rejected(
     row: SortedResidual,
     rejected: Ranks,
@@ -237,7 +237,7 @@ def _draw_rejected(
     return _nearest_unrejected(rejected, depth, low, len(row.q))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _nearest_unrejected(rejected: Ranks, depth: int, start: int, size: int) -> int:
     for distance in range(size):
         for x in (start - distance, start + distance):
@@ -246,7 +246,7 @@ def _nearest_unrejected(rejected: Ranks, depth: int, start: int, size: int) -> i
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sampled_paths(row: SortedResidual, max_drafts: int, uniforms: FloatArray) -> FloatArray:
     """Unbiased estimates of P(the first n drafts are all rejected) along random paths.
 

@@ -10,9 +10,9 @@ hits a draft with probability
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from mdbound.bounds import TruncatedSelection
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.schemes.sampling.draws import draw_independent
 from mdbound.schemes.sampling.streams import standard_errors
@@ -118,7 +118,7 @@ class ResidualHits:
         return float(values.mean()), float(error[0])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _winner_chain(drafts: FloatArray, ranks: IntArray, keeps: FloatArray) -> FloatArray:
     """Mass with which each token is selected when draft k has mass `drafts[k]` (n, V)."""
     winner: FloatArray = drafts[0].copy()

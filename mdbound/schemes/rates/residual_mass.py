@@ -10,8 +10,7 @@ is that of one block, whatever the vocabulary size.
 
 from __future__ import annotations
 
-from numba import njit
-
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.summation import compensated_add
 from mdbound.bounds.problem.array_types import FloatArray
 
@@ -24,7 +23,7 @@ lose digits: the error is about `BLOCK / 8` ulps of a block's own sum."""
 _LANES = {"reassoc", "nsz", "contract"}
 
 
-@njit(cache=True, nogil=True, fastmath=_LANES)
+@kernel(fastmath=_LANES)
 def _residual_block(p: FloatArray, q: FloatArray, a: float, start: int, stop: int) -> float:
     mass = 0.0
     for i in range(start, stop):
@@ -33,7 +32,7 @@ def _residual_block(p: FloatArray, q: FloatArray, a: float, start: int, stop: in
     return mass
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def residual_mass(p: FloatArray, q: FloatArray, a: float) -> float:
     """Z(a), the sum of max(p - a q, 0), in one pass over V tokens.
 
@@ -50,7 +49,7 @@ def residual_mass(p: FloatArray, q: FloatArray, a: float) -> float:
     return mass + lost
 
 
-@njit(cache=True, nogil=True, fastmath=_LANES)
+@kernel(fastmath=_LANES)
 def _overlap_block(p: FloatArray, q: FloatArray, start: int, stop: int) -> float:
     mass = 0.0
     for i in range(start, stop):
@@ -58,7 +57,7 @@ def _overlap_block(p: FloatArray, q: FloatArray, start: int, stop: int) -> float
     return mass
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def overlap_mass(p: FloatArray, q: FloatArray) -> float:
     """Sum of min(p, q) over V tokens.
 
@@ -75,7 +74,7 @@ def overlap_mass(p: FloatArray, q: FloatArray) -> float:
     return mass + lost
 
 
-@njit(cache=True, nogil=True, fastmath=_LANES)
+@kernel(fastmath=_LANES)
 def _mass_block(values: FloatArray, start: int, stop: int) -> float:
     mass = 0.0
     for i in range(start, stop):
@@ -83,7 +82,7 @@ def _mass_block(values: FloatArray, start: int, stop: int) -> float:
     return mass
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def total_mass(values: FloatArray) -> float:
     """Compensated sum of V values.
 

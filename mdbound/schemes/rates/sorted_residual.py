@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.summation import prefix_sums, suffix_sums
 from mdbound.bounds.problem.array_types import FloatArray
 
@@ -53,7 +53,7 @@ def sort_residual(p: FloatArray, q: FloatArray) -> SortedResidual:
     return _tables(p, q, support[order], ratio[order])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _tables(
     p: FloatArray, q: FloatArray, token: npt.NDArray[np.int64], ratio: FloatArray
 ) -> SortedResidual:
@@ -75,7 +75,7 @@ def _tables(
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def search_ratio(ratio: FloatArray, a: float, hint: int) -> int:
     """Number of sorted ratios that are at most `a`, searched outwards from `hint`.
 
@@ -106,7 +106,7 @@ def search_ratio(ratio: FloatArray, a: float, hint: int) -> int:
     return low
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def residual_at(row: SortedResidual, a: float, hint: int) -> tuple[float, int]:
     """Z(a), the sum of max(p - a q, 0), and `search_ratio`; `a` may be infinite.
 

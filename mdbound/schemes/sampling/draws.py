@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def draw_independent(drafts: list[FloatArray], rng: np.random.Generator, size: i
     return np.stack([draw_tokens(q, rng, size) for q in drafts], axis=1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def token_at(weights: FloatArray, level: float) -> int:
     """The token at which the running sum of `weights` first exceeds `level`.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -92,3 +94,29 @@ def test_a_real_vocabulary(spread):
     expected = bounds.acceptance_curve_from_logits(target, draft, 8, LAW)
     found = bounds.acceptance_curve_from_logits(torch.tensor(target), torch.tensor(draft), 8, LAW)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+
+
+def worst_of_equal_tokens(monkeypatch, **changes) -> float:
+    """Largest error of F_n of prefixes of equal tokens, which are C(H, n) / C(V, n)."""
+    from mdbound.bounds.device import clocks
+    from mdbound.bounds.numerics.clock_quadrature import clock_quadrature
+
+    monkeypatch.setattr(
+        clocks, "clock_quadrature", lambda n: clock_quadrature(n)._replace(**changes)
+    )
+    worst = 0.0
+    for vocab_size in (12, 20, 40, 80, 160, 400):
+        (rates,) = tensors(np.full((1, vocab_size), 1.0 / vocab_size))
+        rows = clocks.ClockRows(rates, clocks.clock_nodes(rates, 8), 8)
+        for size in (9, vocab_size - 2):
+            found = rows.contained(torch.tensor([0]), torch.tensor([size]))[0]
+            for n in range(3, 9):
+                exact = math.comb(size, n) / math.comb(vocab_size, n)
+                worst = max(worst, abs(float(found[n - 1]) - exact))
+    return worst
+
+
+def test_power_sums_are_enough_for_the_tokens_that_count_as_light(monkeypatch):
+    """The limit is that of the quadrature; one that is too large for its power sums is seen."""
+    assert worst_of_equal_tokens(monkeypatch) < 4e-15
+    assert worst_of_equal_tokens(monkeypatch, light_limit=64.0) > 1e-9

@@ -217,7 +217,7 @@ def test_bad_arguments_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         optimal_acceptance_lp(half, half, 2, "with_replacemnt")
     with pytest.raises(InvalidSettingError, match="time_limit is 0"):
         optimal_acceptance_lp(half, half, 2, time_limit=0.0)
-    with pytest.raises(InvalidDistributionError, match="one position, not for 2 rows"):
+    with pytest.raises(InvalidDistributionError, match="one position, not 2 rows"):
         optimal_acceptance_lp([half, half], half, 2)
     monkeypatch.setitem(sys.modules, "cvxpy", None)
     with pytest.raises(MissingDependencyError, match=r"mdbound\[lp\]"):

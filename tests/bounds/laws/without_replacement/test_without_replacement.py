@@ -9,7 +9,7 @@ import pytest
 from mdbound import bounds
 from mdbound.bounds.laws.without_replacement.law import INTEGRAL_ERROR, prefix_containment
 from mdbound.bounds.numerics.exponential_clocks import trapezoid_step
-from mdbound.bounds.problem.ratio_order import ratio_order
+from mdbound.bounds.numerics.ratio_order import ratio_order
 from tests.oracles.clock_table import clock_table, containment_step, expm1_power_series
 from tests.oracles.optimum import contained_without_replacement
 

@@ -25,7 +25,7 @@ from mdbound.bounds.numerics.clock_quadrature import (
     clock_quadrature,
     expm1_powers,
 )
-from mdbound.bounds.problem.ratio_order import ratio_order
+from mdbound.bounds.numerics.ratio_order import ratio_order
 from tests.oracles.optimum import adversarial_pairs, exact_acceptance_without_replacement
 from tests.oracles.sorted_prefix_search import sorted_solution
 

@@ -1,4 +1,7 @@
-"""Which backend an argument asks for, told by its type and without importing torch."""
+"""Arrays of any library: told apart by their type, and read by their own methods.
+
+Torch is not imported here: a program that has no tensors does not need it.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,32 @@ def is_tensor(argument: Any) -> bool:
         base.__module__.partition(".")[0] == "torch" and base.__name__ == "Tensor"
         for base in type(argument).__mro__
     )
+
+
+def host_array(values: Any) -> Any:
+    """Values that numpy can read: tensors, on any device, as arrays in the host's memory.
+
+    A tensor is known by its methods. Gradients stay behind, and types that numpy lacks
+    (bfloat16, halves with them) become float32, which holds them exactly.
+
+    Args:
+        values: a tensor, or a list or tuple with tensors in it; anything else comes back as it is.
+
+    Example:
+        >>> host_array([0.5, 0.5])
+        [0.5, 0.5]
+    """
+    if isinstance(values, list | tuple):
+        return [host_array(one) for one in values] if any(map(_leaves_device, values)) else values
+    if not _leaves_device(values):
+        return values
+    tensor = values.detach().cpu()
+    short = tensor.is_floating_point() and tensor.element_size() < 4
+    return (tensor.float() if short else tensor).numpy()
+
+
+def _leaves_device(values: Any) -> bool:
+    return hasattr(values, "detach") and hasattr(values, "cpu")
 
 
 def num_dimensions(values: Any) -> int:

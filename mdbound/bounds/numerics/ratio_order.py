@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def ratio_order(target: FloatArray, draft: FloatArray) -> npt.NDArray[np.int64]:
     """Ids of the tokens that can be drafted, by q/p descending, ties by id.
 
@@ -33,7 +33,7 @@ def ratio_order(target: FloatArray, draft: FloatArray) -> npt.NDArray[np.int64]:
     return support[np.argsort(ratio, kind="mergesort")]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def smallest_minimiser(objective: FloatArray, error: float) -> int:
     """First index whose value is the minimum up to rounding.
 
