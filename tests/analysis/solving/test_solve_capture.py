@@ -95,7 +95,7 @@ def test_bounds_where_the_logits_are(
     import torch
 
     from mdbound.analysis.solving import solve_capture
-    from mdbound.bounds.device import rows as torch_rows
+    from mdbound.bounds import from_logits
 
     grid = replace(GRID, vocabulary_sizes=(None, 30), schemes=("k_seq",))
     host, device = tmp_path / "host.parquet", tmp_path / "device.parquet"
@@ -108,7 +108,7 @@ def test_bounds_where_the_logits_are(
         return solve_batch(positions, logits, chosen)
 
     monkeypatch.setattr(solve_capture, "solve_batch", watched)
-    monkeypatch.setattr(torch_rows, "to_host", None)
+    monkeypatch.setattr(from_logits, "host_array", None)
     found = solve_during_capture(settings, grid, device, batch_rows=4, on_device=True)
     assert replace(found, path=host) == expected
     assert solved
