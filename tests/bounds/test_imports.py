@@ -5,7 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("torch", "highspy", "scipy.special", "scipy.sparse", "polars", "matplotlib", "flint", "cvxpy")
+HEAVY = (
+    "torch",
+    "highspy",
+    "scipy.special",
+    "scipy.sparse",
+    "polars",
+    "matplotlib",
+    "flint",
+    "cvxpy",
+)
 
 
 def loaded_after(code: str) -> set[str]:
