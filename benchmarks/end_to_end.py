@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.side_by_side import environment, synthetic_logits
-from mdbound.analysis.solving.setting import SolveGrid
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.solve_cache import solve_cache
 from mdbound.logits_cache import LogitsCache, write_cache
 

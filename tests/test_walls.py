@@ -31,7 +31,10 @@ PLANTED = {
     "device": ("schemes/k_seq.py", "import mdbound.bounds.device.sums"),
     "torch": ("bounds/laws/usable_rows.py", "import torch"),
     "transformers": ("analysis/demo.py", "import transformers"),
-    "circles": ("errors.py", "import mdbound"),
+    "circles": (
+        "bounds/numerics/vector_exp.py",
+        "import mdbound.bounds.numerics.fused_softmax",
+    ),
 }
 """For each contract a file and the import that must break it."""
 

@@ -11,7 +11,7 @@ import pytest
 from mdbound import bounds
 from mdbound.analysis.solving.results import open_results
 from mdbound.cli import main
-from mdbound.logits_cache.store.arrays import write_cache
+from mdbound.logits_cache.store.cache_from_arrays import write_cache
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -67,8 +67,8 @@ def test_solving_again_reports_that_nothing_was_left_to_do(
         (["--num-drafts", "few"], "--num-drafts few"),
         (["--temperature", "-1"], "--temperature -1.0"),
         (["--top-p", "2"], "--top-p 2.0"),
-        (["--sampling", "replaced"], "--sampling replaced"),
-        (["--draft", "smal"], "did you mean small"),
+        (["--sampling", "replaced"], "--sampling 'replaced'"),
+        (["--draft", "smal"], "did you mean 'small'"),
         (["--batch-rows", "0"], "--batch-rows 0"),
         (["--batch-rows", "many"], "--batch-rows"),
     ],

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mdbound.analysis.figures.drawing import FigureOptions
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import open_results
-from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.solving.solve_cache import solve_cache
 from mdbound.analysis.studies.run_study import run_study
 from mdbound.analysis.studies.study import Study, TableSpec

@@ -9,11 +9,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import SETTING_COLUMNS, open_results
-from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.solving.solve_cache import solve_cache
-from mdbound.analysis.statistics.statistics import Bootstrap
-from mdbound.analysis.tables.formats import to_csv, to_markdown
+from mdbound.analysis.statistics.bootstrap import Bootstrap
+from mdbound.analysis.tables.csv_markdown import to_csv, to_markdown
 from mdbound.analysis.tables.latex import to_latex
 from mdbound.analysis.tables.report import Report, write_report
 from mdbound.analysis.tables.table import Interval, Table, acceptance_table

@@ -2,42 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from mdbound.analysis.solving.setting import (
-    SolveGrid,
-    SolveSetting,
-    parse_floats,
-    parse_num_drafts,
-    parse_optional,
-)
+from mdbound.analysis.solving.grid import SolveGrid
+from mdbound.analysis.solving.setting import SolveSetting
+from mdbound.bounds import Warpers
 from mdbound.errors import InvalidSettingError
 
 DRAFTS = ("small", "smaller")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("1-4", (1, 2, 3, 4)), ("1,2,4", (1, 2, 4)), ("8,2-3,2", (2, 3, 8)), (" 3 ", (3,))],
-)
-def test_num_drafts_are_ranges_and_lists(text: str, expected: tuple[int, ...]) -> None:
-    assert parse_num_drafts(text) == expected
-
-
-@pytest.mark.parametrize("text", ["0", "0-3", "4-2", "two", "1-", "-2", "", ",", "1.5", "1-99999"])
-def test_num_drafts_that_make_no_sense_are_refused_with_the_remedy(text: str) -> None:
-    with pytest.raises(InvalidSettingError, match=r"--num-drafts.*1-8"):
-        parse_num_drafts(text)
-
-
-def test_numbers_are_comma_lists_or_repeated() -> None:
-    assert parse_floats(["0.7, 1.0", "2"], "--temperature") == (0.7, 1.0, 2.0)
-    assert parse_optional(["10", "None,50"], "--top-k", int) == (10, None, 50)
-
-
-def test_what_is_not_a_number_is_named() -> None:
-    with pytest.raises(InvalidSettingError, match=r"--temperature warm"):
-        parse_floats(["0.7,warm"], "--temperature")
-    with pytest.raises(InvalidSettingError, match=r"--top-k 2\.5.*none"):
-        parse_optional(["2.5"], "--top-k", int)
 
 
 def test_each_draft_and_draft_temperature_is_a_setting_of_its_own() -> None:
@@ -53,7 +23,7 @@ def test_each_draft_and_draft_temperature_is_a_setting_of_its_own() -> None:
 
 def test_draft_temperature_is_the_targets_when_left_out() -> None:
     settings = SolveGrid(temperatures=(0.7, 1.0)).settings(["small"])
-    assert {(each.temperature, each.draft_temperatures) for each in settings} == {
+    assert {(each.warpers.temperature, each.draft_temperatures) for each in settings} == {
         (0.7, (0.7,)),
         (1.0, (1.0,)),
     }
@@ -61,9 +31,10 @@ def test_draft_temperature_is_the_targets_when_left_out() -> None:
 
 def test_draft_temperatures_can_mix_the_targets_own_with_numbers() -> None:
     grid = SolveGrid(temperatures=(0.7, 1.0), draft_temperatures=(0.0, None))
-    found = {(each.temperature, each.draft_temperatures) for each in grid.settings(["small"])}
+    found = {
+        (each.warpers.temperature, each.draft_temperatures) for each in grid.settings(["small"])
+    }
     assert found == {(0.7, (0.0,)), (0.7, (0.7,)), (1.0, (0.0,)), (1.0, (1.0,))}
-    assert parse_optional(["0,target"], "--draft-temperature", float, "target") == (0.0, None)
 
 
 def test_sets_of_temperatures_need_one_draft_or_as_many() -> None:
@@ -93,20 +64,26 @@ def test_repeated_values_are_solved_once() -> None:
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
-        (SolveGrid(sampling=("with",)), "--sampling with: .*with_replacement, without"),
-        (SolveGrid(sampling=()), "--sampling is empty"),
-        (SolveGrid(temperatures=(-1.0,)), r"--temperature -1\.0: .*>= 0"),
-        (SolveGrid(temperatures=(float("nan"),)), "--temperature nan"),
-        (SolveGrid(draft_temperatures=(float("inf"),)), "--draft-temperature inf"),
-        (SolveGrid(top_k=(0,)), "--top-k 0: .*>= 1"),
-        (SolveGrid(top_p=(0.0,)), r"--top-p 0\.0: .*\(0, 1\]"),
-        (SolveGrid(top_p=(1.5,)), r"--top-p 1\.5"),
-        (SolveGrid(num_drafts=(0,)), "--num-drafts 0"),
-        (SolveGrid(drafts=("smal",)), "--draft smal: .*did you mean small.*small, smaller"),
-        (SolveGrid(drafts=("x",)), "--draft x: .*it holds small, smaller"),
+        (
+            SolveGrid(sampling=("with",)),
+            "`sampling` 'with' is .*with_replacement, without",
+        ),
+        (SolveGrid(sampling=()), "`sampling` is empty"),
+        (SolveGrid(temperatures=(-1.0,)), r"`temperatures` -1\.0: .*>= 0"),
+        (SolveGrid(temperatures=(float("nan"),)), "`temperatures` nan"),
+        (SolveGrid(draft_temperatures=(float("inf"),)), "`draft_temperatures` inf"),
+        (SolveGrid(top_k=(0,)), "`top_k` 0: .*>= 1"),
+        (SolveGrid(top_p=(0.0,)), r"`top_p` 0\.0: .*\(0, 1\]"),
+        (SolveGrid(top_p=(1.5,)), r"`top_p` 1\.5"),
+        (SolveGrid(num_drafts=(0,)), "`num_drafts` 0"),
+        (
+            SolveGrid(drafts=("smal",)),
+            "`drafts` 'smal' is .*did you mean 'small'.*small, smaller",
+        ),
+        (SolveGrid(drafts=("x",)), "`drafts` 'x' is unknown: it can be small, smaller"),
         (
             SolveGrid(sampling=("independent",), drafts=("small",)),
-            "only one draft distribution.*--draft-temperature 1.2,2.0",
+            "only one draft distribution.*`draft_temperatures` 1.2,2.0",
         ),
         (SolveGrid(sampling=("independent",), num_drafts=(3, 4)), "n is at most 2"),
     ],
@@ -117,11 +94,11 @@ def test_values_out_of_range_name_the_option_and_the_remedy(grid: SolveGrid, mes
 
 
 def test_a_cache_without_drafts_is_refused() -> None:
-    with pytest.raises(InvalidSettingError, match=r"no draft model.*--into"):
+    with pytest.raises(InvalidSettingError, match=r"no draft model.*`add_drafts`"):
         SolveGrid().settings([])
 
 
 def test_a_setting_as_json_values_names_every_field() -> None:
-    values = SolveSetting("greedy", ("small",), 1.0, (1.0,), None, None, (1,)).as_dict()
+    values = SolveSetting("greedy", ("small",), Warpers(), (1.0,), (1,)).as_dict()
     assert values["drafts"] == ["small"]
     assert set(values) == set(SolveSetting.__dataclass_fields__)

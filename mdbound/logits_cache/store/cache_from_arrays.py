@@ -13,6 +13,7 @@ import polars as pl
 
 from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.store.atomic_files import make_folder
+from mdbound.logits_cache.store.documents import POSITIONS_SCHEMA
 from mdbound.logits_cache.store.manifest import (
     MANIFEST_NAME,
     TARGET,
@@ -25,7 +26,6 @@ from mdbound.logits_cache.store.manifest import (
     package_versions,
 )
 from mdbound.logits_cache.store.shards import (
-    POSITIONS_SCHEMA,
     ROW_GROUP_ROWS,
     ShardWriter,
     default_shard_rows,
