@@ -19,28 +19,28 @@ import numpy as np
 
 from benchmarks.side_by_side import captured_logits, environment, synthetic_logits
 from mdbound import bounds
-from mdbound.bounds.canonical.decomposition import canonical_decomposition
 from mdbound.errors import UnsolvedError
 
 VOCABULARY = 50_000
+"""Tokens of the timed rows, about as many as the models of a laptop have."""
 SHAPES = ("flat", "realistic", "peaked")
 COUNTS = (2, 4, 8)
 REPEATS = 5
 
 
-def rows(cache: str | None, shape: str, count: int) -> list[tuple[Any, Any]]:
+def rows(cache: str | None, shape: str, count: int, vocab_size: int) -> list[tuple[Any, Any]]:
     """Target and draft distributions."""
-    logits = captured_logits(cache, count) if cache else synthetic_logits(shape, count, VOCABULARY)
+    logits = captured_logits(cache, count) if cache else synthetic_logits(shape, count, vocab_size)
     p, q = (bounds.distribution_from_logits(each) for each in logits)
     return list(zip(p, q, strict=True))
 
 
-def position_seconds(p: Any, q: Any, n: int, drafted: Any) -> tuple[float, float]:
+def position_seconds(p: Any, q: Any, num_drafts: int, drafted: Any) -> tuple[float, float]:
     """Fastest decomposition and fastest selection."""
     decompose, select = math.inf, math.inf
     for _ in range(REPEATS):
         start = time.perf_counter()
-        decomposition = canonical_decomposition(p, q, n)
+        decomposition = bounds.canonical_decomposition(p, q, num_drafts)
         middle = time.perf_counter()
         decomposition.selection_probabilities(drafted)
         select = min(select, time.perf_counter() - middle)
@@ -48,12 +48,12 @@ def position_seconds(p: Any, q: Any, n: int, drafted: Any) -> tuple[float, float
     return decompose, select
 
 
-def time_positions(cache: str | None, count: int) -> None:
+def time_positions(cache: str | None, count: int, vocab_size: int) -> None:
     """A line per shape and n: median and worst milliseconds, and how many positions succeeded."""
     rng = np.random.default_rng(0)
     print("shape      n   decompose    select  in all: median   worst   solved")
     for shape in ("capture",) if cache else SHAPES:
-        problems = rows(cache, shape, count)
+        problems = rows(cache, shape, count, vocab_size)
         for n in COUNTS:
             times, solved = [], 0
             for k, (p, q) in enumerate(problems):
@@ -75,24 +75,24 @@ def time_positions(cache: str | None, count: int) -> None:
             )
 
 
-def simulate(draws: int, vocabulary: int = 49_152) -> None:
+def simulate(draws: int, vocab_size: int) -> None:
     """Accept rate of the two-step scheme and frequencies of its output, in standard errors."""
     for shape in SHAPES:
-        logits = synthetic_logits(shape, 1, vocabulary)
+        logits = synthetic_logits(shape, 1, vocab_size)
         p, q = (bounds.distribution_from_logits(each)[0] for each in logits)
         for n in COUNTS:
             rng = np.random.default_rng(n)
-            decomposition = canonical_decomposition(p, q, n)
-            drafted = rng.choice(vocabulary, size=(draws, n), p=q)
+            decomposition = bounds.canonical_decomposition(p, q, n)
+            drafted = rng.choice(vocab_size, size=(draws, n), p=q)
             token = decomposition.select(drafted, rng)
             keep = np.minimum(1.0, p / np.maximum(decomposition.selected, 1e-300))
             accepted = rng.random(draws) < keep[token]
             residual = decomposition.residual()
-            output = np.where(accepted, token, rng.choice(vocabulary, size=draws, p=residual))
+            output = np.where(accepted, token, rng.choice(vocab_size, size=draws, p=residual))
             rate = decomposition.acceptance
             off = (accepted.mean() - rate) / math.sqrt(max(rate * (1 - rate), 1e-12) / draws)
             heavy = np.argsort(-p)[:100]
-            counts = np.bincount(output, minlength=vocabulary)[heavy] / draws
+            counts = np.bincount(output, minlength=vocab_size)[heavy] / draws
             worst = np.abs((counts - p[heavy]) / np.sqrt(p[heavy] * (1 - p[heavy]) / draws)).max()
             print(
                 f"{shape:9} n {n}: {draws:,} draws, accept rate {accepted.mean():.6f}, optimum "
@@ -107,11 +107,12 @@ def main() -> None:
     parser.add_argument("--cache", help="capture whose first rows are timed")
     parser.add_argument("--rows", type=int, default=20)
     parser.add_argument("--draws", type=int, default=0)
+    parser.add_argument("--vocab-size", type=int, default=VOCABULARY)
     options = parser.parse_args()
     print(", ".join(f"{name} {value}" for name, value in environment().items()))
-    time_positions(options.cache, options.rows)
+    time_positions(options.cache, options.rows, options.vocab_size)
     if options.draws:
-        simulate(options.draws)
+        simulate(options.draws, options.vocab_size)
 
 
 if __name__ == "__main__":

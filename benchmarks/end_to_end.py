@@ -22,18 +22,19 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.side_by_side import environment, synthetic_logits
-from mdbound.analysis.solving.setting import SolveGrid
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.solve_cache import solve_cache
 from mdbound.logits_cache import LogitsCache, write_cache
 
 LAWS = ("with_replacement", "without_replacement", "greedy")
 VOCABULARY = 151_936
 BATCH_ROWS = 64
+"""As `mdbound solve` reads by default."""
 
 
-def synthetic_cache(folder: Path, rows: int) -> Path:
+def synthetic_cache(folder: Path, rows: int, vocab_size: int) -> Path:
     """A capture of realistic rows, rounded to bfloat16 as most models' logits are."""
-    target, draft = synthetic_logits("realistic", rows, VOCABULARY)
+    target, draft = synthetic_logits("realistic", rows, vocab_size)
     for logits in (target, draft):
         bits = logits.view(np.uint32)
         bits &= np.uint32(0xFFFF0000)
@@ -87,10 +88,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--rows", type=int, default=384)
+    parser.add_argument("--vocab-size", type=int, default=VOCABULARY)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        cache = LogitsCache.open(arguments.cache or synthetic_cache(Path(scratch), arguments.rows))
+        cache = LogitsCache.open(
+            arguments.cache or synthetic_cache(Path(scratch), arguments.rows, arguments.vocab_size)
+        )
         entries = [measure(cache, law, Path(scratch)) for law in LAWS]
     if arguments.json:
         arguments.json.write_text(json.dumps({"environment": environment(), "runs": entries}))

@@ -2,6 +2,7 @@
 
     python -m benchmarks.linear_program                  a table
     python -m benchmarks.linear_program --json FILE      the same with versions and processor
+    python -m benchmarks.linear_program --one highs 2 100 with_replacement     one problem, as JSON
 
 Each size runs in a process of its own, so that its peak memory is its own. The time of the bound
 itself on the same problem stands beside it: the program is the oracle, not the tool.
@@ -20,7 +21,7 @@ from typing import Any
 
 from benchmarks.side_by_side import environment
 
-SIZES = {
+SIZES = {  # (n, V): as far as each gets in seconds, within the memory of a laptop
     "highs": [(2, 100), (2, 400), (2, 1_000), (3, 30), (3, 60), (3, 100), (4, 30), (4, 40)],
     "cvxpy": [(2, 50), (2, 100), (2, 200), (3, 20), (3, 30)],
 }
@@ -31,7 +32,6 @@ def measure(backend: str, num_drafts: int, vocabulary: int, sampling: str) -> di
     import numpy as np
 
     from mdbound import bounds
-    from mdbound.bounds.programs.linear_program import solve_transport
 
     logits = 2.0 * np.random.default_rng(vocabulary).normal(size=vocabulary)
     noise = np.random.default_rng(0).normal(size=vocabulary)
@@ -40,7 +40,7 @@ def measure(backend: str, num_drafts: int, vocabulary: int, sampling: str) -> di
     value = bounds.optimal_acceptance(p, q, num_drafts, sampling)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    solution = solve_transport(p, q, num_drafts, sampling, backend)
+    solution = bounds.solve_transport(p, q, num_drafts, sampling, backend)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
@@ -57,6 +57,35 @@ def measure(backend: str, num_drafts: int, vocabulary: int, sampling: str) -> di
     }
 
 
+def measure_apart(backend: str, num_drafts: int, vocabulary: int, sampling: str) -> dict[str, Any]:
+    """`measure` in a process of its own. A failure is a result too: kept, with what it said."""
+    command = [sys.executable, "-m", "benchmarks.linear_program", "--one"]
+    command += [backend, str(num_drafts), str(vocabulary), sampling]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        row: dict[str, Any] = json.loads(done.stdout)
+        return row
+    return {
+        "backend": backend,
+        "sampling": sampling,
+        "num_drafts": num_drafts,
+        "vocabulary": vocabulary,
+        "failed": done.stderr.strip().splitlines()[-1],
+    }
+
+
+def print_row(row: dict[str, Any]) -> None:
+    """One line of the table."""
+    problem = f"{row['backend']:8} {row['sampling']:20} {row['num_drafts']:2} {row['vocabulary']:5}"
+    if "failed" in row:
+        print(f"{problem}   failed: {row['failed']}")
+        return
+    print(
+        f"{problem} {row['columns']:9,} {row['rows']:9,} {row['seconds']:9.2f} "
+        f"{row['megabytes']:8.0f}  {row['difference']:.1e}"
+    )
+
+
 def main() -> None:
     """Run every size, print a line each, and write the JSON file if asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -64,8 +93,8 @@ def main() -> None:
     parser.add_argument("--one", nargs=4, metavar=("BACKEND", "N", "V", "SAMPLING"))
     options = parser.parse_args()
     if options.one:
-        backend, n, vocabulary, sampling = options.one
-        print(json.dumps(measure(backend, int(n), int(vocabulary), sampling)))
+        backend, num_drafts, vocabulary, sampling = options.one
+        print(json.dumps(measure(backend, int(num_drafts), int(vocabulary), sampling)))
         return
     found = []
     print(
@@ -73,31 +102,9 @@ def main() -> None:
     )
     for backend, sizes in SIZES.items():
         for sampling in ("with_replacement", "without_replacement"):
-            for n, vocabulary in sizes:
-                command = [sys.executable, "-m", "benchmarks.linear_program", "--one"]
-                command += [backend, str(n), str(vocabulary), sampling]
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    # A failure is a result too: kept, with what it said.
-                    reason = done.stderr.strip().splitlines()[-1]
-                    print(f"{backend:8} {sampling:20} {n:2} {vocabulary:5}   failed: {reason}")
-                    found.append(
-                        {
-                            "backend": backend,
-                            "sampling": sampling,
-                            "num_drafts": n,
-                            "vocabulary": vocabulary,
-                            "failed": reason,
-                        }
-                    )
-                    continue
-                row = json.loads(done.stdout)
-                found.append(row)
-                print(
-                    f"{backend:8} {sampling:20} {n:2} {vocabulary:5} {row['columns']:9,} "
-                    f"{row['rows']:9,} {row['seconds']:9.2f} {row['megabytes']:8.0f}  "
-                    f"{row['difference']:.1e}"
-                )
+            for num_drafts, vocabulary in sizes:
+                found.append(measure_apart(backend, num_drafts, vocabulary, sampling))
+                print_row(found[-1])
     if options.json:
         record = {"environment": environment(), "results": found}
         options.json.write_text(json.dumps(record, indent=1) + "\n")

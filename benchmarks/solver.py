@@ -2,6 +2,7 @@
 
     python -m benchmarks.solver                          tables
     python -m benchmarks.solver --cache CACHE            the same with rows of a real capture
+    python -m benchmarks.solver --sizes 1000             at another vocabulary size
     python -m benchmarks.solver --json FILE              with versions and processor
 
 All n = 1..8 come out of one call. Everything runs in one process; a time is the fastest of
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,13 @@ from mdbound.bounds.numerics.fused_softmax import softmax_into
 from mdbound.bounds.numerics.summation import prefix_sums
 
 MAX_DRAFTS = 8
+"""n = 1, ..., 8 come out of one call."""
 ROWS = 32
 """Rows per call, enough for the cost of a call itself to be small, as it is in a capture."""
 SORTED_ROWS = 4
 """The same for the sorts, which take long and whose calls cost nothing beside them."""
 TEMPERATURES = (1.2, 2.0, 0.8, 1.5)
+"""Of the draft, to make different drafts of one model: the first K of them."""
 
 
 @njit(cache=True, nogil=True)
@@ -116,9 +120,9 @@ def measure_rows(label: str, target: Any, draft: Any, repeats: int) -> dict[str,
     }
 
 
-def measure_threads(repeats: int) -> dict[str, float]:
+def measure_threads(vocab_size: int, repeats: int) -> dict[str, float]:
     """Speed-up of two threads over one, on realistic rows."""
-    target, draft = synthetic_logits("realistic", 2 * ROWS, SIZES[1])
+    target, draft = synthetic_logits("realistic", 2 * ROWS, vocab_size)
     speedups = {}
     for law in ("with_replacement", "without_replacement", "greedy"):
         times = {}
@@ -148,9 +152,9 @@ def measure_linear_program() -> list[dict[str, float]]:
     return entries
 
 
-def independent_boxes() -> dict[str, float]:
+def independent_boxes(vocab_size: int) -> dict[str, float]:
     """Mean number of boxes that contract-and-branch looks at, per position."""
-    target, draft = synthetic_logits("realistic", ROWS, SIZES[1])
+    target, draft = synthetic_logits("realistic", ROWS, vocab_size)
     curve = bounds.solve_curve_from_logits(
         target, draft, len(TEMPERATURES), "independent", draft_temperature=TEMPERATURES
     )
@@ -171,45 +175,50 @@ def print_ratios(entries: list[dict[str, Any]]) -> None:
         )
 
 
+def measure(sizes: Sequence[int], cache: str | None, repeats: int) -> dict[str, Any]:
+    """Everything that is printed; the middle size serves where one is enough."""
+    rows = [
+        (shape, *synthetic_logits(shape, ROWS, size))
+        for shape in ("flat", "realistic", "peaked")
+        for size in sizes
+    ]
+    if cache:
+        rows.append(("captured", *captured_logits(cache, ROWS)))
+    middle = sizes[len(sizes) // 2]
+    return {
+        "environment": environment(),
+        "ratios": [measure_rows(*each, repeats) for each in rows],
+        "threads": measure_threads(middle, repeats),
+        "independent_boxes": independent_boxes(middle),
+        "linear_program": measure_linear_program(),
+    }
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """The table, and a line for each of the other measurements."""
+    print_ratios(report["ratios"])
+    threads = {name: round(value, 2) for name, value in report["threads"].items()}
+    print("\nTwo threads against one:", threads)
+    print("Boxes per position, independent drafts:", report["independent_boxes"])
+    for entry in report["linear_program"]:
+        print(
+            f"HiGHS on the program at V = {entry['vocab_size']}, n = 2: "
+            f"{entry['ratio']:,.0f} times our time, values differ by {entry['difference']:.0e}"
+        )
+
+
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", help="a capture whose rows are timed as well")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    entries = [
-        measure_rows(shape, *synthetic_logits(shape, ROWS, size), arguments.repeats)
-        for shape in ("flat", "realistic", "peaked")
-        for size in SIZES
-    ]
-    if arguments.cache:
-        rows = captured_logits(arguments.cache, ROWS)
-        entries.append(measure_rows("captured", *rows, arguments.repeats))
-    print_ratios(entries)
-    threads = measure_threads(arguments.repeats)
-    print("\nTwo threads against one:", {name: round(value, 2) for name, value in threads.items()})
-    boxes = independent_boxes()
-    print("Boxes per position, independent drafts:", boxes)
-    programs = measure_linear_program()
-    for entry in programs:
-        print(
-            f"HiGHS on the program at V = {entry['vocab_size']}, n = 2: "
-            f"{entry['ratio']:,.0f} times our time, values differ by {entry['difference']:.0e}"
-        )
+    report = measure(arguments.sizes, arguments.cache, arguments.repeats)
+    print_report(report)
     if arguments.json:
-        arguments.json.write_text(
-            json.dumps(
-                {
-                    "environment": environment(),
-                    "ratios": entries,
-                    "threads": threads,
-                    "independent_boxes": boxes,
-                    "linear_program": programs,
-                },
-                indent=1,
-            )
-        )
+        arguments.json.write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

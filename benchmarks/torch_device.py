@@ -63,8 +63,10 @@ def solve(target: Any, draft: Any, law: str) -> None:
     """All n of one law, from logits."""
     name, _, count = law.partition(" K=")
     if count:
-        heats = TEMPERATURES[: int(count)]
-        bounds.solve_curve_from_logits(target, draft, int(count), name, draft_temperature=heats)
+        temperatures = TEMPERATURES[: int(count)]
+        bounds.solve_curve_from_logits(
+            target, draft, int(count), name, draft_temperature=temperatures
+        )
     else:
         bounds.solve_curve_from_logits(target, draft, MAX_DRAFTS, name)
 

@@ -79,7 +79,7 @@ def test_what_checks_the_solver_shares_no_code_with_it() -> None:
 PLANTED = (
     "from mdbound.bounds.numerics.summation import prefix_sums",
     "from mdbound.bounds.numerics import most_likely_tokens",
-    "from mdbound.bounds.problem.ratio_order import ratio_order",
+    "from mdbound.bounds.numerics.ratio_order import ratio_order",
     "from mdbound.bounds.laws.registry import draft_law",
     "import mdbound.bounds.laws.registry",
     "import mdbound.bounds.laws.greedy.law as law",

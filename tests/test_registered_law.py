@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mdbound import bounds, schemes
-from mdbound.analysis.solving.setting import SolveGrid
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.solve_cache import solve_cache
 from mdbound.analysis.studies.study_file import read_study
 from mdbound.analysis.verification.verify import verify_results
@@ -20,8 +20,7 @@ from mdbound.bounds.laws import registry
 from mdbound.bounds.problem.solution import AcceptanceCurve
 from mdbound.bounds.programs.draft_sets import count_sets, draft_sets
 from mdbound.errors import InvalidSettingError
-from mdbound.logits_cache.store.arrays import write_cache
-from mdbound.logits_cache.store.cache import LogitsCache
+from mdbound.logits_cache import LogitsCache, write_cache
 from tests.hard_rows import adversarial_pairs
 from tests.oracles.acceptance_over_all_sets import optimum
 from tests.oracles.drafted_tuples import containment

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mdbound.analysis.solving.setting import SolveGrid, SolveSetting
+from mdbound.analysis.solving.grid import SolveGrid
+from mdbound.analysis.solving.setting import SolveSetting
 from mdbound.analysis.solving.solve_cache import ProgressCallback, SolveSummary, solve_cache
 from mdbound.logits_cache.capturing.capture import capture
-from mdbound.logits_cache.capturing.progress import CaptureSummary
-from mdbound.logits_cache.capturing.progress import Progress as CaptureProgress
+from mdbound.logits_cache.capturing.progress import CaptureProgress, CaptureSummary
 from mdbound.logits_cache.capturing.settings import CaptureSettings
 from mdbound.logits_cache.store.cache import LogitsCache
 
@@ -18,8 +18,8 @@ from mdbound.logits_cache.store.cache import LogitsCache
 #: that the intervals mean something.
 HELD_OUT_TEXT = "python-docs:held-out"
 
-#: First positions of each section. Eight independent drafts take most of the time, about 40 ms a
-#: position on two cores.
+#: First positions of each section: more of them narrow the intervals and take longer. Eight
+#: independent drafts take most of the time, about 40 ms a position on two cores.
 POSITIONS_PER_DOCUMENT = 32
 
 #: One draft per temperature under the independent law. The target's own comes first, so that

@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 import mdbound
 from mdbound import bounds, schemes
 from mdbound.analysis.tables.files import write_text
+from mdbound.errors import CacheError
+from mdbound.logits_cache.store.format_version import Format
 
-FORMAT_VERSION = 1
+#: Version 1 did not say how its distributions were warped: they were not.
+VECTORS_FORMAT = Format("reference vectors", newest=2, oldest=1, remake="write them again")
 
 #: Drafted tokens per problem.
 NUM_DRAFTS = (1, 2, 3)
@@ -53,6 +56,27 @@ def write_reference_vectors(path: Path | str) -> Path:
     return write_text(Path(path), f"{text}\n")
 
 
+def read_reference_vectors(path: Path | str) -> dict[str, Any]:
+    """Read what `write_reference_vectors` wrote, by this version or an older one.
+
+    Raises:
+        CacheError: The file is missing, damaged, no vectors, or of another version of the format.
+    """
+    path = Path(path)
+    try:
+        vectors = json.loads(path.read_text(encoding="utf-8"))
+        found = vectors["format_version"]
+    except FileNotFoundError as error:
+        raise CacheError(f"{path}: no such file; write one with `mdbound vectors`") from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CacheError(
+            f"{path} holds no reference vectors ({error!r}); write them with `mdbound vectors`"
+        ) from error
+    if VECTORS_FORMAT.checked(found, path) < 2:
+        vectors["warpers"] = bounds.Warpers().as_dict()
+    return dict(vectors)
+
+
 def reference_vectors() -> dict[str, Any]:
     """Solve every problem of `PROBLEMS` for each draft law, scheme and n.
 
@@ -67,15 +91,17 @@ def reference_vectors() -> dict[str, Any]:
         {'sampling': 'with_replacement', 'num_drafts': 1, 'acceptance': 0.625, 'subset': [0]}
     """
     return {
-        "format_version": FORMAT_VERSION,
+        "format_version": VECTORS_FORMAT.newest,
         "mdbound_version": mdbound.__version__,
         "legend": {
             "target, draft": "probabilities, exact in float64",
+            "warpers": "what is applied to both before drafting and verifying: nothing",
             "acceptance": "largest P(output is a drafted token) over all lossless verifiers",
             "accept": "P(the scheme's accept step fires)",
             "membership": "P(output is a drafted token)",
             "branches": "per drafted tuple, P(output = token | tuple) of its distinct tokens",
         },
+        "warpers": bounds.Warpers().as_dict(),
         "problems": [_problem(name, *pair) for name, pair in PROBLEMS.items()],
     }
 

@@ -6,7 +6,6 @@ drafts, one of `SAMPLING_LAWS`.
 """
 
 from mdbound.bounds.acceptance import (
-    Solution,
     acceptance_curve,
     containment,
     optimal_acceptance,
@@ -18,7 +17,11 @@ from mdbound.bounds.from_logits import acceptance_curve_from_logits, solve_curve
 from mdbound.bounds.laws.draft_law import DraftLaw
 from mdbound.bounds.laws.registry import SAMPLING_LAWS, draft_law, register_law
 from mdbound.bounds.logits import distribution_from_logits, entropy_from_logits
-from mdbound.bounds.papers.truncated import truncated_alphabet, truncated_selection
+from mdbound.bounds.papers.truncated import (
+    TruncatedSelection,
+    truncated_alphabet,
+    truncated_selection,
+)
 from mdbound.bounds.papers.two_drafts import (
     EqualsOneCondition,
     equals_one_condition,
@@ -26,7 +29,8 @@ from mdbound.bounds.papers.two_drafts import (
     two_draft_acceptance,
 )
 from mdbound.bounds.problem.checks import MASS_TOLERANCE
-from mdbound.bounds.problem.solution import AcceptanceCurve
+from mdbound.bounds.problem.solution import AcceptanceCurve, Solution
+from mdbound.bounds.problem.warpers import Warpers
 from mdbound.bounds.programs.importance_sampling import importance_sampling_lp
 from mdbound.bounds.programs.linear_program import optimal_acceptance_lp, solve_transport
 from mdbound.bounds.proofs.certificate import Certificate, CheckedInterval, make_certificate
@@ -41,6 +45,8 @@ __all__ = [
     "DraftLaw",
     "EqualsOneCondition",
     "Solution",
+    "TruncatedSelection",
+    "Warpers",
     "acceptance_curve",
     "acceptance_curve_from_logits",
     "canonical_decomposition",

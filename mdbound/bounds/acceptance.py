@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mdbound.bounds.laws.draft_law import DraftLaw
 from mdbound.bounds.laws.registry import draft_law
 from mdbound.bounds.laws.usable_rows import solve_usable_rows
-from mdbound.bounds.problem.array_type import holds_tensor, num_dimensions
+from mdbound.bounds.problem.any_array import holds_tensor, host_array, num_dimensions
 from mdbound.bounds.problem.array_types import FloatArray
-from mdbound.bounds.problem.solution import AcceptanceCurve
-from mdbound.bounds.proofs.certificate import Certificate, make_certificate
+from mdbound.bounds.problem.solution import AcceptanceCurve, Solution, refuse_unsolved
 from mdbound.errors import InvalidDistributionError
-
-
-@dataclass(frozen=True)
-class Solution:
-    """The optimum of one position.
-
-    Attributes:
-        acceptance: alpha* = 1 + p(H*) - F(H*).
-        subset: ids of the tokens of H*, ascending.
-        target_mass: p(H*).
-        containment: F(H*).
-        error_bound: absolute error of `acceptance`.
-        certificate: H* in compact form; its `check(target, draft)` proves the value in exact or
-            enclosed arithmetic, without the solver.
-    """
-
-    acceptance: float
-    subset: npt.NDArray[np.int64]
-    target_mass: float
-    containment: float
-    error_bound: float
-    certificate: Certificate
 
 
 def optimal_acceptance(
@@ -124,15 +101,37 @@ def solve_curve(
         >>> solve_curve([[0.5, 0.5], [0.5, 0.6]], [0.5, 0.5], 2, strict=False).unsolved
         [1]
     """
-    if holds_tensor(target, draft):
-        from mdbound.bounds.device import rows as torch_rows
-
-        return torch_rows.solve_curve(target, draft, max_drafts, sampling, strict=strict)
     law = draft_law(sampling)
+    if holds_tensor(target, draft):
+        return _solve_tensors(law, target, draft, max_drafts, strict).settled()
+    return _solve_arrays(law, target, draft, max_drafts, strict).settled()
+
+
+def _solve_arrays(
+    law: DraftLaw, target: npt.ArrayLike, draft: Any, max_drafts: int, strict: bool
+) -> AcceptanceCurve:
     if not strict:
         return solve_usable_rows(law, target, draft, max_drafts)
     rows, drafts = law.check(target, draft, max_drafts)
     return law.curve(rows, drafts, max_drafts)
+
+
+def _solve_tensors(
+    law: DraftLaw, target: Any, draft: Any, max_drafts: int, strict: bool
+) -> AcceptanceCurve:
+    """Solve on the device or, where it declines, on the host."""
+    from mdbound.bounds.device import rows as device_rows
+    from mdbound.bounds.device.tensors import common_device, to_device
+
+    device = common_device(target, draft)
+    curve = device_rows.solve_curve(law, target, draft, max_drafts)
+    if curve is None:
+        on_host = _solve_arrays(law, host_array(target), host_array(draft), max_drafts, strict)
+        return to_device(on_host, device)
+    if strict and curve.unsolved:
+        law.check(target, draft, max_drafts)  # a row that holds no distributions is named as such
+        refuse_unsolved(curve)
+    return curve
 
 
 def solve(
@@ -160,15 +159,20 @@ def solve(
         >>> proven.error_of(solution.acceptance) <= solution.error_bound
         True
     """
+    from mdbound.bounds.proofs.certificate import make_certificate
+
     law = draft_law(sampling)
     rows, drafts = law.check(target, draft, num_drafts)
     if len(rows) != 1:
         raise InvalidDistributionError(
             f"solve takes one position, not {len(rows)} rows: use solve_curve for a batch"
         )
-    curve = law.curve(rows, drafts, num_drafts)
+    curve = law.curve(rows, drafts, num_drafts).settled()
     single = tuple(one[0] for one in drafts) if isinstance(drafts, tuple) else drafts[0]
-    mask = law.optimal_subset(rows[0], single, num_drafts)
+    if curve.subset_size[0, -1] == 0:
+        mask = np.zeros(rows.shape[1], dtype=np.bool_)
+    else:
+        mask = law.optimal_subset(rows[0], single, num_drafts)
     return Solution(
         acceptance=float(curve.acceptance[0, -1]),
         subset=np.flatnonzero(mask),
@@ -200,7 +204,7 @@ def containment(
         0.416666666667
     """
     law = draft_law(sampling)
-    first = draft[0] if law.num_distributions is None else draft
+    first = draft[0] if law.several_distributions else draft
     _, drafts = law.check(first, draft, num_drafts)
     single = tuple(one[0] for one in drafts) if isinstance(drafts, tuple) else drafts[0]
     members = np.asarray(subset)
@@ -212,5 +216,5 @@ def containment(
 
 
 def _is_single(target: npt.ArrayLike, draft: Any, sampling: str) -> bool:
-    first = draft[0] if draft_law(sampling).num_distributions is None else draft
+    first = draft[0] if draft_law(sampling).several_distributions else draft
     return num_dimensions(target) < 2 and num_dimensions(first) < 2

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mdbound.bounds.laws.draft_law import DraftLaw
 from mdbound.bounds.laws.registry import draft_law
-from mdbound.bounds.logits import distribution_from_logits
-from mdbound.bounds.problem.array_type import holds_tensor, num_dimensions
+from mdbound.bounds.problem.any_array import holds_tensor, host_array, num_dimensions
 from mdbound.bounds.problem.array_types import FloatArray
-from mdbound.bounds.problem.checks import check_logits, check_num_drafts, check_warpers
-from mdbound.bounds.problem.solution import AcceptanceCurve
-from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
+from mdbound.bounds.problem.checks import check_logits
+from mdbound.bounds.problem.logits_problem import LogitsProblem, pair_drafts
+from mdbound.bounds.problem.solution import AcceptanceCurve, refuse_unsolved
+from mdbound.bounds.problem.warpers import Warpers
 
 
 def acceptance_curve_from_logits(
@@ -92,116 +94,59 @@ def solve_curve_from_logits(
         >>> curve.subset_size.tolist()
         [[1]]
     """
-    if holds_tensor(target_logits, draft_logits):
-        from mdbound.bounds.device import rows as torch_rows
-
-        return torch_rows.solve_curve_from_logits(
-            target_logits,
-            draft_logits,
-            max_drafts,
-            sampling,
-            temperature=temperature,
-            draft_temperature=draft_temperature,
-            top_k=top_k,
-            top_p=top_p,
-            strict=strict,
-        )
     law = draft_law(sampling)
-    target = np.atleast_2d(np.asarray(target_logits))
-    several = law.num_distributions is None
-    drafts, temperatures = _drafts_with_temperatures(
-        draft_logits, temperature, draft_temperature, several
+    warpers = Warpers(temperature, top_k, top_p)
+    drafts, draft_warpers = pair_drafts(
+        draft_logits, warpers, draft_temperature, law.several_distributions
     )
-    for draft in drafts:
-        if draft.shape != target.shape:
-            raise InvalidDistributionError(
-                f"target logits have shape {target.shape} and draft logits {draft.shape}: "
-                "give the same vocabulary and the same number of rows"
-            )
-    check_num_drafts(max_drafts)
-    for one in (temperature, *temperatures):
-        check_warpers(one, top_k, top_p)
-    if _takes_fast_path(target, drafts, temperature, temperatures, top_k, top_p):
-        if several and len(drafts) < max_drafts:
-            law.check(np.ones(1), [np.ones(1)] * len(drafts), max_drafts)
-        curve = law.curve_from_logits(target, drafts, temperature, temperatures, max_drafts)
-        if strict:
-            _raise_for_unsolved(curve, target, drafts)
+    law.check_num_drafts(max_drafts, len(drafts))
+    tensors = holds_tensor(target_logits, draft_logits)
+    as_rows = _tensor_rows if tensors else _array_rows
+    target, *others = as_rows(target_logits, *drafts)
+    problem = LogitsProblem(target, tuple(others), warpers, tuple(draft_warpers))
+    curve = (_solve_tensors if tensors else _solve_arrays)(law, problem, max_drafts)
+    if strict and curve.unsolved:
+        for rows in _array_rows(*problem.batches):
+            check_logits(rows)  # a row that holds no logits is named as such
+        refuse_unsolved(curve)
+    return curve.settled()
+
+
+def _array_rows(*logits: Any) -> list[npt.NDArray[Any]]:
+    """Each as rows on the host, of the float type that it has."""
+    batches = [np.atleast_2d(np.asarray(host_array(one))) for one in logits]
+    return [
+        rows if np.issubdtype(rows.dtype, np.floating) else rows.astype(np.float64)
+        for rows in batches
+    ]
+
+
+def _tensor_rows(*logits: Any) -> list[Any]:
+    """Each as rows on the one device of the tensors among them."""
+    from mdbound.bounds.device.tensors import as_rows, common_device, on_device
+
+    device = common_device(*logits)
+    return [as_rows(on_device(one, device)) for one in logits]
+
+
+def _solve_tensors(law: DraftLaw, problem: LogitsProblem[Any], max_drafts: int) -> AcceptanceCurve:
+    """Solve on the device or, where it declines, on the host."""
+    from mdbound.bounds.device import rows as device_rows
+    from mdbound.bounds.device.tensors import to_device
+
+    curve = device_rows.solve_logits(law, problem, max_drafts)
+    if curve is not None:
         return curve
-    rows = np.arange(len(target)) if strict else _usable_rows(target, drafts)
-    if len(rows) == 0:
-        return AcceptanceCurve.empty(len(target), max_drafts)
-    p = distribution_from_logits(target[rows], temperature, top_k, top_p)
-    q = tuple(
-        distribution_from_logits(draft[rows], one, top_k, top_p)
-        for draft, one in zip(drafts, temperatures, strict=True)
-    )
-    checked = law.check(p, q if several else q[0], max_drafts)
-    return law.curve(*checked, max_drafts, strict).among(rows, len(target))
+    target, *drafts = _array_rows(*problem.batches)
+    on_host = _solve_arrays(law, replace(problem, target=target, drafts=tuple(drafts)), max_drafts)
+    return to_device(on_host, problem.target.device)
 
 
-def _takes_fast_path(
-    target: npt.NDArray[Any],
-    drafts: list[npt.NDArray[Any]],
-    temperature: float,
-    temperatures: list[float],
-    top_k: int | None,
-    top_p: float | None,
-) -> bool:
+def _solve_arrays(
+    law: DraftLaw, problem: LogitsProblem[npt.NDArray[Any]], max_drafts: int
+) -> AcceptanceCurve:
     """Float32 rows without truncation go to the law's own kernel, others through probabilities."""
-    untruncated = (top_k is None or top_k >= target.shape[1]) and (top_p is None or top_p == 1.0)
-    float32 = all(array.dtype == np.float32 for array in (target, *drafts))
-    return untruncated and float32 and min(temperature, *temperatures) > 0.0
-
-
-def _raise_for_unsolved(
-    curve: AcceptanceCurve, target: npt.NDArray[Any], drafts: list[npt.NDArray[Any]]
-) -> None:
-    unsolved = np.flatnonzero(np.isnan(curve.acceptance).any(axis=1))
-    if len(unsolved) == 0:
-        return
-    for array in (target, *drafts):
-        check_logits(array)
-    raise UnsolvedError(
-        f"row {unsolved[0]}: no optimum within the stated error was found; "
-        "solve with strict=False to skip such rows"
-    )
-
-
-def _drafts_with_temperatures(
-    draft_logits: Any,
-    temperature: float,
-    draft_temperature: float | Sequence[float] | None,
-    several: bool,
-) -> tuple[list[npt.NDArray[Any]], list[float]]:
-    if draft_temperature is None:
-        draft_temperature = temperature
-    if not several:
-        if not np.isscalar(draft_temperature):
-            raise InvalidSettingError(
-                f"draft_temperature is {draft_temperature}: this draft law takes one number"
-            )
-        return [np.atleast_2d(np.asarray(draft_logits))], [float(np.asarray(draft_temperature))]
-    one_array = isinstance(draft_logits, np.ndarray) and draft_logits.ndim < 3
-    if np.isscalar(draft_temperature):
-        arrays = [draft_logits] if one_array else list(draft_logits)
-        temperatures = [float(np.asarray(draft_temperature))] * len(arrays)
-    else:
-        temperatures = [float(one) for one in np.asarray(draft_temperature)]
-        arrays = [draft_logits] * len(temperatures) if one_array else list(draft_logits)
-    if len(arrays) != len(temperatures):
-        raise InvalidSettingError(
-            f"{len(temperatures)} draft temperatures for {len(arrays)} drafts: give one each"
-        )
-    return [np.atleast_2d(np.asarray(array)) for array in arrays], temperatures
-
-
-def _usable_rows(target: npt.NDArray[Any], drafts: list[npt.NDArray[Any]]) -> npt.NDArray[np.intp]:
-    usable = np.ones(len(target), dtype=np.bool_)
-    for array in (target, *drafts):
-        for row in range(len(array)):
-            try:
-                check_logits(array[row : row + 1])
-            except InvalidDistributionError:
-                usable[row] = False
-    return np.flatnonzero(usable)
+    plain = all(warpers.is_softmax(problem.vocab_size) for warpers in problem.all_warpers)
+    if plain and all(batch.dtype == np.float32 for batch in problem.batches):
+        return law.curve_from_logits(problem, max_drafts)
+    return law.curve_through_probabilities(problem, max_drafts)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import entr
 
-from mdbound.bounds.numerics.fused_softmax import entropy_rows, softmax_rows
-from mdbound.bounds.numerics.nucleus import keep_nucleus
-from mdbound.bounds.numerics.vector_exp import SMALLEST_EXPONENT
-from mdbound.bounds.problem.array_type import holds_tensor
+from mdbound.bounds.numerics.fused_softmax import entropy_rows
+from mdbound.bounds.numerics.warped_softmax import warped_softmax
+from mdbound.bounds.problem.any_array import holds_tensor
 from mdbound.bounds.problem.array_types import FloatArray
-from mdbound.bounds.problem.checks import check_logits, check_warpers
+from mdbound.bounds.problem.checks import check_logits
+from mdbound.bounds.problem.warpers import Warpers
 
 
 def distribution_from_logits(
@@ -51,25 +50,14 @@ def distribution_from_logits(
         >>> distribution_from_logits([3.0, 1.0, 2.0], top_k=2).round(3).tolist()
         [0.731, 0.0, 0.269]
     """
+    warpers = Warpers(temperature, top_k, top_p)
     if holds_tensor(logits):
-        from mdbound.bounds.device import logits as torch_logits
+        from mdbound.bounds.device import logits as device_logits
 
-        warped = torch_logits.distribution_from_logits(logits, temperature, top_k, top_p)
-        return cast(FloatArray, warped)
-    check_warpers(temperature, top_k, top_p)
+        return cast(FloatArray, device_logits.distributions(logits, warpers))
     array = np.asarray(logits)
     rows = check_logits(np.atleast_2d(array))
-    if temperature == 0.0:
-        probabilities = np.zeros(rows.shape)
-        probabilities[np.arange(len(rows)), rows.argmax(axis=1)] = 1.0
-        return probabilities.reshape(array.shape)
-    if top_k is not None and top_k < rows.shape[1]:
-        kth_largest = np.partition(rows, -top_k, axis=1)[:, -top_k, None]
-        rows = np.where(rows < kth_largest, rows.dtype.type(-np.inf), rows)
-    probabilities = _softmax(rows, temperature)
-    if top_p is not None and top_p < 1.0:
-        keep_nucleus(probabilities, top_p)
-    return probabilities.reshape(array.shape)
+    return warped_softmax(rows, warpers).reshape(array.shape)
 
 
 def entropy_from_logits(
@@ -99,29 +87,14 @@ def entropy_from_logits(
         >>> entropy_from_logits([[0.0, 0.0], [0.0, -np.inf]]).round(6).tolist()
         [0.693147, 0.0]
     """
+    warpers = Warpers(temperature, top_k, top_p)
     if holds_tensor(logits):
-        from mdbound.bounds.device import logits as torch_logits
+        from mdbound.bounds.device import logits as device_logits
 
-        found = torch_logits.entropy_from_logits(logits, temperature, top_k, top_p)
-        return cast(FloatArray, found)
-    check_warpers(temperature, top_k, top_p)
+        return cast(FloatArray, device_logits.entropies(logits, warpers))
     rows = check_logits(np.atleast_2d(np.asarray(logits)))
-    if rows.dtype == np.float32 and temperature > 0.0 and top_k is None and top_p in (None, 1.0):
-        return entropy_rows(np.ascontiguousarray(rows), temperature)
-    p = distribution_from_logits(rows, temperature, top_k, top_p)
-    return np.asarray(entr(p).sum(axis=1))
+    if rows.dtype == np.float32 and warpers.is_softmax(rows.shape[1]):
+        return entropy_rows(np.ascontiguousarray(rows), warpers.temperature)
+    from scipy.special import entr
 
-
-def _softmax(rows: npt.NDArray[Any], temperature: float) -> FloatArray:
-    """Softmax of checked rows; raw float32 rows, what captures hold, go through the kernel."""
-    probabilities = np.empty(rows.shape)
-    if rows.dtype == np.float32:
-        softmax_rows(np.ascontiguousarray(rows), temperature, probabilities)
-        return probabilities
-    wide = rows.astype(np.float64)  # half precision would subtract in half precision
-    np.subtract(wide, wide.max(axis=1, keepdims=True), out=probabilities)
-    probabilities /= temperature
-    probabilities[probabilities < SMALLEST_EXPONENT] = -np.inf
-    np.exp(probabilities, out=probabilities)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return probabilities
+    return np.asarray(entr(warped_softmax(rows, warpers)).sum(axis=1))

@@ -23,6 +23,7 @@ from mdbound.cli import (
     vectors,
     verify,
 )
+from mdbound.cli.flags import with_flags
 from mdbound.errors import MdboundError
 
 # Newer typer carries its own copy of click, older typer imports it: this is the base either way.
@@ -50,7 +51,7 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except MdboundError as error:
-        _fail(str(error))
+        _fail(with_flags(str(error), sys.argv[1] if len(sys.argv) > 1 else ""))
     except ClickError as error:
         _fail(getattr(error, "format_message", error.__str__)())
     except BrokenPipeError:

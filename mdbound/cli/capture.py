@@ -190,10 +190,11 @@ def capture(
     and no logits: the file that `mdbound solve` would make of the cache, without the cache.
     """
     from mdbound.cli.capture_solve import SolveOptions, capture_and_solve
+    from mdbound.cli.parsing import parse_layers
     from mdbound.errors import InvalidSettingError
     from mdbound.logits_cache.capturing.add_drafts import add_drafts
     from mdbound.logits_cache.capturing.capture import capture as run_capture
-    from mdbound.logits_cache.capturing.settings import CaptureSettings, parse_layers
+    from mdbound.logits_cache.capturing.settings import CaptureSettings
 
     solving = SolveOptions(
         num_drafts,

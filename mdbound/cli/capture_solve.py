@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mdbound.cli.flags import flags_of
+from mdbound.cli.parsing import parse_floats, parse_names, parse_optional
 from mdbound.errors import InvalidSettingError
 
 if TYPE_CHECKING:
-    from mdbound.analysis.solving.setting import SolveGrid
+    from mdbound.analysis.solving.grid import SolveGrid
     from mdbound.logits_cache.capturing.settings import CaptureSettings
 
 
@@ -48,26 +50,24 @@ class SolveOptions:
         Raises:
             InvalidSettingError: An option is out of range, or does not fit the drafts.
         """
-        from mdbound.analysis.solving import setting as settings
-        from mdbound.analysis.solving.setting import SolveGrid
+        from mdbound.analysis.solving.grid import SolveGrid
+        from mdbound.analysis.solving.num_drafts import parse_num_drafts
 
         plain = SolveGrid()
-        heats = settings.parse_floats(self.solve_temperature, "--solve-temperature")
-        drafts_heats = settings.parse_floats(
-            self.solve_draft_temperature, "--solve-draft-temperature"
-        )
+        temperatures = parse_floats(self.solve_temperature, "--solve-temperature")
         grid = SolveGrid(
-            sampling=settings.parse_names(self.sampling) or plain.sampling,
-            temperatures=heats or plain.temperatures,
-            draft_temperatures=drafts_heats,
-            top_k=settings.parse_optional(self.solve_top_k, "--solve-top-k", int) or plain.top_k,
-            top_p=settings.parse_optional(self.solve_top_p, "--solve-top-p", float) or plain.top_p,
-            num_drafts=(
-                settings.parse_num_drafts(self.num_drafts) if self.num_drafts else plain.num_drafts
+            sampling=parse_names(self.sampling) or plain.sampling,
+            temperatures=temperatures or plain.temperatures,
+            draft_temperatures=parse_floats(
+                self.solve_draft_temperature, "--solve-draft-temperature"
             ),
+            top_k=parse_optional(self.solve_top_k, "--solve-top-k", int) or plain.top_k,
+            top_p=parse_optional(self.solve_top_p, "--solve-top-p", float) or plain.top_p,
+            num_drafts=parse_num_drafts(self.num_drafts) if self.num_drafts else plain.num_drafts,
         )
         if drafts:
-            _check(grid, drafts)
+            # Before models and text are looked at.
+            grid.settings(drafts)
         return grid
 
 
@@ -78,9 +78,12 @@ def capture_and_solve(settings: CaptureSettings, options: SolveOptions, out: Pat
     from mdbound.cli.solve import command_line, print_unsolved
 
     skipping = ["-".join(map(str, layers)) for layers in settings.skip_layers]
-    grid = options.grid([*settings.drafts, *skipping])
     try:
-        with progress_bar("capture and solve", "positions") as bar:
+        with (
+            flags_of("capture --solve"),
+            progress_bar("capture and solve", "positions") as bar,
+        ):
+            grid = options.grid([*settings.drafts, *skipping])
             summary = solve_during_capture(
                 settings,
                 grid,
@@ -97,14 +100,3 @@ def capture_and_solve(settings: CaptureSettings, options: SolveOptions, out: Pat
     if summary.resumed:
         typer.echo(f"{summary.resumed:,} positions had been solved before")
     print_unsolved(summary)
-
-
-def _check(grid: SolveGrid, drafts: Sequence[str]) -> None:
-    """Refuse a grid before models and text are looked at, by the names that options have here."""
-    try:
-        grid.settings(drafts)
-    except InvalidSettingError as error:
-        message = str(error)
-        for name in ("temperature", "draft-temperature", "top-k", "top-p"):
-            message = message.replace(f"--{name} ", f"--solve-{name} ")
-        raise InvalidSettingError(message) from error

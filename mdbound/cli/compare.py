@@ -35,7 +35,7 @@ def compare(
 
     Intervals are 95%, from a bootstrap over documents; those of gaps and shares are paired.
     """
-    from mdbound.analysis.statistics.statistics import Bootstrap
+    from mdbound.analysis.statistics.bootstrap import Bootstrap
     from mdbound.analysis.tables.comparison import compare as compare_results
 
     how = Bootstrap(resamples=resamples, seed=seed)

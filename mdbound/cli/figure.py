@@ -58,10 +58,11 @@ def figure(
 
         typer.echo(f"wrote {write_two_draft_figure(out, points)}")
         return
-    from mdbound.analysis.figures import FIGURES, FigureOptions, draw, parse_where, write_as
+    from mdbound.analysis.figures import FIGURES, FigureOptions, draw, write_as
     from mdbound.analysis.solving.results import open_results
-    from mdbound.analysis.statistics.statistics import Bootstrap
-    from mdbound.analysis.unknown_names import refuse_unknown
+    from mdbound.analysis.statistics.bootstrap import Bootstrap
+    from mdbound.cli.parsing import parse_where
+    from mdbound.errors import refuse_unknown
 
     refuse_unknown([name], [*FIGURES, TWO_DRAFTS], "figure")
     if results is None:

@@ -80,11 +80,11 @@ def _facts(cache: LogitsCache) -> list[tuple[str, str]]:
     raw = 4 * cache.vocab_size * cache.num_positions * (1 + len(cache.draft_names))
     ratio = f" ({raw / cache.bytes_on_disk:.1f} times smaller than raw)" if raw else ""
     mode = generation.mode
-    if mode == "generate":
+    if generation.warpers is not None:
         template = "chat template" if generation.chat_template else "no chat template"
         mode += (
-            f" at temperature {generation.temperature:g}, up to {generation.max_new_tokens} "
-            f"tokens, {template}, seed {generation.seed}"
+            f" at temperature {generation.warpers['temperature']:g}, up to "
+            f"{generation.max_new_tokens} tokens, {template}, seed {generation.seed}"
         )
     return [
         ("cache", str(cache.path)),

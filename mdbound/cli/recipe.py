@@ -49,7 +49,7 @@ def recipe(
     """
     from mdbound.analysis.recipes import Inputs, RecipeOptions, get_recipe, run_recipe
     from mdbound.analysis.recipes.models import PAPER
-    from mdbound.analysis.statistics.statistics import Bootstrap
+    from mdbound.analysis.statistics.bootstrap import Bootstrap
     from mdbound.cli.progress_bar import progress_bar
 
     chosen = get_recipe(name)

@@ -38,7 +38,7 @@ def report(
 
     With --html, one page that needs no network goes beside them.
     """
-    from mdbound.analysis.statistics.statistics import Bootstrap
+    from mdbound.analysis.statistics.bootstrap import Bootstrap
     from mdbound.analysis.tables.report import write_report
 
     bootstrap = Bootstrap(resamples=resamples, seed=seed)

@@ -91,25 +91,27 @@ def solve(
 
     Run the same command again after an interruption: finished shards are not solved twice.
     """
-    from mdbound.analysis.solving import setting as settings
+    from mdbound.analysis.solving.grid import SolveGrid
+    from mdbound.analysis.solving.num_drafts import parse_num_drafts
     from mdbound.analysis.solving.selection import Selection
     from mdbound.analysis.solving.solve_cache import solve_cache
+    from mdbound.cli.parsing import parse_floats, parse_names, parse_optional
     from mdbound.cli.progress_bar import progress_bar
     from mdbound.logits_cache.store.cache import LogitsCache
 
-    grid = settings.SolveGrid(
-        sampling=settings.parse_names(sampling),
-        temperatures=settings.parse_floats(temperature, "--temperature"),
-        draft_temperatures=settings.parse_optional(
+    grid = SolveGrid(
+        sampling=parse_names(sampling),
+        temperatures=parse_floats(temperature, "--temperature"),
+        draft_temperatures=parse_optional(
             draft_temperature, "--draft-temperature", float, "target"
         ),
-        top_k=settings.parse_optional(top_k, "--top-k", int),
-        top_p=settings.parse_optional(top_p, "--top-p", float),
-        num_drafts=settings.parse_num_drafts(num_drafts),
-        drafts=settings.parse_names(draft),
-        vocabulary_sizes=settings.parse_optional(vocabulary_size, "--vocabulary-size", int),
+        top_k=parse_optional(top_k, "--top-k", int),
+        top_p=parse_optional(top_p, "--top-p", float),
+        num_drafts=parse_num_drafts(num_drafts),
+        drafts=parse_names(draft),
+        vocabulary_sizes=parse_optional(vocabulary_size, "--vocabulary-size", int),
         vocabulary_of=vocabulary_of,
-        schemes=settings.parse_names(schemes),
+        schemes=parse_names(schemes),
         scheme_samples=scheme_samples,
         scheme_seed=scheme_seed,
     )
@@ -120,7 +122,7 @@ def solve(
             opened,
             expanded,
             out,
-            selection=Selection(settings.parse_names(task), limit_per_task),
+            selection=Selection(parse_names(task), limit_per_task),
             batch_rows=batch_rows,
             command=command_line(),
             on_progress=lambda step: bar.update(step.done, step.total, step.new),
@@ -140,9 +142,10 @@ def _print_summary(
     print_unsolved(summary)
     if asked:
         from mdbound.analysis.solving.scheme_settings import left_out
+        from mdbound.cli.flags import with_flags
 
         for each in left_out(expanded, asked):
-            typer.echo(f"left out: {each.scheme}: {each.reason}")
+            typer.echo(with_flags(f"left out: {each.scheme}: {each.reason}", "solve"))
 
 
 def print_unsolved(summary: SolveSummary) -> None:

@@ -43,7 +43,8 @@ def sweep(
     after an interruption, or after widening the grid.
     """
     from mdbound.analysis.studies.run_study import run_study
-    from mdbound.analysis.studies.study_file import parse_overrides, read_study
+    from mdbound.analysis.studies.study_file import read_study
+    from mdbound.cli.parsing import parse_overrides
     from mdbound.cli.progress_bar import progress_bar
 
     overrides = parse_overrides(override)

@@ -1,21 +1,48 @@
 """Text and models in, raw logits on disk out, and the reader of what is on disk.
 
-Importing this package is cheap: torch and transformers are imported only by the code that runs
-models, and only when it runs them.
+Rooms import one way: capturing, then models, then text and store. Importing this package is
+cheap: torch and transformers are imported only by the code that runs models, and only when it
+runs them.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["LogitsBatch", "LogitsCache", "Manifest", "ShardInfo", "write_cache"]
+if TYPE_CHECKING:
+    from mdbound.logits_cache.capturing.add_drafts import add_drafts as add_drafts
+    from mdbound.logits_cache.capturing.capture import capture as capture
+    from mdbound.logits_cache.capturing.progress import CaptureSummary as CaptureSummary
+    from mdbound.logits_cache.capturing.settings import CaptureSettings as CaptureSettings
+    from mdbound.logits_cache.store.cache import LogitsBatch as LogitsBatch
+    from mdbound.logits_cache.store.cache import LogitsCache as LogitsCache
+    from mdbound.logits_cache.store.cache_from_arrays import write_cache as write_cache
+    from mdbound.logits_cache.store.manifest import Manifest as Manifest
+    from mdbound.logits_cache.store.manifest import ShardInfo as ShardInfo
+
+__all__ = [
+    "CaptureSettings",
+    "CaptureSummary",
+    "LogitsBatch",
+    "LogitsCache",
+    "Manifest",
+    "ShardInfo",
+    "add_drafts",
+    "capture",
+    "write_cache",
+]
 
 _HOMES = {
+    "CaptureSettings": "capturing.settings",
+    "CaptureSummary": "capturing.progress",
     "LogitsBatch": "store.cache",
     "LogitsCache": "store.cache",
     "Manifest": "store.manifest",
     "ShardInfo": "store.manifest",
-    "write_cache": "store.arrays",
+    "add_drafts": "capturing.add_drafts",
+    "capture": "capturing.capture",
+    "write_cache": "store.cache_from_arrays",
 }
 
 

@@ -1,7 +1,8 @@
 """Published verification schemes: exact acceptance rates, samplers, branch probabilities.
 
 Every scheme is one file of this package with one class decorated by `register`; nothing else has
-to change to add one.
+to change to add one. Scheme files share `rates` and `sampling`, never one another; `contract` has
+what each of them must offer.
 
 Example:
     >>> import numpy as np
@@ -17,10 +18,21 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 
-from mdbound.schemes.registry import fitting, get, names, register
-from mdbound.schemes.scheme import Samples, Scheme, SchemeRate
+from mdbound.schemes.contract.facts import fitting, names
+from mdbound.schemes.contract.registry import get, refuse_ambiguous, register
+from mdbound.schemes.contract.results import Samples, SchemeRate
+from mdbound.schemes.contract.scheme import Scheme
 
-__all__ = ["Samples", "Scheme", "SchemeRate", "fitting", "get", "names", "register"]
+__all__ = [
+    "Samples",
+    "Scheme",
+    "SchemeRate",
+    "fitting",
+    "get",
+    "names",
+    "refuse_ambiguous",
+    "register",
+]
 
 # Registration happens on import, so that a new scheme is a new file and no list to keep.
 for _module in pkgutil.iter_modules(__path__):

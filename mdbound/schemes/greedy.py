@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
-from mdbound.schemes.draws import draw_tokens
-from mdbound.schemes.registry import register
-from mdbound.schemes.residual_mass import overlap_mass, total_mass
-from mdbound.schemes.scheme import NO_TOKEN, RowRates, Samples, Scheme
-from mdbound.schemes.single_draft import speculative_sampling
+from mdbound.schemes.contract.registry import register
+from mdbound.schemes.contract.results import NO_TOKEN, RowRates, Samples
+from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.draft_without import draft_without
+from mdbound.schemes.rates.residual_mass import overlap_mass, total_mass
+from mdbound.schemes.sampling.draws import draw_tokens
+from mdbound.schemes.sampling.speculative_step import speculative_sampling
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _greedy_rates(p: FloatArray, q: FloatArray, counts: IntArray) -> tuple[FloatArray, FloatArray]:
     accept = np.zeros(len(counts))
     membership = np.zeros(len(counts))
@@ -74,7 +76,7 @@ class Greedy(Scheme):
         self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int
     ) -> Samples:
         top = most_likely_tokens(drafts[0], len(drafts) - 1)
-        h = random_token_law(drafts[0], top)
+        h = draft_without(drafts[0], top)
         drafted = np.full((size, len(drafts)), NO_TOKEN, dtype=np.int64)
         drafted[:, : len(top)] = top
         if not h.any():
@@ -86,7 +88,7 @@ class Greedy(Scheme):
     def _branches(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
     ) -> dict[int, float]:
-        h = random_token_law(drafts[0], np.array(drafted[:-1], dtype=np.int64))
+        h = draft_without(drafts[0], np.array(drafted[:-1], dtype=np.int64))
         z = drafted[-1]
         accept = min(1.0, p[z] / h[z])
         residual = np.maximum(p - h, 0.0)
@@ -94,16 +96,3 @@ class Greedy(Scheme):
         inside = {x: (1.0 - accept) * residual[x] / total if total else 0.0 for x in drafted}
         inside[z] += accept
         return inside
-
-
-def random_token_law(q: FloatArray, top: IntArray) -> FloatArray:
-    """The draft without the tokens `top`, normalised; all zero where nothing is left.
-
-    Example:
-        >>> random_token_law(np.array([0.5, 0.25, 0.25]), np.array([0])).tolist()
-        [0.0, 0.5, 0.5]
-    """
-    rest = q.copy()
-    rest[top] = 0.0
-    mass = total_mass(rest)
-    return np.asarray(rest / mass) if mass > 0.0 else rest

@@ -8,20 +8,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdbound.bounds.papers.truncated import (
+from mdbound.bounds import (
     TruncatedSelection,
     truncated_alphabet,
     truncated_selection,
 )
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.errors import InvalidSettingError
-from mdbound.schemes.draws import draw_independent
-from mdbound.schemes.registry import register
-from mdbound.schemes.residual_hits import ResidualHits, keep_probabilities
-from mdbound.schemes.residual_mass import overlap_mass
-from mdbound.schemes.scheme import RowRates, Samples, Scheme
-from mdbound.schemes.single_draft import speculative_sampling
-from mdbound.schemes.streams import row_generator
+from mdbound.schemes.contract.registry import register
+from mdbound.schemes.contract.results import RowRates, Samples
+from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.residual_hits import ResidualHits, keep_probabilities
+from mdbound.schemes.rates.residual_mass import overlap_mass
+from mdbound.schemes.sampling.draws import draw_independent
+from mdbound.schemes.sampling.speculative_step import speculative_sampling
+from mdbound.schemes.sampling.streams import row_generator
 
 
 @register
@@ -42,12 +43,13 @@ class ImportanceSampling(Scheme):
     Source: Khisti et al. 2025, section 4 (their target is q, draft p).
 
     Attributes:
-        threshold: contenders whose pairs enter the linear program.
+        threshold: contenders whose pairs enter the linear program; more accept more and cost more.
         alphabet_size: draft from the most likely tokens only; None drafts from all. Compare such
             rates with the bound of `drafting_law`, not of the full draft.
         max_exact_steps: largest work (tokens with residual mass times V times drafts) of an exact
             membership rate beyond two drafts.
-        runs: drafted tuples per row where membership is estimated.
+        runs: drafted tuples per row where membership is estimated; four times as many halve the
+            error.
         seed: of those tuples.
 
     Example:
@@ -108,7 +110,7 @@ class ImportanceSampling(Scheme):
         accept = overlap_mass(p, winner)
         if not matches:
             return accept, accept, 0.0
-        hits = ResidualHits(p, winner, drafts, matches)
+        hits = ResidualHits(p, drafts, selection)
         if len(drafts) == 2:
             return accept, accept + hits.of_two_drafts(), 0.0
         if hits.exact_steps <= self.max_exact_steps:

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.summation import compensated_add
 from mdbound.bounds.problem.array_types import FloatArray
-from mdbound.schemes.draws import draw_independent, draw_tokens
-from mdbound.schemes.registry import register
-from mdbound.schemes.residual_mass import BLOCK, residual_mass, two_sum
-from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
+from mdbound.schemes.contract.registry import register
+from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
+from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.residual_mass import BLOCK, residual_mass
+from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
 
 _ROUNDING = 4.0 * 2.0**-53
+"""Relative: a step below it is rounding. Less wastes passes on noise, more loses digits."""
 _NEWTON_STEPS = 15
 """Six are usual. Where m^n is flat Newton creeps, and halving the bracket takes over."""
 _BISECTIONS = 60
+"""A pass over the vocabulary each; as many halve [1, n] down to rounding."""
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+@kernel(fastmath={"reassoc", "nsz", "contract"})
 def _block(
     p: FloatArray, q: FloatArray, rho: float, start: int, stop: int
 ) -> tuple[float, float, float, float]:
@@ -33,26 +37,28 @@ def _block(
     return unused, missed, q_unused, p_missed
 
 
-@njit(cache=True, nogil=True)
-def _excess(p: FloatArray, q: FloatArray, rho: float, n: int) -> tuple[float, float, float]:
+@kernel
+def _excess(
+    p: FloatArray, q: FloatArray, rho: float, num_drafts: int
+) -> tuple[float, float, float]:
     # 1 - (1-beta)^n - rho beta written as Z(rho) - m^n, m the sum of max(q - p / rho, 0), so that
     # nothing cancels where almost all is accepted; with its slope, and m^n as the scale of error.
     unused = missed = q_unused = p_missed = unused_lost = missed_lost = 0.0
     for start in range(0, len(p), BLOCK):
         z, m, dz, dm = _block(p, q, rho, start, min(start + BLOCK, len(p)))
-        unused, unused_lost = two_sum(unused, unused_lost, z)
-        missed, missed_lost = two_sum(missed, missed_lost, m)
+        unused, unused_lost = compensated_add(unused, unused_lost, z)
+        missed, missed_lost = compensated_add(missed, missed_lost, m)
         q_unused += dz
         p_missed += dm
     miss = (missed + missed_lost) / rho
-    all_missed = miss**n
-    slope = -q_unused - n * miss ** (n - 1) * p_missed / (rho * rho)
+    all_missed = miss**num_drafts
+    slope = -q_unused - num_drafts * miss ** (num_drafts - 1) * p_missed / (rho * rho)
     return unused + unused_lost - all_missed, slope, all_missed
 
 
-@njit(cache=True, nogil=True)
-def optimal_rho(p: FloatArray, q: FloatArray, n: int) -> float:
-    """The smallest valid rho in [1, n]: root of 1 - (1 - beta)^n = rho beta.
+@kernel
+def optimal_rho(p: FloatArray, q: FloatArray, num_drafts: int) -> float:
+    """The smallest valid rho in [1, n] for n drafts: root of 1 - (1 - beta)^n = rho beta.
 
     beta(rho) is the sum of min(p / rho, q). Newton's method kept inside a shrinking bracket, one
     pass over V tokens for each step. 1 - Z(rho) increases and 1 - (1 - beta)^n decreases with rho,
@@ -63,11 +69,11 @@ def optimal_rho(p: FloatArray, q: FloatArray, n: int) -> float:
         1.5
     """
     low = 1.0
-    high = float(n)
+    high = float(num_drafts)
     rho = low
     for count in range(_NEWTON_STEPS + _BISECTIONS):
-        f, slope, scale = _excess(p, q, rho, n)
-        if abs(f) <= _ROUNDING * n * scale or (f <= 0.0 and rho == low):
+        f, slope, scale = _excess(p, q, rho, num_drafts)
+        if abs(f) <= _ROUNDING * num_drafts * scale or (f <= 0.0 and rho == low):
             return rho
         if f > 0.0:
             low = rho

@@ -8,16 +8,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdbound.bounds.canonical.decomposition import canonical_decomposition
-from mdbound.bounds.laws.registry import draft_law
+from mdbound.bounds import canonical_decomposition, draft_law
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.errors import InvalidSettingError
-from mdbound.schemes.draws import draw_independent, draw_tokens
-from mdbound.schemes.inputs import Problem
-from mdbound.schemes.registry import register
-from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
+from mdbound.schemes.contract.inputs import Problem
+from mdbound.schemes.contract.registry import register
+from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
+from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
 
 _RUNNABLE = "with_replacement"
+"""The draft law whose selection rule is known at full vocabulary."""
 
 
 @register
@@ -50,7 +51,7 @@ class Optimal(Scheme):
     sampling: str = "with_replacement"
 
     def __post_init__(self) -> None:
-        if draft_law(self.sampling).num_distributions is None:
+        if draft_law(self.sampling).several_distributions:
             raise InvalidSettingError(
                 f"sampling is {self.sampling!r}: leave it out and give one draft distribution per "
                 "draft, which selects that law"
@@ -66,8 +67,8 @@ class Optimal(Scheme):
     def _check_runnable(self, drafts: list[FloatArray]) -> None:
         if self.sampling != _RUNNABLE or any(q is not drafts[0] for q in drafts):
             raise InvalidSettingError(
-                f"the optimal scheme can be run for identical drafts drawn {_RUNNABLE!r} only: "
-                "use its acceptance(), or scheme 'greedy', which is optimal for greedy drafts"
+                f"sampling is {self.sampling!r}, and the optimal scheme can be run for identical "
+                f"drafts drawn {_RUNNABLE!r} only: use its acceptance(), or scheme 'greedy', which is optimal for greedy drafts"
             )
 
     def _draw(

@@ -5,34 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
-from mdbound.schemes.draws import draw_independent, draw_tokens
-from mdbound.schemes.registry import register
-from mdbound.schemes.residual_mass import residual_mass
-from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
-
-
-@njit(cache=True, nogil=True)
-def rejection_curve(p: FloatArray, q: FloatArray, max_drafts: int) -> FloatArray:
-    """P(all of the first 1, 2, ..., max_drafts drafts are rejected), in O(max_drafts V).
-
-    After i rejections the residual is max(p - a_i q, 0) / Z(a_i) with a_0 = 0 and
-    a_{i+1} = a_i + Z(a_i), and Z(a_i) is the probability of getting there.
-
-    Example:
-        >>> rejection_curve(np.array([1.0, 0.0]), np.array([0.5, 0.5]), 2).tolist()
-        [0.5, 0.25]
-    """
-    rejected = np.empty(max_drafts)
-    a = 0.0
-    z = 1.0
-    for i in range(max_drafts):
-        a += z
-        z = residual_mass(p, q, a)
-        rejected[i] = z
-    return rejected
+from mdbound.schemes.contract.registry import register
+from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
+from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.rejection_curve import rejection_curve
+from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
+from mdbound.schemes.sampling.speculative_step import next_residual
 
 
 @register
@@ -95,16 +75,3 @@ class RRSWithReplacement(Scheme):
                 return inside
             residual = next_residual(residual, q)
         return {x: mass + reached * residual[x] for x, mass in inside.items()}
-
-
-def next_residual(residual: FloatArray, q: FloatArray) -> FloatArray:
-    """max(residual - q, 0), normalised: the target of the draft after a rejection.
-
-    Example:
-        >>> next_residual(np.array([1.0, 0.0]), np.array([0.5, 0.5])).tolist()
-        [1.0, 0.0]
-    """
-    left = np.maximum(residual - q, 0.0)
-    total = left.sum()
-    # No mass is left only where a rejection had probability zero up to rounding.
-    return np.asarray(left / total) if total > 0.0 else residual

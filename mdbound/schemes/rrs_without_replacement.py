@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
 from mdbound.errors import InvalidSettingError
-from mdbound.schemes.draws import token_at
-from mdbound.schemes.registry import register
-from mdbound.schemes.rejection_paths import all_rejected, sampled_paths
-from mdbound.schemes.rrs_with_replacement import next_residual, rejection_curve
-from mdbound.schemes.scheme import NO_TOKEN, RowRates, Samples, Scheme
-from mdbound.schemes.sorted_residual import SortedResidual, sort_residual
-from mdbound.schemes.streams import row_generator, standard_errors
+from mdbound.schemes.contract.registry import register
+from mdbound.schemes.contract.results import NO_TOKEN, RowRates, Samples
+from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.rejection_curve import rejection_curve
+from mdbound.schemes.rates.rejection_paths import all_rejected, sampled_paths
+from mdbound.schemes.rates.sorted_residual import SortedResidual, sort_residual
+from mdbound.schemes.sampling.draws import token_at
+from mdbound.schemes.sampling.speculative_step import next_residual
+from mdbound.schemes.sampling.streams import row_generator, standard_errors
 
 
 @register
@@ -36,8 +38,9 @@ class RRSWithoutReplacement(Scheme):
     Source: Jeon et al. 2024 (recursive speculative decoding), Chen et al. 2024 (Sequoia).
 
     Attributes:
-        max_exact_paths: largest number of rejection paths that is summed exactly.
-        paths: random paths per row beyond that.
+        max_exact_paths: largest number of rejection paths that is summed exactly; more is slower,
+            and exact for more rows.
+        paths: random paths per row beyond that; four times as many halve the error.
         seed: of the random paths.
 
     Example:
@@ -123,18 +126,18 @@ class RRSWithoutReplacement(Scheme):
         return {x: mass + reached * residual[x] for x, mass in inside.items()}
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _run(
-    p: FloatArray, q: FloatArray, n: int, uniforms: FloatArray
+    p: FloatArray, q: FloatArray, num_drafts: int, uniforms: FloatArray
 ) -> tuple[IntArray, IntArray, BoolArray]:
-    # Literal runs, one after the other: draft n tokens first, then verify them in order.
+    # Literal runs, one after the other: draft all tokens first, then verify them in order.
     size = len(uniforms)
-    drafts = np.full((size, n), NO_TOKEN)
+    drafts = np.full((size, num_drafts), NO_TOKEN)
     output = np.empty(size, dtype=np.int64)
     accepted = np.zeros(size, dtype=np.bool_)
     for run in range(size):
         proposal = q.copy()
-        for slot in range(n):
+        for slot in range(num_drafts):
             x = token_at(proposal, uniforms[run, slot] * proposal.sum())
             if x < 0:
                 break
@@ -142,12 +145,12 @@ def _run(
             proposal[x] = 0.0
         proposal[:] = q
         residual = p.copy()
-        for slot in range(n):
+        for slot in range(num_drafts):
             x = drafts[run, slot]
             if x < 0:
                 break
             total = proposal.sum()
-            if uniforms[run, n + slot] * proposal[x] / total < residual[x]:
+            if uniforms[run, num_drafts + slot] * proposal[x] / total < residual[x]:
                 output[run] = x
                 accepted[run] = True
                 break
@@ -155,5 +158,5 @@ def _run(
             residual /= residual.sum()
             proposal[x] = 0.0
         if not accepted[run]:
-            output[run] = token_at(residual, uniforms[run, 2 * n])
+            output[run] = token_at(residual, uniforms[run, 2 * num_drafts])
     return drafts, output, accepted

@@ -7,35 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
-from mdbound.schemes.draws import draw_tokens
-from mdbound.schemes.registry import register
-from mdbound.schemes.residual_mass import overlap_mass
-from mdbound.schemes.scheme import RowRates, Samples, Scheme, exact_rates
-
-
-def speculative_sampling(
-    p: FloatArray,
-    proposal: FloatArray,
-    tokens: IntArray,
-    rng: np.random.Generator,
-) -> tuple[IntArray, BoolArray]:
-    """Speculative sampling of `tokens` drawn from `proposal`: outputs, and which were accepted.
-
-    A token x is accepted with probability min(1, p(x) / proposal(x)); a rejected one is replaced
-    by a draw from max(p - proposal, 0), normalised. Outputs then follow p.
-
-    Example:
-        >>> p, q = np.array([1.0, 0.0]), np.array([0.0, 1.0])
-        >>> speculative_sampling(p, q, np.array([1]), np.random.default_rng(0))
-        (array([0]), array([False]))
-    """
-    accepted = rng.random(len(tokens)) * proposal[tokens] < p[tokens]
-    output = tokens.copy()
-    rejected = int((~accepted).sum())
-    if rejected:
-        output[~accepted] = draw_tokens(np.maximum(p - proposal, 0.0), rng, rejected)
-    return output, accepted
+from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.schemes.contract.registry import register
+from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
+from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.residual_mass import overlap_mass
+from mdbound.schemes.sampling.draws import draw_tokens
+from mdbound.schemes.sampling.speculative_step import speculative_sampling
 
 
 @register

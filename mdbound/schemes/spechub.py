@@ -10,11 +10,12 @@ import numpy as np
 
 from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
 from mdbound.bounds.problem.array_types import FloatArray
-from mdbound.schemes.draws import draw_tokens
-from mdbound.schemes.greedy import random_token_law
-from mdbound.schemes.registry import register
-from mdbound.schemes.residual_mass import overlap_mass, total_mass
-from mdbound.schemes.scheme import NO_TOKEN, RowRates, Samples, Scheme, exact_rates
+from mdbound.schemes.contract.registry import register
+from mdbound.schemes.contract.results import NO_TOKEN, RowRates, Samples, exact_rates
+from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.draft_without import draft_without
+from mdbound.schemes.rates.residual_mass import overlap_mass, total_mass
+from mdbound.schemes.sampling.draws import draw_tokens
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class _AcceptTable:
 
 def _accept_table(p: FloatArray, q: FloatArray) -> _AcceptTable:
     hub = int(most_likely_tokens(q, 1)[0])
-    others = random_token_law(q, np.array([hub]))
+    others = draft_without(q, np.array([hub]))
     before = q.copy()
     before[hub] = 0.0
     after = q[hub] * others
@@ -86,7 +87,7 @@ class SpecHub(Scheme):
 
     def _row_rates(self, p: FloatArray, q: FloatArray, counts: Sequence[int]) -> RowRates:
         hub = most_likely_tokens(q, 1)[0]
-        inside = p[hub] + overlap_mass(p, random_token_law(q, np.array([hub])))
+        inside = p[hub] + overlap_mass(p, draft_without(q, np.array([hub])))
         return exact_rates(np.full(len(counts), inside))
 
     def possible(self, drafts: list[FloatArray], drafted: Sequence[int]) -> bool:

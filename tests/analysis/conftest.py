@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdbound.logits_cache.store.arrays import write_cache
 from mdbound.logits_cache.store.cache import LogitsCache
+from mdbound.logits_cache.store.cache_from_arrays import write_cache
 
 ROWS, VOCAB = 24, 12
 

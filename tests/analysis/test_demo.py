@@ -12,7 +12,7 @@ def test_the_demo_solves_every_law_for_one_to_eight_drafts() -> None:
 
 def test_one_draft_is_the_same_problem_under_every_law() -> None:
     first = {
-        (each.temperature, each.drafts[0], each.draft_temperatures[0])
+        (each.warpers.temperature, each.drafts[0], each.draft_temperatures[0])
         for each in demo_settings(("tiny-draft",))
     }
     assert first == {(1.0, "tiny-draft", 1.0)}

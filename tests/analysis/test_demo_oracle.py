@@ -63,7 +63,7 @@ def test_demo_rows_equal_enumeration_on_eight_tokens(batch, setting):
     target, draft = batch.logits["target"], batch.logits["tiny-draft"]
     kept = most_likely(target, VOCABULARY)
     for row in range(len(found)):
-        p = distribution(target[row], kept[row], cut.temperature)
+        p = distribution(target[row], kept[row], cut.warpers.temperature)
         q = [distribution(draft[row], kept[row], one) for one in cut.draft_temperatures]
         for n in cut.num_drafts:
             if cut.sampling == "independent":

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from mdbound import schemes
+from mdbound import bounds, schemes
 from mdbound.analysis.reference_vectors import (
     PROBLEMS,
+    VECTORS_FORMAT,
+    read_reference_vectors,
     reference_vectors,
     write_reference_vectors,
 )
+from mdbound.errors import CacheError
 
 
 @pytest.fixture(scope="module")
@@ -59,4 +62,33 @@ def test_the_file_is_json_and_the_same_every_time(tmp_path: Path) -> None:
     path = write_reference_vectors(tmp_path / "v.json")
     before = path.read_bytes()
     assert write_reference_vectors(path).read_bytes() == before
-    assert json.loads(before) == reference_vectors()
+    assert json.loads(before) == reference_vectors() == read_reference_vectors(path)
+
+
+def test_version_1_is_read_as_not_warped(tmp_path: Path) -> None:
+    path = tmp_path / "v.json"
+    path.write_text('{"format_version": 1, "problems": []}', encoding="utf-8")
+    vectors = read_reference_vectors(path)
+    assert vectors["warpers"] == bounds.Warpers().as_dict() == reference_vectors()["warpers"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file; write one with `mdbound vectors`"),
+        ("[]", "holds no reference vectors"),
+        ("{", "holds no reference vectors"),
+        ('{"problems": []}', "holds no reference vectors"),
+        (
+            f'{{"format_version": {VECTORS_FORMAT.newest + 1}}}',
+            "has reference vectors format 3, this mdbound reads 1 to 2: a newer mdbound wrote it",
+        ),
+        ('{"format_version": 0}', "reads 1 to 2: write them again"),
+    ],
+)
+def test_what_is_not_read_says_why(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "v.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(CacheError, match=message):
+        read_reference_vectors(path)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mdbound.cli import main
-from mdbound.logits_cache.store.arrays import write_cache
+from mdbound.logits_cache.store.cache_from_arrays import write_cache
 
 
 def mdbound(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

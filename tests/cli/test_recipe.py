@@ -66,10 +66,10 @@ def test_report_html_writes_the_page(
 ) -> None:
     import numpy as np
 
-    from mdbound.analysis.solving.setting import SolveGrid
+    from mdbound.analysis.solving.grid import SolveGrid
     from mdbound.analysis.solving.solve_cache import solve_cache
-    from mdbound.logits_cache.store.arrays import write_cache
     from mdbound.logits_cache.store.cache import LogitsCache
+    from mdbound.logits_cache.store.cache_from_arrays import write_cache
 
     target = np.random.default_rng(0).normal(size=(6, 9)).astype(np.float32)
     write_cache(tmp_path / "c", target, {"small": target[:, ::-1]})

@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdbound.analysis.solving.setting import SolveGrid
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.solve_cache import solve_cache
 from mdbound.cli import main
-from mdbound.logits_cache.store.arrays import write_cache
 from mdbound.logits_cache.store.cache import LogitsCache
+from mdbound.logits_cache.store.cache_from_arrays import write_cache
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from mdbound import bounds
 from mdbound.analysis.solving.results import open_results
 from mdbound.cli import main
-from mdbound.logits_cache.store.arrays import write_cache
+from mdbound.logits_cache.store.cache_from_arrays import write_cache
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -67,8 +67,8 @@ def test_solving_again_reports_that_nothing_was_left_to_do(
         (["--num-drafts", "few"], "--num-drafts few"),
         (["--temperature", "-1"], "--temperature -1.0"),
         (["--top-p", "2"], "--top-p 2.0"),
-        (["--sampling", "replaced"], "--sampling replaced"),
-        (["--draft", "smal"], "did you mean small"),
+        (["--sampling", "replaced"], "--sampling 'replaced'"),
+        (["--draft", "smal"], "did you mean 'small'"),
         (["--batch-rows", "0"], "--batch-rows 0"),
         (["--batch-rows", "many"], "--batch-rows"),
     ],
@@ -123,7 +123,7 @@ def test_schemes_are_rated_and_those_left_out_are_named(
     assert "left out: single_draft: not defined for n = 2" in stdout
     rows = pl.read_parquet(out)
     assert rows["vocabulary_size"].unique().to_list() == [5]
-    assert {"bound", "k_seq", "naive"} < set(rows["scheme"])
+    assert {"bound", "k_seq", "nss", "first_draft"} < set(rows["scheme"])
 
 
 def test_a_scheme_misspelt_is_corrected(run: Run, cache: Path, tmp_path: Path) -> None:
@@ -132,6 +132,16 @@ def test_a_scheme_misspelt_is_corrected(run: Run, cache: Path, tmp_path: Path) -
     )
     assert status == 2
     assert "did you mean 'k_seq'" in stderr
+
+
+def test_a_name_of_two_schemes_is_refused(run: Run, cache: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.parquet"
+    status, _, stderr = run("solve", cache, "--out", out, "--schemes", "k_seq,naive")
+    assert status == 2
+    assert len(stderr.splitlines()) == 1
+    assert "'naive' stands for two: ask for 'nss'" in stderr
+    assert "'first_draft'" in stderr
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

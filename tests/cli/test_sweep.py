@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mdbound.cli import main
-from mdbound.logits_cache.store.arrays import write_cache
+from mdbound.logits_cache.store.cache_from_arrays import write_cache
 
 
 def mdbound(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -60,7 +60,7 @@ def test_options_beat_the_file(
     ("options", "message"),
     [
         (["--set", "temprature=1"], "did you mean 'temperature'"),
-        (["--set", "temperature=-1"], "--temperature -1.0"),
+        (["--set", "temperature=-1"], "temperature -1.0"),
         (["--set", "capture=missing"], "missing"),
         (["--nothing"], "--nothing"),
     ],

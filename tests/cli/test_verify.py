@@ -9,7 +9,7 @@ import pytest
 
 from mdbound.analysis.solving.results import merge_parts, open_results
 from mdbound.cli import main
-from mdbound.logits_cache.store.arrays import write_cache
+from mdbound.logits_cache.store.cache_from_arrays import write_cache
 
 
 def mdbound(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

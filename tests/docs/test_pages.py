@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
+from importlib import import_module
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from mdbound import bounds, schemes
-from mdbound.analysis.solving.results import RESULT_SCHEMA
 from mdbound.analysis.studies.study import VALUES
 from mdbound.analysis.studies.study_file import KEYS, read_study
 from mdbound.cli import app
-from mdbound.logits_cache.store.shards import DOCUMENTS_SCHEMA, POSITIONS_SCHEMA, logits_schema
 from tests.docs.pages import DOCS, TUTORIAL, blocks, run_examples
 
 PAGES = sorted(page for page in DOCS.glob("*.md") if page != TUTORIAL)
@@ -29,20 +27,6 @@ def test_examples_print_what_the_page_says(page: Path) -> None:
             pytest.importorskip("flint")
         for source, expected, printed in run_examples(page, block, names):
             assert printed == expected, f"{page.name}: {source}"
-
-
-def test_columns_of_the_results_file() -> None:
-    page = (DOCS / "files.md").read_text(encoding="utf-8").split("## The results file")[1]
-    documented = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", page, re.MULTILINE))
-    assert documented == {name: dtype().__class__.__name__ for name, dtype in RESULT_SCHEMA.items()}
-    assert all(issubclass(dtype, pl.DataType) for dtype in RESULT_SCHEMA.values())
-
-
-def test_columns_of_the_cache() -> None:
-    page = (DOCS / "files.md").read_text(encoding="utf-8").split("## The results file")[0]
-    for schema in (POSITIONS_SCHEMA, DOCUMENTS_SCHEMA, logits_schema(2)):
-        for name in schema.names:
-            assert f"`{name}`" in page
 
 
 def test_every_scheme_and_law_is_described() -> None:
@@ -93,3 +77,39 @@ def test_the_site_builds_and_asks_for_nothing(
     loaded = r"<(?:script|img|iframe)[^>]+src=\"(https?:[^\"]+)|<link[^>]+href=\"(https?:[^\"]+)"
     for page in pages:
         assert not re.findall(loaded, page.read_text(encoding="utf-8")), page.name
+
+
+NAMED = re.compile(
+    r"^::: (mdbound\.\w+)\.([\w.]+)|from (mdbound\.\w+)(\.[\w.]+)? import (\w+)", re.M
+)
+EXPORTING = ("mdbound.bounds", "mdbound.logits_cache", "mdbound.analysis")
+
+
+def deep_paths(page: str) -> list[str]:
+    """Names of a page that are not exported from their package."""
+    found = []
+    for match in NAMED.finditer(page):
+        package, name = match[1] or match[3], match[2] or (match[4] or "") + match[5]
+        if package in EXPORTING and name not in import_module(package).__all__:
+            found.append(f"{package}.{name}".replace("..", "."))
+    return found
+
+
+def test_paths_that_pages_name_are_short_and_exported() -> None:
+    for page in [*PAGES, TUTORIAL, *DOCS.glob("api/*.md"), DOCS.parent / "README.md"]:
+        assert deep_paths(page.read_text(encoding="utf-8")) == [], page.name
+
+
+def test_a_deep_path_is_found() -> None:
+    assert deep_paths("::: mdbound.bounds.proofs.certificate.Certificate") != []
+    assert deep_paths("from mdbound.analysis.solving.results import Results") != []
+    assert deep_paths("::: mdbound.bounds.solve\nfrom mdbound.analysis import Results") == []
+
+
+@pytest.mark.parametrize("package", EXPORTING)
+def test_what_is_exported_is_there_and_listed_once(package: str) -> None:
+    module = import_module(package)
+    assert all(getattr(module, name) is not None for name in module.__all__)
+    source = Path(str(module.__file__)).read_text(encoding="utf-8")
+    imported = re.findall(r"^    from [\w.]+ import \(?\s*(\w+) as \1\b", source, re.MULTILINE)
+    assert not imported or sorted(imported) == sorted(module.__all__) == sorted(module._HOMES)

@@ -41,7 +41,7 @@ def test_wrong_outputs_are_noticed() -> None:
     right = "bound  0.466  ±0.016\n0.5 positions/s, 3.1 MiB\n"
     assert not difference(right, "bound 0.467 ±0.015\n9.1 positions/s, 4 MiB\n", same_text=True)
     assert difference(right, right.replace("0.466", "0.470"), same_text=True)
-    assert difference(right, right.replace("bound", "naive"), same_text=False)
+    assert difference(right, right.replace("bound", "nss"), same_text=False)
     assert difference(right, right + "more\n", same_text=False)
     assert not difference(right, right.replace("0.466", "0.9"), same_text=False)
 

@@ -84,10 +84,26 @@ def _sample_from(weights: Sequence[Number], reached: Number) -> Iterable[Outcome
                 yield reached * w / total, y, False
 
 
-def naive(target: Sequence[Number]) -> Callable[[tuple[int, ...]], Iterable[Outcome]]:
+def nss(target: Sequence[Number]) -> Callable[[tuple[int, ...]], Iterable[Outcome]]:
     def verify(drafted: tuple[int, ...]) -> Iterable[Outcome]:
         for y, mass in enumerate(target):
             yield mass, y, y in drafted
+
+    return verify
+
+
+def first_draft(
+    target: Sequence[Number], draft: Sequence[Number]
+) -> Callable[[tuple[int, ...]], Iterable[Outcome]]:
+    """Test the first draft, drawn from `draft`; the others are neither looked at nor used."""
+
+    def verify(drafted: tuple[int, ...]) -> Iterable[Outcome]:
+        tested = drafted[0]
+        accept = min(Fraction(1), target[tested] / draft[tested])
+        yield accept, tested, True
+        yield from _sample_from(
+            _positive(p - q for p, q in zip(target, draft, strict=True)), 1 - accept
+        )
 
     return verify
 
@@ -250,57 +266,76 @@ def _times(a: Exponentials, b: Exponentials) -> Exponentials:
     return product
 
 
-def gumbel_list(target: Sequence[Fraction], draft: Sequence[Fraction], n: int) -> Enumeration:
-    """Joint law of (drafted tuple, output) by integrating over the level of the winning clock.
+@dataclass
+class _Clocks:
+    """One stream of exponential clocks: integrals over its draft's ratio u, at a given level."""
 
-    In stream k every token i has an Exp(1) clock S_i; the draft is argmin S_i / q_i and the output
-    argmin over tokens and streams of S_i / p_i. Fix a level: all clocks must exceed p_i * level.
-    """
-    vocabulary = [i for i in range(len(target)) if target[i] > 0 or draft[i] > 0]
-    support = [x for x in vocabulary if draft[x] > 0]
-    ratio = {x: Fraction(target[x]) / draft[x] for x in support}
+    target: Sequence[Fraction]
+    draft: Sequence[Fraction]
 
-    def above(u: Fraction) -> Fraction:
-        return sum((max(target[i], u * draft[i]) for i in vocabulary), Fraction(0))
+    def __post_init__(self) -> None:
+        sizes = range(len(self.target))
+        self.vocabulary = [i for i in sizes if self.target[i] > 0 or self.draft[i] > 0]
+        self.support = [x for x in self.vocabulary if self.draft[x] > 0]
+        self.ratio = {x: Fraction(self.target[x]) / self.draft[x] for x in self.support}
 
-    def time_integral(low: Fraction, high: Fraction | None) -> Exponentials:
+    def above(self, u: Fraction) -> Fraction:
+        return sum((max(self.target[i], u * self.draft[i]) for i in self.vocabulary), Fraction(0))
+
+    def time_integral(self, low: Fraction, high: Fraction | None) -> Exponentials:
         """Level times the integral over u in (low, high) of exp(-level * above(u))."""
-        cuts = sorted({r for r in ratio.values() if r > low and (high is None or r < high)})
+        cuts = sorted({r for r in self.ratio.values() if r > low and (high is None or r < high)})
         edges = [low, *cuts, *([] if high is None else [high])]
         out: Exponentials = {}
         for i, start in enumerate(edges):
             end = edges[i + 1] if i + 1 < len(edges) else None
             if end is None and high is not None:
                 break
-            slope = sum((draft[x] for x in support if ratio[x] <= start), Fraction(0))
-            out[above(start)] = out.get(above(start), Fraction(0)) + 1 / slope
+            below = [self.draft[x] for x in self.support if self.ratio[x] <= start]
+            slope = sum(below, Fraction(0))
+            out[self.above(start)] = out.get(self.above(start), Fraction(0)) + 1 / slope
             if end is not None:
-                out[above(end)] = out.get(above(end), Fraction(0)) - 1 / slope
+                out[self.above(end)] = out.get(self.above(end), Fraction(0)) - 1 / slope
         return out
 
-    quiet = {x: time_integral(ratio[x], None) for x in support}
+    def ring(self, drafted: int, output: int) -> Exponentials | None:
+        """Density with which the stream drafts one token and rings another; None if it cannot."""
+        if drafted == output:
+            return {self.above(self.ratio[output]): self.ratio[output]}
+        if self.draft[output] > 0 and self.ratio[output] <= self.ratio[drafted]:
+            return None
+        last = self.ratio[output] if self.draft[output] > 0 else None
+        span = self.time_integral(self.ratio[drafted], last)
+        return {g: self.target[output] * c for g, c in span.items()}
+
+    def quiet(self, drafted: int) -> Exponentials:
+        """Probability, over that of the draft, that it is drafted and nothing rings."""
+        return self.time_integral(self.ratio[drafted], None)
+
+
+def gumbel_list(target: Sequence[Fraction], draft: Sequence[Fraction], n: int) -> Enumeration:
+    """Joint law of (drafted tuple, output) by integrating over the level of the winning clock.
+
+    In stream k every token i has an Exp(1) clock S_i; the draft is argmin S_i / q_i and the output
+    argmin over tokens and streams of S_i / p_i. Fix a level: all clocks must exceed p_i * level.
+    """
+    clocks = _Clocks(target, draft)
+    quiet = {x: clocks.quiet(x) for x in clocks.support}
     result = Enumeration()
-    for drafted in itertools.combinations_with_replacement(support, n):
-        orders = len(set(itertools.permutations(drafted)))
-        weight = Fraction(orders)
+    for drafted in itertools.combinations_with_replacement(clocks.support, n):
+        weight = Fraction(len(set(itertools.permutations(drafted))))
         for x in drafted:
             weight *= draft[x]
         inside = {}
-        for j in (i for i in vocabulary if target[i] > 0):
+        for j in (i for i in clocks.vocabulary if target[i] > 0):
             given = Fraction(0)
             for k, x in enumerate(drafted):
-                if x == j:
-                    ring: Exponentials = {above(ratio[j]): ratio[j]}
-                elif draft[j] == 0 or ratio[j] > ratio[x]:
-                    last = None if draft[j] == 0 else ratio[j]
-                    span = time_integral(ratio[x], last)
-                    ring = {g: target[j] * c for g, c in span.items()}
-                else:
+                density = clocks.ring(x, j)
+                if density is None:
                     continue
-                for other, y in enumerate(drafted):
-                    if other != k:
-                        ring = _times(ring, quiet[y])
-                given += sum((c / g for g, c in ring.items()), Fraction(0))
+                for y in (*drafted[:k], *drafted[k + 1 :]):
+                    density = _times(density, quiet[y])
+                given += sum((c / g for g, c in density.items()), Fraction(0))
             result.output[j] = result.output.get(j, Fraction(0)) + weight * given
             if j in drafted:
                 inside[j] = given

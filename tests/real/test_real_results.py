@@ -53,7 +53,7 @@ def test_estimates_are_within_their_error_of_the_bound(beside_bound):
 
 
 def test_order_of_schemes(beside_bound):
-    """Optimal > SpecTr > SpecInfer > naive at every n, as in Khisti et al., Table 3.
+    """Optimal > SpecTr > SpecInfer > NSS at every n, as in Khisti et al., Table 3.
 
     Importance sampling is left out: with their five LP tokens it falls below SpecTr on this pair,
     whose distributions are flatter than theirs.
@@ -64,7 +64,7 @@ def test_order_of_schemes(beside_bound):
         .agg(pl.col("acceptance").mean())
     )
     rate = {row[:2]: row[2] for row in means.iter_rows()}
-    order = ["optimal", "k_seq", "rrs_with_replacement", "naive"]
+    order = ["optimal", "k_seq", "rrs_with_replacement", "nss"]
     for n in (2, 4):
         found = [rate[name, n] for name in order]
         assert found == sorted(found, reverse=True)

@@ -31,8 +31,12 @@ def test_closed_rates(spread: float) -> None:
     assert schemes.get("single_draft").acceptance(p, q, 1).membership == pytest.approx(
         overlap, abs=1e-14
     )
-    naive = math.fsum(-p * np.expm1(4 * np.log1p(-q)))
-    assert schemes.get("naive").acceptance(p, q, 4).membership == pytest.approx(naive, abs=1e-14)
+    nss = math.fsum(-p * np.expm1(4 * np.log1p(-q)))
+    assert schemes.get("nss").acceptance(p, q, 4).membership == pytest.approx(nss, abs=1e-14)
+    hits = math.fsum(-np.maximum(p - q, 0.0) * np.expm1(3 * np.log1p(-q)))
+    first = schemes.get("first_draft").acceptance(p, q, 4)
+    assert first.accept == pytest.approx(overlap, abs=1e-14)
+    assert first.membership == pytest.approx(overlap + hits, abs=1e-14)
     a, z = 0.0, 1.0
     for n in range(1, 9):
         a += z

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mdbound import schemes
-from mdbound.schemes.gumbel_quadrature import level_nodes, list_acceptance
-from mdbound.schemes.sorted_residual import sort_residual
+from mdbound.schemes.rates.gumbel_quadrature import level_nodes, list_acceptance
+from mdbound.schemes.rates.sorted_residual import sort_residual
 from tests.oracles import schemes as oracles
 from tests.schemes.cases import small_cases
 

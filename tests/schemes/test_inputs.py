@@ -7,15 +7,16 @@ import pytest
 
 from mdbound import schemes
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
-from mdbound.schemes.registry import register
-from mdbound.schemes.rows import map_rows
+from mdbound.schemes.contract.registry import register
+from mdbound.schemes.contract.rows import map_rows
 
 P, Q = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.5, 0.3])
 OTHER = np.array([0.1, 0.1, 0.8])
 
 NAMES = (
     "single_draft",
-    "naive",
+    "nss",
+    "first_draft",
     "rrs_with_replacement",
     "rrs_without_replacement",
     "k_seq",
@@ -40,6 +41,16 @@ def test_unknown_scheme_suggests_the_nearest() -> None:
         schemes.get("kseq")
 
 
+def test_naive_is_refused_because_it_stands_for_two_schemes() -> None:
+    with pytest.raises(
+        InvalidSettingError, match=r"'naive' stands for two: .*'nss'.*'first_draft'"
+    ):
+        schemes.get("naive")
+    with pytest.raises(InvalidSettingError, match=r"cannot be called 'naive'.*'first_draft'"):
+        register(type("Naive", (schemes.Scheme,), {"name": "naive"}))
+    assert "naive" not in schemes.names()
+
+
 def test_unknown_option_is_refused() -> None:
     with pytest.raises(InvalidSettingError, match="'k_seq' refuses its options"):
         schemes.get("k_seq", rho=2)
@@ -53,7 +64,7 @@ def test_two_classes_of_one_name_are_refused() -> None:
 
 
 def test_too_many_drafts_lists_what_fits() -> None:
-    message = r"'spechub' takes exactly 2 drafts, not 3; schemes for 3 drafts are naive, .*k_seq"
+    message = r"'spechub' takes exactly 2 drafts, not 3; schemes for 3 drafts are nss, first.*k_seq"
     with pytest.raises(InvalidSettingError, match=message):
         schemes.get("spechub").acceptance(P, Q, 3)
     with pytest.raises(InvalidSettingError, match="'single_draft' takes exactly 1 drafts, not 2"):
@@ -63,12 +74,12 @@ def test_too_many_drafts_lists_what_fits() -> None:
 def test_different_drafts_list_what_fits() -> None:
     message = (
         r"'k_seq' needs identical drafts, but drafts 0 and 1 differ \(row 0\); "
-        r"schemes for different drafts are naive, importance_sampling"
+        r"schemes for different drafts are nss, first_draft, importance_sampling"
     )
     with pytest.raises(InvalidSettingError, match=message):
         schemes.get("k_seq").acceptance(P, [Q, OTHER], 2)
     with pytest.raises(InvalidSettingError, match="3 draft distributions for num_drafts = 2"):
-        schemes.get("naive").acceptance(P, [Q, OTHER, Q], 2)
+        schemes.get("nss").acceptance(P, [Q, OTHER, Q], 2)
 
 
 def test_a_list_of_equal_drafts_counts_as_identical() -> None:
@@ -76,10 +87,10 @@ def test_a_list_of_equal_drafts_counts_as_identical() -> None:
     assert same == schemes.get("k_seq").acceptance(P, Q, 2)
 
 
-def test_naive_with_different_drafts() -> None:
-    rate = schemes.get("naive").acceptance(P, [Q, OTHER], 2)
+def test_nss_with_different_drafts() -> None:
+    rate = schemes.get("nss").acceptance(P, [Q, OTHER], 2)
     assert rate.membership == pytest.approx(float((P * (1 - (1 - Q) * (1 - OTHER))).sum()))
-    certain = schemes.get("naive").acceptance(P, [np.array([1.0, 0.0, 0.0]), OTHER], 2)
+    certain = schemes.get("nss").acceptance(P, [np.array([1.0, 0.0, 0.0]), OTHER], 2)
     assert certain.membership == pytest.approx(0.5 + 0.3 * 0.1 + 0.2 * 0.8)
 
 
@@ -119,7 +130,7 @@ def test_curve_agrees_with_single_counts(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_equal_distributions_are_always_accepted(name: str) -> None:
-    if name == "naive":
+    if name == "nss":
         return
     for n in counts(name):
         rate = schemes.get(name).acceptance(P, P, n)
@@ -140,7 +151,7 @@ def test_refused_distributions() -> None:
     with pytest.raises(InvalidDistributionError, match="same vocabulary"):
         schemes.get("k_seq").acceptance(P, np.array([0.5, 0.5]), 2)
     with pytest.raises(InvalidDistributionError, match="rows"):
-        schemes.get("naive").acceptance(P, [np.array([Q] * 2), np.array([Q] * 3)], 2)
+        schemes.get("nss").acceptance(P, [np.array([Q] * 2), np.array([Q] * 3)], 2)
 
 
 @pytest.mark.parametrize("size", [0, -3, 2.5])

@@ -47,15 +47,18 @@ def below(lower: np.ndarray, upper: np.ndarray) -> None:
 def test_order_of_schemes_and_bounds(pair: Pair) -> None:
     with_replacement = bounds.acceptance_curve(*pair, MAX_DRAFTS)
     without = bounds.acceptance_curve(*pair, MAX_DRAFTS, "without_replacement")
-    naive, rrs, k_seq = (curve(s, pair) for s in ("naive", "rrs_with_replacement", "k_seq"))
+    nss, first, rrs, k_seq = (
+        curve(s, pair) for s in ("nss", "first_draft", "rrs_with_replacement", "k_seq")
+    )
     gumbel = curve("gumbel_list", pair)
-    below(naive, rrs)
+    below(nss, rrs)
+    below(first, rrs)
     below(rrs, k_seq)
     below(k_seq, with_replacement)
     below(with_replacement, without)
-    below(naive, gumbel)
+    below(nss, gumbel)
     below(gumbel, with_replacement)
-    for rates in (rrs, k_seq, gumbel, naive):
+    for rates in (rrs, k_seq, gumbel, nss, first):
         below(rates[:-1], rates[1:])
 
 
@@ -97,7 +100,7 @@ def test_one_draft_is_the_same_everywhere() -> None:
         p, q = rng.dirichlet(np.full(6, 0.5), size=2)
         optimum = bounds.optimal_acceptance(p, q, 1)
         for name in schemes.names():
-            if schemes.get(name).supports(1) and name not in ("naive", "gumbel_list"):
+            if schemes.get(name).supports(1) and name not in ("nss", "gumbel_list"):
                 rate = schemes.get(name).acceptance(p, q, 1)
                 assert rate.membership == pytest.approx(optimum, abs=ROUNDING), name
 

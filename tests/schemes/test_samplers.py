@@ -7,10 +7,10 @@ import pytest
 from scipy.stats import chi2
 
 from mdbound import schemes
-from mdbound.schemes.draws import draw_tokens
+from mdbound.schemes.contract.results import NO_TOKEN, Samples
 from mdbound.schemes.k_seq import KSeq
 from mdbound.schemes.rrs_without_replacement import RRSWithoutReplacement
-from mdbound.schemes.scheme import NO_TOKEN, Samples
+from mdbound.schemes.sampling.draws import draw_tokens
 
 SIZE = 1_000_000
 FAMILY_ERROR = 1e-3

@@ -32,9 +32,13 @@ ORACLES: dict[str, Oracle] = {
         oracles.with_replacement_law(c.draft, n),
         oracles.recursive_rejection(c.target, c.draft, with_replacement=True),
     ),
-    "naive": lambda c, n: (
+    "nss": lambda c, n: (
         oracles.with_replacement_law(c.draft, n),
-        oracles.naive(c.target),
+        oracles.nss(c.target),
+    ),
+    "first_draft": lambda c, n: (
+        oracles.with_replacement_law(c.draft, n),
+        oracles.first_draft(c.target, c.draft),
     ),
     "rrs_with_replacement": lambda c, n: (
         oracles.with_replacement_law(c.draft, n),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mdbound.analysis.figures.catalogue import FIGURES, draw, draw_all
-from mdbound.analysis.figures.drawing import Drawing, FigureOptions, parse_where
+from mdbound.analysis.figures.drawing import Drawing, FigureOptions
 from mdbound.analysis.figures.save import FORMATS, inline_svg, write_as, write_drawing
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "draw",
     "draw_all",
     "inline_svg",
-    "parse_where",
     "write_as",
     "write_drawing",
 ]

@@ -16,8 +16,7 @@ from mdbound.analysis.figures.kinds import (
 )
 from mdbound.analysis.figures.slices import settings_of
 from mdbound.analysis.solving.results import Results
-from mdbound.analysis.unknown_names import refuse_unknown
-from mdbound.errors import InvalidSettingError
+from mdbound.errors import InvalidSettingError, refuse_unknown
 
 #: By name, in the order of a report.
 FIGURES: Mapping[str, FigureKind] = {

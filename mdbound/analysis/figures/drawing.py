@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from mdbound.analysis.solving.results import RESULT_SCHEMA, SETTING_COLUMNS, Results
-from mdbound.analysis.statistics.statistics import Bootstrap
-from mdbound.analysis.unknown_names import refuse_unknown
-from mdbound.errors import InvalidSettingError
+from mdbound.analysis.solving.results import SETTING_COLUMNS, Results
+from mdbound.analysis.solving.scheme_settings import refuse_ambiguous_schemes
+from mdbound.analysis.statistics.bootstrap import Bootstrap
+from mdbound.errors import refuse_unknown
 
 
 @dataclass(frozen=True)
@@ -25,49 +25,17 @@ class FigureOptions:
     Example:
         >>> FigureOptions(where={"temprature": (1.0,)})
         Traceback (most recent call last):
-        mdbound.errors.InvalidSettingError: where 'temprature' is unknown: did you mean
-        'temperature'? It can be task, scheme, sampling, draft, temperature, draft_temperatures,
-        top_k, top_p, vocabulary_size, vocabulary_of, num_drafts
+        mdbound.errors.InvalidSettingError: `where`: column 'temprature' is unknown: did you
+        mean 'temperature'? It can be task, scheme, sampling, draft, temperature,
+        draft_temperatures, top_k, top_p, vocabulary_size, vocabulary_of, num_drafts
     """
 
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     where: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        refuse_unknown(self.where, ("task", *SETTING_COLUMNS), "where")
-
-
-def parse_where(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """Read `column=value` as typed on a command line; `none` and `full` stand for no cut.
-
-    Raises:
-        InvalidSettingError: There is no `=`, or the value is not of the column's kind.
-
-    Example:
-        >>> parse_where(["num_drafts=2", "top_k=none", "task=qa", "task=chat"])
-        {'num_drafts': (2,), 'top_k': (None,), 'task': ('qa', 'chat')}
-    """
-    found: dict[str, tuple[Any, ...]] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise InvalidSettingError(f"--where {text}: give column=value, as in num_drafts=2")
-        refuse_unknown([name], ("task", *SETTING_COLUMNS), "--where: column")
-        found[name] = (*found.get(name, ()), _typed(name, value))
-    return found
-
-
-def _typed(name: str, value: str) -> Any:
-    kinds: dict[type[pl.DataType], Callable[[str], Any]] = {pl.Int64: int, pl.Float64: float}
-    kind = kinds.get(RESULT_SCHEMA[name], str)
-    if value in ("none", "full"):
-        return None
-    try:
-        return kind(value)
-    except ValueError:
-        raise InvalidSettingError(
-            f"--where {name}={value}: {name} is a number; give one, or none for no cut"
-        ) from None
+        refuse_unknown(self.where, ("task", *SETTING_COLUMNS), "`where`: column")
+        refuse_ambiguous_schemes(self.where)
 
 
 @dataclass(frozen=True)

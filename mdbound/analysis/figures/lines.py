@@ -19,7 +19,8 @@ from mdbound.analysis.figures.style import (
     scheme_style,
 )
 from mdbound.analysis.solving.results import BOUND
-from mdbound.analysis.statistics.statistics import Bootstrap, task_means
+from mdbound.analysis.statistics.bootstrap import Bootstrap
+from mdbound.analysis.statistics.task_means import task_means
 from mdbound.analysis.tables.files import rounded
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdbound.analysis.figures.style import INK, PALETTE, figure_settings
-from mdbound.analysis.solving.results import replacing
 from mdbound.errors import InvalidSettingError
+from mdbound.logits_cache.store.atomic_files import replacing
 
 if TYPE_CHECKING:
     from mdbound.analysis.figures.drawing import Drawing
@@ -55,7 +55,7 @@ def write_as(drawing: Drawing, path: Path) -> Path:
     ending = path.suffix.removeprefix(".").lower()
     if ending not in FORMATS:
         raise InvalidSettingError(
-            f"--out {path}: a figure ends in {', '.join(f'.{each}' for each in FORMATS)}"
+            f"`out` {path}: a figure ends in {', '.join(f'.{each}' for each in FORMATS)}"
         )
     content = _render(drawing, ending)
     if not path.is_file() or path.read_bytes() != content:

@@ -10,7 +10,9 @@ import polars as pl
 
 from mdbound.analysis.figures.drawing import FigureOptions
 from mdbound.analysis.solving.results import BOUND, SETTING_COLUMNS, Results
-from mdbound.analysis.statistics.statistics import ALL_TASKS, FEW_DOCUMENTS, Bootstrap
+from mdbound.analysis.solving.setting import laws_of_several_distributions
+from mdbound.analysis.statistics.bootstrap import FEW_DOCUMENTS, Bootstrap
+from mdbound.analysis.statistics.task_means import ALL_TASKS
 from mdbound.analysis.tables.table import shown
 from mdbound.errors import InvalidSettingError
 
@@ -107,6 +109,12 @@ def take_slice(results: Results, options: FigureOptions, free: Collection[str]) 
 def varies(settings: pl.DataFrame, name: str) -> bool:
     """Whether the settings of the bounds differ in a column."""
     return settings.filter(pl.col("scheme") == BOUND)[name].n_unique() > 1
+
+
+def draws_pairs() -> pl.Expr:
+    """Whether a row has two drafts, each from a distribution of its own."""
+    several = pl.col("sampling").is_in(laws_of_several_distributions())
+    return several & (pl.col("draft_temperatures").str.count_matches("|", literal=True) == 1)
 
 
 def band_words(part: Slice, bootstrap: Bootstrap) -> str:

@@ -54,6 +54,7 @@ _LAW_LABELS = {
 }
 
 _SCHEME_LABELS = {
+    "nss": "NSS",
     "k_seq": "K-SEQ",
     "rrs_with_replacement": "RRS with repl.",
     "rrs_without_replacement": "RRS without repl.",
@@ -137,7 +138,7 @@ def scheme_style(scheme: str) -> LineStyle:
     """Style of a scheme, the same in every figure; the bound is a plain dark line.
 
     Example:
-        >>> scheme_style("bound").marker, scheme_style("k_seq") == scheme_style("naive")
+        >>> scheme_style("bound").marker, scheme_style("k_seq") == scheme_style("nss")
         ('', False)
     """
     if scheme == BOUND:

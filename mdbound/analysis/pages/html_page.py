@@ -13,7 +13,8 @@ from typing import TypeAlias
 from mdbound.analysis.figures import Drawing, inline_svg
 from mdbound.analysis.tables.table import Interval, Table
 
-#: Rows above which a table is folded until it is asked for.
+#: Rows above which a table is folded until it is asked for: an open one hides what comes after it,
+#: a folded one costs a click.
 _LONG_TABLE = 60
 
 

@@ -11,7 +11,8 @@ import polars as pl
 from mdbound.analysis.figures import FigureOptions, draw_all
 from mdbound.analysis.pages.html_page import Commands, Facts, Notes, Page, Section, render_page
 from mdbound.analysis.solving.results import BOUND, Provenance, Results, open_results
-from mdbound.analysis.statistics.statistics import ALL_TASKS, Bootstrap
+from mdbound.analysis.statistics.bootstrap import Bootstrap
+from mdbound.analysis.statistics.task_means import ALL_TASKS
 from mdbound.analysis.studies.run_study import study_means
 from mdbound.analysis.studies.study import SCHEME_VALUES, VALUES
 from mdbound.analysis.tables.files import write_text

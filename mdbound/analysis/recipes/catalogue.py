@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mdbound.analysis.recipes import global_resolution, hu2025, khisti2025
 from mdbound.analysis.recipes.recipe import Recipe
-from mdbound.analysis.unknown_names import refuse_unknown
+from mdbound.errors import refuse_unknown
 
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe

@@ -12,8 +12,8 @@ from mdbound.analysis.recipes.recipe import (
     Recipe,
 )
 from mdbound.analysis.recipes.solve_times import BOUND_TIME, DECOMPOSITION_TIME
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import BOUND
-from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.studies.study import TableSpec
 
 #: (k, n) to milliseconds of a linear program, of maximum flow and of theirs, and the share of

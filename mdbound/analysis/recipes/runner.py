@@ -32,7 +32,8 @@ from mdbound.analysis.recipes.two_drafts import (
 from mdbound.analysis.solving.results import BOUND, Provenance
 from mdbound.analysis.solving.selection import capture_tasks
 from mdbound.analysis.solving.solve_cache import ProgressCallback
-from mdbound.analysis.statistics.statistics import ALL_TASKS, Bootstrap
+from mdbound.analysis.statistics.bootstrap import Bootstrap
+from mdbound.analysis.statistics.task_means import ALL_TASKS
 from mdbound.analysis.studies.run_study import StudyRun, run_study
 from mdbound.analysis.studies.study import Study, TableSpec
 from mdbound.analysis.tables.files import write_table, write_text
@@ -40,7 +41,7 @@ from mdbound.analysis.tables.notes import table_notes
 from mdbound.analysis.tables.table import Measure, Table, acceptance_table
 from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.capturing.capture import capture
-from mdbound.logits_cache.capturing.progress import Progress as CaptureProgress
+from mdbound.logits_cache.capturing.progress import CaptureProgress
 from mdbound.logits_cache.store.cache import LogitsCache
 
 #: Columns of nulls: times have no intervals.
@@ -102,8 +103,8 @@ def run_recipe(recipe: Recipe, options: RecipeOptions) -> RecipeRun:
     if isinstance(recipe.experiment, TwoDraftCurves):
         if options.inputs is not None or options.capture is not None:
             raise InvalidSettingError(
-                f"{recipe.name} needs no models and no text; leave out --models, --model-file, "
-                "--text, --documents, --positions and --capture"
+                f"{recipe.name} needs no models and no text; leave out `models`, `model_file`, "
+                "`text`, `documents`, `positions` and `capture`"
             )
         return _run_curves(recipe, recipe.experiment, options)
     return _run_on_capture(recipe, recipe.experiment, options)

@@ -14,7 +14,7 @@ import polars as pl
 
 import mdbound
 from mdbound import bounds
-from mdbound.analysis.solving.setting import SolveGrid
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.tables.files import write_text
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.logits_cache.store.cache import LogitsCache
@@ -23,7 +23,10 @@ from mdbound.logits_cache.store.cache import LogitsCache
 BOUND_TIME = "bound_ms"
 DECOMPOSITION_TIME = "decomposition_ms"
 
+#: Positions timed: more of them settle the medians, and each costs a decomposition per top-k and n.
 _POSITIONS = 32
+
+#: Calls of which the fastest counts: more find an undisturbed one, and take longer.
 _REPEATS = 5
 
 #: top-k, n and the two times.

@@ -66,9 +66,9 @@ def two_draft_panel(first: Fraction, points: int = 241) -> TwoDraftPanel:
         ([0.0, 0.333, 0.667], [0.889, 1.0, 0.889])
     """
     if not 0 <= first < 1:
-        raise InvalidSettingError(f"first is {first}: give a probability below 1")
+        raise InvalidSettingError(f"`first` {first}: give a probability below 1")
     if points < 2:
-        raise InvalidSettingError(f"--points {points}: give at least 2")
+        raise InvalidSettingError(f"`points` {points}: give at least 2")
     rest = float(1 - first)
     x = np.linspace(0.0, rest, points)
     target = np.column_stack([np.full(points, float(first)), x, rest - x])
@@ -99,7 +99,7 @@ def write_two_draft_figure(out: Path | str, points: int = 241) -> Path:
     """
     out = Path(out)
     if out.suffix.lower() not in SUFFIXES:
-        raise InvalidSettingError(f"--out {out}: give a file ending in {', '.join(SUFFIXES)}")
+        raise InvalidSettingError(f"`out` {out}: give a file ending in {', '.join(SUFFIXES)}")
     panels = [two_draft_panel(first, points) for first in FIRST_TOKEN]
     figure = _draw(panels)
     try:
@@ -107,7 +107,7 @@ def write_two_draft_figure(out: Path | str, points: int = 241) -> Path:
         figure.savefig(out, dpi=200, metadata={"Date": None} if out.suffix == ".svg" else None)
     except OSError as error:
         raise OutputError(
-            f"--out {out}: {error.strerror or error}; choose another place"
+            f"`out` {out}: {error.strerror or error}; choose another place"
         ) from error
     return out
 

@@ -12,6 +12,7 @@ from mdbound.analysis.solving.results import Provenance
 from mdbound.analysis.solving.selection import Selection
 from mdbound.analysis.solving.setting import SolveSetting
 from mdbound.logits_cache.store.cache import LogitsCache
+from mdbound.logits_cache.store.manifest import GenerationRecord
 
 
 def provenance_of(
@@ -41,5 +42,16 @@ def _capture_summary(cache: LogitsCache) -> dict[str, Any]:
         "limit": manifest.text.limit,
         "limit_per_task": manifest.text.limit_per_task,
         "vocabulary": manifest.vocab_size,
-        **asdict(manifest.generation),
+        **_flat_generation(manifest.generation),
     }
+
+
+def _flat_generation(generation: GenerationRecord) -> dict[str, Any]:
+    """How positions were made, with the warpers of the answers beside the rest, for reading."""
+    values: dict[str, Any] = {}
+    for name, value in asdict(generation).items():
+        if name == "warpers":
+            values |= value or {"temperature": None}
+        else:
+            values[name] = value
+    return values

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from mdbound.errors import CacheError, MdboundError
-from mdbound.logits_cache.store.atomic_files import (
-    make_folder,
-    output_error,
-    publish,
-    temporary_name,
-)
+from mdbound.errors import CacheError
+from mdbound.logits_cache.store.atomic_files import replacing
+from mdbound.logits_cache.store.format_version import Format
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Raised when columns change their meaning, or when readers need new ones.
-FORMAT_VERSION = 2
+#: Version 1 had bounds alone: no `accept`, `standard_error`, `vocabulary_size` and `vocabulary_of`,
+#: and settings without schemes. Version 2 recorded temperature, top-k and top-p of a setting one
+#: beside the other, not as `warpers`.
+RESULTS_FORMAT = Format("results", newest=3, oldest=2, remake="solve the capture again")
 
 #: `scheme` of the rows that hold the optimum over all lossless verification rules.
 BOUND = "bound"
+
+#: Schemes that older files call by another name: it stood for two schemes in the literature.
+RENAMED_SCHEMES: Mapping[str, str] = {"naive": "nss"}
 
 #: Columns that together name a setting.
 SETTING_COLUMNS = (
@@ -76,6 +76,8 @@ RESULT_SCHEMA: Mapping[str, type[pl.DataType]] = {
 }
 
 
+#: Rows that are in memory at a time when parts are joined: smaller groups spare memory, larger ones
+#: compress better and are read faster.
 _ROW_GROUP_ROWS = 131_072
 
 
@@ -109,7 +111,7 @@ class Provenance:
             '0.1.0'
         """
         return {
-            "mdbound_format": str(FORMAT_VERSION),
+            "mdbound_format": str(RESULTS_FORMAT.newest),
             "mdbound_version": self.version,
             "capture_identity": self.capture_identity,
             "capture": json.dumps(self.capture, sort_keys=True),
@@ -130,11 +132,20 @@ class Provenance:
             version=metadata["mdbound_version"],
             capture_identity=metadata["capture_identity"],
             capture=json.loads(metadata["capture"]),
-            settings=json.loads(metadata["settings"]),
+            settings=[_with_warpers(each) for each in json.loads(metadata["settings"])],
             command=metadata["command"],
             selection=json.loads(metadata.get("selection", "{}")),
             environment=json.loads(metadata.get("environment", "{}")),
         )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Provenance:
+        """Read back what `dataclasses.asdict` made, by this version or an older one.
+
+        Raises:
+            KeyError, TypeError: Something is missing, or too much.
+        """
+        return cls(**{**values, "settings": [_with_warpers(each) for each in values["settings"]]})
 
     def first_difference(self, other: Provenance) -> str | None:
         """Say what differs first between two runs, or None when one can resume the other.
@@ -152,9 +163,10 @@ class Provenance:
 
     def _setting_difference(self, other: Provenance) -> str | None:
         for index, (old, new) in enumerate(zip(self.settings, other.settings, strict=False)):
-            for key in {**old, **new}:
-                if old.get(key) != new.get(key):
-                    return f"setting {index + 1}: {key} was {old.get(key)}, now {new.get(key)}"
+            was, now = _flat(old), _flat(new)
+            for key in {**was, **now}:
+                if was.get(key) != now.get(key):
+                    return f"setting {index + 1}: {key} was {was.get(key)}, now {now.get(key)}"
         if len(self.settings) != len(other.settings):
             return f"number of settings was {len(self.settings)}, now {len(other.settings)}"
         return None
@@ -164,6 +176,19 @@ class Provenance:
             if ours != other.capture.get(key):
                 return f"{key} of the capture was {ours}, now {other.capture.get(key)}"
         return f"capture was {self.capture_identity[:12]}, now {other.capture_identity[:12]}"
+
+
+def _with_warpers(setting: dict[str, Any]) -> dict[str, Any]:
+    """A recorded setting as the newest version records it."""
+    if "warpers" in setting:
+        return setting
+    kept = dict(setting)
+    return {"warpers": {name: kept.pop(name) for name in ("temperature", "top_k", "top_p")}} | kept
+
+
+def _flat(setting: dict[str, Any]) -> dict[str, Any]:
+    """A recorded setting with its warpers beside the rest, to be compared one by one."""
+    return {**setting["warpers"], **{k: v for k, v in setting.items() if k != "warpers"}}
 
 
 @dataclass(frozen=True)
@@ -176,7 +201,7 @@ class Results:
 
 
 def open_results(path: Path | str) -> Results:
-    """Open a file written by `mdbound solve`.
+    """Open a file written by `mdbound solve`; schemes that were renamed have their new names.
 
     Args:
         path: The Parquet file.
@@ -189,21 +214,33 @@ def open_results(path: Path | str) -> Results:
     """
     path = Path(path)
     metadata = _read_metadata(path)
-    remedy = "give a file written by `mdbound solve CACHE --out FILE`"
+    remedy = "give a file written by `solve_cache`"
     if "mdbound_format" not in metadata:
         raise CacheError(f"{path} is Parquet, but not an mdbound results file; {remedy}")
-    if metadata["mdbound_format"] != str(FORMAT_VERSION):
-        raise CacheError(
-            f"{path} has results format {metadata['mdbound_format']}, this mdbound reads "
-            f"{FORMAT_VERSION}; solve the capture again"
-        )
+    RESULTS_FORMAT.checked(metadata["mdbound_format"], path)
     try:
         provenance = Provenance.from_metadata(metadata)
     except (KeyError, ValueError) as error:
         raise CacheError(f"{path}: damaged metadata ({error}); solve the capture again") from error
     frame = pl.scan_parquet(path, glob=False)
     _refuse_impossible_rates(frame, path)
-    return Results(path, provenance, frame)
+    return _with_present_names(Results(path, provenance, frame))
+
+
+def _with_present_names(results: Results) -> Results:
+    """The same results, in rows and settings under the names that schemes have now."""
+    settings = results.provenance.settings
+    if not any(setting.get("scheme") in RENAMED_SCHEMES for setting in settings):
+        return results
+    renamed = [
+        setting | {"scheme": RENAMED_SCHEMES.get(setting["scheme"], setting["scheme"])}
+        for setting in settings
+    ]
+    return replace(
+        results,
+        provenance=replace(results.provenance, settings=renamed),
+        frame=results.frame.with_columns(pl.col("scheme").replace(RENAMED_SCHEMES)),
+    )
 
 
 def _refuse_impossible_rates(frame: pl.LazyFrame, path: Path) -> None:
@@ -227,9 +264,7 @@ def _read_metadata(path: Path) -> dict[str, str]:
     import pyarrow.parquet as pq
 
     if not path.is_file():
-        raise CacheError(
-            f"{path}: no such results file; make one with `mdbound solve CACHE --out {path}`"
-        )
+        raise CacheError(f"{path}: no such results file; make one with `solve_cache`")
     try:
         raw = pq.ParquetFile(path).metadata.metadata or {}
     except (pa.ArrowInvalid, OSError) as error:
@@ -237,40 +272,6 @@ def _read_metadata(path: Path) -> dict[str, str]:
             f"{path} cannot be read as Parquet ({error}); solve the capture again"
         ) from error
     return {key.decode(): value.decode() for key, value in raw.items()}
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Write a file under a temporary name, then move it into place in one step.
-
-    Args:
-        path: The final name. Folders above it are made.
-
-    Yields:
-        The temporary path to write to, in the same folder.
-
-    Raises:
-        OutputError: The disk is full or the folder cannot be written; `path` is as it was.
-
-    Example:
-        >>> import tempfile
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> with replacing(folder / "a.txt") as temporary:
-        ...     _ = temporary.write_text("done")
-        >>> [file.name for file in folder.iterdir()]
-        ['a.txt']
-    """
-    make_folder(path.parent)
-    temporary = temporary_name(path)
-    try:
-        yield temporary
-        publish(path)
-    except MdboundError:
-        raise
-    except OSError as error:
-        raise output_error(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def merge_parts(parts: Sequence[Path], out: Path, provenance: Provenance) -> None:

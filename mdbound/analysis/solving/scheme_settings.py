@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 
 from mdbound import schemes
@@ -10,6 +10,9 @@ from mdbound.analysis.solving.setting import SolveSetting
 from mdbound.errors import InvalidSettingError
 
 ALL_SCHEMES = "all"
+
+#: The law by which schemes draft from distributions that differ; they know no other of the kind.
+_LAW_OF_OWN_DISTRIBUTIONS = "independent"
 
 #: What schemes call their number of random draws per position.
 _SAMPLE_OPTIONS = ("paths", "runs")
@@ -35,8 +38,8 @@ def scheme_names(asked: Sequence[str]) -> tuple[str, ...]:
         InvalidSettingError: No such scheme; the nearest name is suggested.
 
     Example:
-        >>> scheme_names(["k_seq", "naive"])
-        ('naive', 'k_seq')
+        >>> scheme_names(["k_seq", "nss"])
+        ('nss', 'k_seq')
     """
     for name in asked:
         if name != ALL_SCHEMES:
@@ -63,14 +66,15 @@ def add_schemes(
             samples or seed are out of range.
 
     Example:
-        >>> bound = SolveSetting("greedy", ("small",), 1.0, (1.0,), num_drafts=(1, 2, 3))
+        >>> from mdbound.bounds import Warpers
+        >>> bound = SolveSetting("greedy", ("small",), Warpers(), (1.0,), (1, 2, 3))
         >>> [each.scheme for each in add_schemes([bound], ["greedy"], None, 0)]
         ['bound', 'greedy']
     """
     if samples is not None and samples < 2:
-        raise InvalidSettingError(f"--scheme-samples {samples}: give at least 2")
+        raise InvalidSettingError(f"`scheme_samples` {samples}: give at least 2")
     if seed < 0:
-        raise InvalidSettingError(f"--scheme-seed {seed}: give an integer >= 0")
+        raise InvalidSettingError(f"`scheme_seed` {seed}: give 0 or more")
     names = scheme_names(asked)
     expanded = [
         each
@@ -81,7 +85,7 @@ def add_schemes(
     rated = {each.scheme for each in expanded}
     for missing in left_out(expanded, asked):
         if missing.scheme in asked and missing.scheme not in rated:
-            raise InvalidSettingError(f"--schemes {missing.scheme}: {missing.reason}")
+            raise InvalidSettingError(f"`schemes` {missing.scheme}: {missing.reason}")
     return tuple(expanded)
 
 
@@ -89,10 +93,11 @@ def left_out(settings: Sequence[SolveSetting], asked: Sequence[str]) -> list[Lef
     """Say which schemes have no rows at some of the draft laws or n, and why.
 
     Example:
-        >>> bound = SolveSetting("greedy", ("small",), 1.0, (1.0,), num_drafts=(1, 2))
+        >>> from mdbound.bounds import Warpers
+        >>> bound = SolveSetting("greedy", ("small",), Warpers(), (1.0,), (1, 2))
         >>> for each in left_out([bound], ["single_draft"]):
         ...     print(each.reason)
-        it drafts with_replacement; add that to --sampling
+        it drafts with_replacement; add that to `sampling`
     """
     laws = {each.sampling for each in settings}
     wanted = {n for each in settings for n in each.num_drafts}
@@ -100,7 +105,7 @@ def left_out(settings: Sequence[SolveSetting], asked: Sequence[str]) -> list[Lef
     for name in scheme_names(asked):
         if not any(_option_values(name, law) is not None for law in laws):
             law = schemes.get(name).sampling
-            found.append(LeftOut(name, f"it drafts {law}; add that to --sampling"))
+            found.append(LeftOut(name, f"it drafts {law}; add that to `sampling`"))
             continue
         undefined = sorted(n for n in wanted if not schemes.get(name).supports(n))
         if undefined:
@@ -108,12 +113,29 @@ def left_out(settings: Sequence[SolveSetting], asked: Sequence[str]) -> list[Lef
     return found
 
 
+def refuse_ambiguous_schemes(where: Mapping[str, Sequence[object]]) -> None:
+    """Refuse a restriction to a scheme whose name stands for two: it would quietly fit no row.
+
+    Args:
+        where: Column of the results to the values kept.
+
+    Raises:
+        InvalidSettingError: With the names to give instead.
+
+    Example:
+        >>> refuse_ambiguous_schemes({"scheme": ("nss", "k_seq"), "task": ("naive",)})
+    """
+    for name in where.get("scheme", ()):
+        schemes.refuse_ambiguous(str(name))
+
+
 def make_scheme(setting: SolveSetting) -> schemes.Scheme:
     """The scheme of a setting, with its options.
 
     Example:
+        >>> from mdbound.bounds import Warpers
         >>> setting = SolveSetting(
-        ...     "with_replacement", ("small",), 1.0, (1.0,), scheme="k_seq", num_drafts=(2,)
+        ...     "with_replacement", ("small",), Warpers(), (1.0,), (2,), scheme="k_seq"
         ... )
         >>> make_scheme(setting).name
         'k_seq'
@@ -138,7 +160,7 @@ def _option_values(
     """Options of the scheme, or None where it does not draft by this law."""
     scheme = schemes.get(name)
     known: set[str] = {each.name for each in fields(scheme)} if is_dataclass(scheme) else set()
-    if law == "independent":
+    if law == _LAW_OF_OWN_DISTRIBUTIONS:
         # A scheme with a law of its choice has the bound as its rate here, and no sampler.
         if scheme.identical_only or "sampling" in known:
             return None

@@ -10,8 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mdbound.analysis.unknown_names import refuse_unknown
-from mdbound.errors import InvalidSettingError
+from mdbound.errors import InvalidSettingError, refuse_unknown
 from mdbound.logits_cache.store.cache import LogitsCache
 
 Mask = NDArray[np.bool_]
@@ -35,7 +34,7 @@ class Selection:
 
     def __post_init__(self) -> None:
         if self.limit_per_task is not None and self.limit_per_task < 1:
-            raise InvalidSettingError(f"--limit-per-task {self.limit_per_task}: give at least 1")
+            raise InvalidSettingError(f"`limit_per_task` {self.limit_per_task}: give at least 1")
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is restricted, as JSON-ready values; empty when nothing is."""
@@ -91,7 +90,7 @@ class Selection:
             >>> Selection(("qa",)).chosen(["chat", "qa"])
             ('qa',)
         """
-        refuse_unknown(self.tasks, known, "--task")
+        refuse_unknown(self.tasks, known, "`tasks`")
         return tuple(task for task in known if not self.tasks or task in self.tasks)
 
 

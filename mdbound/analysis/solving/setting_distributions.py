@@ -22,7 +22,7 @@ class TargetRows:
 
     Args:
         logits: Raw logits per model, (B, V).
-        setting: Gives vocabulary, temperature, top-k and top-p.
+        setting: Gives vocabulary and warpers.
     """
 
     def __init__(self, logits: Mapping[str, Logits], setting: SolveSetting) -> None:
@@ -37,22 +37,13 @@ class TargetRows:
     @cached_property
     def distribution(self) -> Floats:
         """Target distribution: (B, V)."""
-        setting = self._setting
-        return to_array(
-            bounds.distribution_from_logits(
-                self.logits, setting.temperature, setting.top_k, setting.top_p
-            )
-        )
+        return _warped(self.logits, self._setting.warpers)
 
     @cached_property
     def entropy(self) -> Floats:
         """Entropy of the target in nats: (B,)."""
-        setting = self._setting
-        return to_array(
-            bounds.entropy_from_logits(
-                self.logits, setting.temperature, setting.top_k, setting.top_p
-            )
-        )
+        warpers = self._setting.warpers
+        return to_array(bounds.entropy_from_logits(self.logits, **warpers.as_dict()))
 
     def restricted(self, model: str) -> Logits:
         """Logits of a model on the setting's vocabulary."""
@@ -78,7 +69,7 @@ class DraftRows:
 
     Args:
         target: The target rows they go with.
-        setting: Gives models, temperatures, top-k and top-p.
+        setting: Gives models and warpers.
     """
 
     def __init__(self, target: TargetRows, setting: SolveSetting) -> None:
@@ -88,18 +79,20 @@ class DraftRows:
     @cached_property
     def distributions(self) -> list[Floats]:
         """One (B, V) array per draft of the setting."""
-        setting = self._setting
-        return [
-            to_array(bounds.distribution_from_logits(rows, heat, setting.top_k, setting.top_p))
-            for rows, heat in zip(self.logits, setting.draft_temperatures, strict=True)
-        ]
+        pairs = zip(self.logits, self._setting.draft_warpers, strict=True)
+        return [_warped(rows, warpers) for rows, warpers in pairs]
+
+
+def _warped(logits: Logits, warpers: bounds.Warpers) -> Floats:
+    """Distributions as an array: (B, V)."""
+    return to_array(bounds.distribution_from_logits(logits, **warpers.as_dict()))
 
 
 def target_key(setting: SolveSetting) -> tuple[object, ...]:
     """Settings with this key in common share `TargetRows`."""
     owner = setting.vocabulary_of
     vocabulary = (setting.vocabulary_size, owner, setting.drafts[0] if owner == "draft" else None)
-    return setting.temperature, setting.top_k, setting.top_p, vocabulary
+    return setting.warpers, vocabulary
 
 
 def draft_key(setting: SolveSetting) -> tuple[object, ...]:

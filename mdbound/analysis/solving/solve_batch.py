@@ -85,18 +85,16 @@ _VALUES = tuple(RESULT_SCHEMA)[tuple(RESULT_SCHEMA).index("acceptance") :]
 
 
 def _bound_columns(target: TargetRows, drafts: DraftRows, setting: SolveSetting) -> dict[str, Any]:
-    several = setting.sampling == "independent"
+    several = setting.has_several_distributions
     curve = bounds.solve_curve_from_logits(
         target.logits,
         drafts.logits if several else drafts.logits[0],
         max(setting.num_drafts),
         setting.sampling,
-        temperature=setting.temperature,
         draft_temperature=(
             setting.draft_temperatures if several else setting.draft_temperatures[0]
         ),
-        top_k=setting.top_k,
-        top_p=setting.top_p,
+        **setting.warpers.as_dict(),
         strict=False,
     )
     chosen = np.asarray(setting.num_drafts) - 1
@@ -130,10 +128,10 @@ def _two_draft_columns(
 
 
 def _scheme_columns(target: TargetRows, drafts: DraftRows, setting: SolveSetting) -> dict[str, Any]:
-    """Rates of a scheme in both senses; under the independent law n uses the first n drafts."""
+    """Rates of a scheme in both senses; of several distributions, n uses the first n."""
     scheme = make_scheme(setting)
     p, q = target.distribution, drafts.distributions
-    if setting.sampling == "independent":
+    if setting.has_several_distributions:
         rates = [scheme.acceptance(p, q[:n], n) for n in setting.num_drafts]
     elif len(setting.num_drafts) == 1:
         rates = [scheme.acceptance(p, q[0], setting.num_drafts[0])]
@@ -167,16 +165,8 @@ def _tidy(positions: pl.DataFrame, setting: SolveSetting, columns: dict[str, Any
         positions.select("doc_id", "task", "position")[rows]
         .with_columns(
             pl.Series(_ROW, rows),
-            pl.lit(setting.scheme).alias("scheme"),
-            pl.lit(setting.sampling).alias("sampling"),
-            pl.lit(setting.draft_label).alias("draft"),
-            pl.lit(setting.temperature).alias("temperature"),
+            *(pl.lit(value).alias(name) for name, value in setting.columns().items()),
             pl.lit(min(distinct) if len(distinct) == 1 else None).alias("draft_temperature"),
-            pl.lit(setting.draft_temperatures_label).alias("draft_temperatures"),
-            pl.lit(setting.top_k).alias("top_k"),
-            pl.lit(setting.top_p).alias("top_p"),
-            pl.lit(setting.vocabulary_size).alias("vocabulary_size"),
-            pl.lit(setting.vocabulary_of).alias("vocabulary_of"),
             pl.Series("num_drafts", np.tile(setting.num_drafts, positions.height)),
             *(_column(name, values) for name, values in columns.items()),
         )

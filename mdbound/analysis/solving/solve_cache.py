@@ -17,14 +17,15 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from mdbound.analysis.solving.provenance import provenance_of
-from mdbound.analysis.solving.results import Provenance, merge_parts, open_results, replacing
+from mdbound.analysis.solving.results import Provenance, merge_parts, open_results
 from mdbound.analysis.solving.selection import Mask, Selection
 from mdbound.analysis.solving.setting import SolveSetting
 from mdbound.analysis.solving.solve_batch import solve_batch
 from mdbound.errors import CacheError, InvalidDistributionError, InvalidSettingError
+from mdbound.logits_cache.store.atomic_files import replacing
 from mdbound.logits_cache.store.cache import LogitsBatch, LogitsCache
 
-#: Unsolved positions that a summary names.
+#: Unsolved positions that a summary names: enough to look at, few enough for one line.
 _FIRST_UNSOLVED = 5
 
 
@@ -107,11 +108,11 @@ def solve_cache(
     """
     out = Path(out)
     if batch_rows < 1:
-        raise InvalidSettingError(f"--batch-rows {batch_rows}: give at least 1")
+        raise InvalidSettingError(f"`batch_rows` {batch_rows}: give at least 1")
     if not settings:
         raise InvalidSettingError("no setting to solve for; give at least one draft law")
     if out.is_dir():
-        raise InvalidSettingError(f"--out {out} is a folder; give a file name in it")
+        raise InvalidSettingError(f"`out` {out} is a folder; give a file name in it")
     if not cache.manifest.complete or cache.num_positions == 0:
         raise CacheError(
             f"{cache.path} is not a finished capture ({cache.num_positions} positions so far); "
@@ -181,8 +182,8 @@ class Parts:
         run_file = self.folder / "run.json"
         if run_file.exists():
             try:
-                found = Provenance(**json.loads(run_file.read_text(encoding="utf-8")))
-            except (ValueError, TypeError) as error:
+                found = Provenance.from_dict(json.loads(run_file.read_text(encoding="utf-8")))
+            except (ValueError, TypeError, KeyError) as error:
                 raise CacheError(
                     f"{run_file} is damaged ({error}); delete {self.folder} and solve again"
                 ) from error

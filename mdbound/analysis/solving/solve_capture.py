@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.provenance import provenance_of
 from mdbound.analysis.solving.results import Provenance, merge_parts, open_results
 from mdbound.analysis.solving.selection import Selection
-from mdbound.analysis.solving.setting import SolveGrid, SolveSetting
+from mdbound.analysis.solving.setting import SolveSetting
 from mdbound.analysis.solving.setting_distributions import Logits
 from mdbound.analysis.solving.solve_batch import solve_batch
 from mdbound.analysis.solving.solve_cache import Parts, SolveSummary, refuse_another_run, summarise
@@ -27,8 +28,9 @@ from mdbound.logits_cache.capturing.capture import run_plan
 from mdbound.logits_cache.capturing.on_device import stays_on_device
 from mdbound.logits_cache.capturing.plan import CapturePlan, plan_capture
 from mdbound.logits_cache.capturing.progress import ProgressCallback
-from mdbound.logits_cache.capturing.score import LanguageModel, score_together
+from mdbound.logits_cache.capturing.score import score_together
 from mdbound.logits_cache.capturing.settings import CaptureSettings
+from mdbound.logits_cache.models.language_model import LanguageModel
 from mdbound.logits_cache.store.cache import LogitsCache
 from mdbound.logits_cache.store.manifest import FileRecord
 from mdbound.logits_cache.store.shards import ShardWriter, check_logits, shard_path
@@ -37,6 +39,8 @@ from mdbound.logits_cache.text.passages import Passage
 #: Folder of the part files inside `OUT.parts/`.
 _RESULTS = "results"
 
+#: Rows of results that wait for their part file: smaller groups spare memory, larger ones compress
+#: better.
 _ROW_GROUP_ROWS = 16_384
 
 
@@ -76,9 +80,9 @@ def solve_during_capture(
     """
     out = Path(out)
     if batch_rows < 1:
-        raise InvalidSettingError(f"batch_rows is {batch_rows}: give at least 1")
+        raise InvalidSettingError(f"`batch_rows` {batch_rows}: give at least 1")
     if out.is_dir():
-        raise InvalidSettingError(f"--solve {out} is a folder; give a file name in it")
+        raise InvalidSettingError(f"`out` {out} is a folder; give a file name in it")
     parts = Parts.beside(out)
     plan = plan_capture(replace(capture, out=parts.folder))
     settings = grid.settings([draft.name for draft in plan.manifest.drafts])

@@ -18,7 +18,8 @@ from mdbound.analysis.solving.results import (
 )
 from mdbound.analysis.solving.selection import capture_tasks
 from mdbound.analysis.solving.solve_cache import ProgressCallback, solve_cache
-from mdbound.analysis.statistics.statistics import Bootstrap, task_means
+from mdbound.analysis.statistics.bootstrap import Bootstrap
+from mdbound.analysis.statistics.task_means import task_means
 from mdbound.analysis.studies.study import SCHEME_VALUES, VALUES, Study, TableSpec
 from mdbound.analysis.studies.study_store import StudyStore
 from mdbound.analysis.tables.comparison import compare_schemes, comparison_notes
@@ -116,7 +117,7 @@ def study_means(results: pl.LazyFrame, bootstrap: Bootstrap) -> pl.DataFrame:
         bootstrap: How intervals are made.
 
     Returns:
-        The columns of `statistics.task_means`, and those of `comparison.compare_schemes` (null in
+        The columns of `task_means.task_means`, and those of `comparison.compare_schemes` (null in
         the rows of bounds) where there are schemes.
 
     Raises:

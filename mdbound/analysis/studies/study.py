@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import SETTING_COLUMNS
+from mdbound.analysis.solving.scheme_settings import refuse_ambiguous_schemes
 from mdbound.analysis.solving.selection import Selection
-from mdbound.analysis.solving.setting import SolveGrid
-from mdbound.analysis.statistics.statistics import Bootstrap
+from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.tables.table import LABEL_NAMES, MEMBERSHIP, Measure
-from mdbound.analysis.unknown_names import refuse_unknown
+from mdbound.errors import refuse_unknown
 
 #: What the cells of a study's table can be, and how the caption starts unless the study says so.
 VALUES: Mapping[str, Measure] = {
@@ -74,6 +75,7 @@ class TableSpec:
         across = [name for name in LABEL_NAMES if name != "task"]
         refuse_unknown([self.across], across, f"table {self.name!r}: across")
         refuse_unknown(self.where, _FILTERS, f"table {self.name!r}: where")
+        refuse_ambiguous_schemes(self.where)
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mdbound.analysis.solving.grid import SolveGrid
+from mdbound.analysis.solving.num_drafts import parse_num_drafts
 from mdbound.analysis.solving.selection import Selection
-from mdbound.analysis.solving.setting import SolveGrid, parse_num_drafts
-from mdbound.analysis.statistics.statistics import Bootstrap
+from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.studies.study import Study, TableSpec
-from mdbound.analysis.unknown_names import refuse_unknown
-from mdbound.errors import InvalidSettingError
+from mdbound.errors import InvalidSettingError, refuse_unknown
 
 #: Words that stand for "no cut" in lists of top-k, top-p and vocabulary sizes.
 _NO_CUT = ("none", "full")
@@ -179,29 +179,6 @@ def study_from(values: Mapping[str, Any]) -> Study:
         bootstrap=Bootstrap(**parts["bootstrap"]),
         tables=_tables(values.get("table", [])),
     )
-
-
-def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
-    """Read `key=value` as typed on a command line; values are TOML, a bare word is a text.
-
-    Raises:
-        InvalidSettingError: There is no `=`, or the key is unknown.
-
-    Example:
-        >>> parse_overrides(["top_k=[10, 50]", "name=short"])
-        {'top_k': [10, 50], 'name': 'short'}
-    """
-    found = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise InvalidSettingError(f"--set {text}: give key=value, as in limit_per_task=2")
-        refuse_unknown([key], KEYS, "--set: key")
-        try:
-            found[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            found[key] = value
-    return found
 
 
 def _tables(values: Any) -> tuple[TableSpec, ...]:

@@ -147,20 +147,9 @@ def _by_path(numbers: dict[tuple[Path, str], list[int]]) -> dict[Path, dict[str,
 
 def _rows(piece: Results, setting: SolveSetting, wanted: dict[str, list[int]]) -> pl.LazyFrame:
     """Rows of a setting in a piece: of each task, the n wanted."""
-    values = {
-        "scheme": setting.scheme,
-        "sampling": setting.sampling,
-        "draft": setting.draft_label,
-        "temperature": setting.temperature,
-        "draft_temperatures": setting.draft_temperatures_label,
-        "top_k": setting.top_k,
-        "top_p": setting.top_p,
-        "vocabulary_size": setting.vocabulary_size,
-        "vocabulary_of": setting.vocabulary_of,
-    }
     same = [
         pl.col(name).eq_missing(pl.lit(value, RESULT_SCHEMA[name]))
-        for name, value in values.items()
+        for name, value in setting.columns().items()
     ]
     any_task = pl.any_horizontal(
         (pl.col("task") == task) & pl.col("num_drafts").is_in(numbers)

@@ -9,13 +9,15 @@ from pathlib import Path
 import polars as pl
 
 from mdbound.analysis.solving.results import BOUND, SETTING_COLUMNS, open_results
-from mdbound.analysis.statistics.statistics import ALL_TASKS, Bootstrap, task_means
+from mdbound.analysis.statistics.bootstrap import Bootstrap
+from mdbound.analysis.statistics.task_means import ALL_TASKS, task_means
 from mdbound.analysis.tables.files import rounded, write_frame, write_table
 from mdbound.analysis.tables.notes import table_notes
 from mdbound.analysis.tables.table import MEMBERSHIP, Measure, Table, acceptance_table
 from mdbound.errors import CacheError
 
-#: A scheme is optimal at a position where its exact rate is this close to the bound.
+#: A scheme is optimal at a position where its exact rate is this close to the bound: far above the
+#: error bounds of both, far below any gap that could matter.
 OPTIMAL_WITHIN = 1e-9
 
 _POSITION = ("doc_id", "task", "position")
@@ -129,8 +131,8 @@ def compare_schemes(results: pl.LazyFrame, bootstrap: Bootstrap | None = None) -
     rows = paired_rows(results).collect()
     if rows.is_empty():
         raise CacheError(
-            "the results hold no schemes to compare; solve again with --schemes all and another "
-            "--out"
+            "the results hold no schemes to compare; solve again with `schemes` all and another "
+            "`out`"
         )
     if rows["bound"].is_null().any() and not rows["has_bound"].all():
         raise CacheError("a scheme stands without the bound of its draft law; solve both together")
@@ -216,10 +218,10 @@ def comparison_notes(means: pl.DataFrame) -> list[str]:
 
     Example:
         >>> comparison_notes(pl.DataFrame(
-        ...     {"scheme": ["naive"], "estimated": [0], "largest_standard_error": [0.0],
+        ...     {"scheme": ["nss"], "estimated": [0], "largest_standard_error": [0.0],
         ...      "single": [None]}
         ... ))
-        ['No share of the possible gain: n = 1 was not solved; add it to --num-drafts.']
+        ['No share of the possible gain: n = 1 was not solved; solve it, too.']
     """
     notes = []
     estimated = means.filter(pl.col("estimated") > 0)
@@ -231,7 +233,7 @@ def comparison_notes(means: pl.DataFrame) -> list[str]:
             f"{names}. All other rates are exact."
         )
     if means["single"].null_count() == means.height:
-        notes.append("No share of the possible gain: n = 1 was not solved; add it to --num-drafts.")
+        notes.append("No share of the possible gain: n = 1 was not solved; solve it, too.")
     return notes
 
 

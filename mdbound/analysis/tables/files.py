@@ -9,10 +9,10 @@ from pathlib import Path
 import polars as pl
 import polars.selectors as cs
 
-from mdbound.analysis.solving.results import replacing
-from mdbound.analysis.tables.formats import frame_to_csv, to_csv, to_markdown
+from mdbound.analysis.tables.csv_markdown import frame_to_csv, to_csv, to_markdown
 from mdbound.analysis.tables.latex import to_latex
 from mdbound.analysis.tables.table import Table
+from mdbound.logits_cache.store.atomic_files import replacing
 
 
 def write_table(table: Table, folder: Path, name: str) -> list[Path]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from mdbound.analysis.solving.results import Provenance
-from mdbound.analysis.statistics.statistics import ALL_TASKS, Bootstrap, document_notes
+from mdbound.analysis.solving.setting import laws_of_several_distributions
+from mdbound.analysis.statistics.bootstrap import FEW_DOCUMENTS, Bootstrap
+from mdbound.analysis.statistics.task_means import ALL_TASKS
 from mdbound.analysis.tables.table import shown
 
 _CAPTURE_LIMITS = {
@@ -21,7 +23,7 @@ def table_notes(
     """Say under a table what was measured, on what, and how to make it again.
 
     Args:
-        means: From `statistics.task_means`.
+        means: From `task_means.task_means`.
         provenance: Of the results file.
         how: How the intervals were made.
         command: The command line that writes the table.
@@ -45,13 +47,46 @@ def table_notes(
         f"Solved with mdbound {provenance.version}{_environment(provenance)}.",
         *_scheme_notes(provenance),
     ]
-    if (means["sampling"] == "independent").any():
-        notes.append(
-            "Under the independent law, n uses the first n of the drafts (models or temperatures) "
-            "in the order shown."
-        )
+    notes += [
+        f"Under the {law} law, n uses the first n of the drafts (models or temperatures) in the "
+        "order shown."
+        for law in laws_of_several_distributions()
+        if (means["sampling"] == law).any()
+    ]
     notes += [f"Solved by: {provenance.command}"] if provenance.command else []
     notes += [f"Written by: {command}"] if command else []
+    return notes
+
+
+def document_notes(means: pl.DataFrame) -> list[str]:
+    """Warnings that belong under a table of `task_means`: few documents, unsolved positions.
+
+    Args:
+        means: What `task_means` returned.
+
+    Returns:
+        Sentences, possibly none.
+    """
+    notes = []
+    counts = means.group_by("task", maintain_order=True).agg(pl.col("documents").max())
+    single = counts.filter(pl.col("documents") == 1)["task"].to_list()
+    few = counts.filter(pl.col("documents").is_between(2, FEW_DOCUMENTS - 1))
+    if single:
+        notes.append(
+            f"No interval for {', '.join(single)}: one document says nothing about others."
+        )
+    if not few.is_empty():
+        shown = ", ".join(f"{row['task']} ({row['documents']})" for row in few.to_dicts())
+        notes.append(
+            f"Fewer than {FEW_DOCUMENTS} documents, so the intervals are too narrow to rely on: "
+            f"{shown}."
+        )
+    unsolved = means.filter(pl.col("unsolved") > 0)
+    if not unsolved.is_empty():
+        notes.append(
+            f"{unsolved['unsolved'].to_numpy().max()} positions of a setting met no error bound "
+            f"and are left out of its mean ({unsolved.height} cells affected)."
+        )
     return notes
 
 

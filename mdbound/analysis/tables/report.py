@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from mdbound.analysis.solving.results import BOUND, SETTING_COLUMNS, Results, open_results
-from mdbound.analysis.statistics.statistics import ALL_TASKS, Bootstrap, task_means
+from mdbound.analysis.statistics.bootstrap import Bootstrap
+from mdbound.analysis.statistics.task_means import ALL_TASKS, task_means
 from mdbound.analysis.tables.files import rounded, write_frame, write_table
 from mdbound.analysis.tables.notes import table_notes
 from mdbound.analysis.tables.table import BOUND_ONLY, MEMBERSHIP, Measure, Table, acceptance_table

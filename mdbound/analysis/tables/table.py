@@ -11,7 +11,8 @@ import polars as pl
 
 from mdbound.analysis.solving.results import BOUND
 
-#: Decimals of every number in a table.
+#: Decimals of every number in a table: more would be narrower than the intervals of most captures,
+#: fewer would hide differences between schemes.
 DIGITS = 3
 
 
@@ -146,7 +147,7 @@ def acceptance_table(
     bounds, where there are no schemes.
 
     Args:
-        means: From `statistics.task_means` over a results file, or columns as `measure` names.
+        means: From `task_means.task_means` over a results file, or columns as `measure` names.
         notes: Provenance and warnings.
         measure: What to show; mean acceptance over positions when None.
 

@@ -36,9 +36,12 @@ REPRODUCED = 2.0**-46
 the size of the logits' exponent. It moves an optimum by at most n + 1 times this."""
 
 LARGEST_PROGRAM = {"highs": 4_000, "cvxpy": 300}
-"""Sets of drafted tokens of the programs that are solved."""
+"""Most sets of drafted tokens of a program that is solved: larger programs check more of the
+vocabulary and take longer, with the interior-point solver far longer."""
 
 MOST_TOKENS = 200
+"""Tokens of a program at most: with one draft `LARGEST_PROGRAM` alone would let thousands in, which
+cost time and check nothing new."""
 
 CERTIFICATE = "certificate"
 OWN_SET = "own set"
@@ -128,9 +131,9 @@ def verify_results(
     A row that a check cannot settle is counted in its summary, with the reason.
     """
     if seed < 0:
-        raise InvalidSettingError(f"--seed {seed}: give 0 or more")
+        raise InvalidSettingError(f"`seed` {seed}: give 0 or more")
     if cvxpy_rows < 0:
-        raise InvalidSettingError(f"--cvxpy-rows {cvxpy_rows}: give 0 or more")
+        raise InvalidSettingError(f"`cvxpy_rows` {cvxpy_rows}: give 0 or more")
     record = _Record()
     done = 0
     for row in sample_rows(open_results(results), cache, rows, seed):
@@ -204,7 +207,7 @@ def _check_program(row: SolvedRow, backend: Backend, record: _Record) -> None:
 
 def _most_likely(row: SolvedRow, largest: int) -> tuple[Floats, Any] | None:
     """Target and draft on as many of their likeliest tokens as a program may have."""
-    several = row.sampling == "independent"
+    several = isinstance(row.draft, list)
     drafts = np.stack(row.draft if several else [row.draft])
     order = np.argsort(-(row.target + drafts.sum(axis=0)), kind="stable")
     for size in range(min(MOST_TOKENS, len(order)), 1, -1):

@@ -28,6 +28,8 @@ _SETTING = (
     "vocabulary_of",
 )
 _CLAIMED = ("acceptance", "error_bound", "target_mass", "containment")
+
+#: Positions read at a time: few, because of a batch a row or two are drawn, and the rest is memory.
 _BATCH_ROWS = 16
 
 
@@ -40,7 +42,7 @@ class SolvedRow:
         sampling: Draft law.
         num_drafts: n.
         target: p, shape (V,).
-        draft: q, shape (V,); for `"independent"` a list of n such arrays.
+        draft: q, shape (V,); under a law of several distributions a list of n such arrays.
         acceptance: The claimed optimum.
         error_bound: Its stated error.
         target_mass: The claimed p(H*).
@@ -76,7 +78,7 @@ def sample_rows(results: Results, cache: LogitsCache, count: int, seed: int) -> 
             their own metadata lack.
     """
     if count < 1:
-        raise InvalidSettingError(f"--rows {count}: give at least 1")
+        raise InvalidSettingError(f"`rows` {count}: give at least 1")
     if results.provenance.capture_identity != cache.manifest.identity():
         raise InvalidSettingError(
             f"{results.path} was solved from another capture than {cache.path}; give the capture "
@@ -119,15 +121,9 @@ def _settings_by_columns(results: Results) -> dict[tuple[Any, ...], SolveSetting
     for values in results.provenance.settings:
         if values["scheme"] != BOUND:
             continue
-        listed: dict[str, Any] = {
-            name: tuple(v) if isinstance(v, list) else v for name, v in values.items()
-        }
-        setting = SolveSetting(**(listed | {"scheme_options": ()}))
-        shown = {
-            "draft": setting.draft_label,
-            "draft_temperatures": setting.draft_temperatures_label,
-        }
-        found[tuple((listed | shown)[name] for name in _SETTING)] = setting
+        setting = SolveSetting.from_dict(values)
+        columns = setting.columns()
+        found[tuple(columns[name] for name in _SETTING)] = setting
     return found
 
 
@@ -164,6 +160,6 @@ def _solved_row(values: dict[str, Any], setting: SolveSetting, target: TargetRow
         sampling=setting.sampling,
         num_drafts=n,
         target=target.distribution[0],
-        draft=drafts[:n] if setting.sampling == "independent" else drafts[0],
+        draft=drafts[:n] if setting.has_several_distributions else drafts[0],
         **{name: float(values[name]) for name in _CLAIMED},
     )

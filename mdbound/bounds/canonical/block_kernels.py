@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 
 STEP = 0.25
@@ -26,7 +26,7 @@ LAST_NODE = 4.7
 of 1, for tokens that lie a little outside the Gauss points of their bin; more of it costs nodes."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def block_powers(
     theta: FloatArray, masses: FloatArray, before: float, num_drafts: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -74,7 +74,7 @@ def block_powers(
     return nodes, low, high
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def marginals(
     theta: FloatArray, nodes: FloatArray, low: FloatArray, high: FloatArray, num_drafts: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -112,7 +112,7 @@ def marginals(
     return above, below, slope
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def marginal_jacobian(
     theta: FloatArray,
     masses: FloatArray,
@@ -153,7 +153,7 @@ def marginal_jacobian(
     return jacobian
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def solve_dense(matrix: FloatArray, right: FloatArray) -> FloatArray:
     """Solve a small dense system by elimination with row pivoting; both inputs are consumed.
 

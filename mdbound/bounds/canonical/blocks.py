@@ -18,9 +18,9 @@ from mdbound.bounds.canonical.prefix_increments import (
     with_replacement_increments,
     without_replacement_increments,
 )
+from mdbound.bounds.numerics.ratio_order import ratio_order
 from mdbound.bounds.numerics.summation import prefix_sums
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
-from mdbound.bounds.problem.ratio_order import ratio_order
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ violators makes of the increments: neighbours are merged while a later slope is 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def concave_majorant(widths: FloatArray, heights: FloatArray) -> tuple[IntArray, FloatArray]:
     """Linear pieces (blocks) of the least concave majorant of a chain of points.
 
@@ -63,7 +63,7 @@ def concave_majorant(widths: FloatArray, heights: FloatArray) -> tuple[IntArray,
     return start[: blocks + 1].copy(), slopes
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _two_sum(a: float, b: float) -> tuple[float, float]:
     """The rounded sum and what rounding lost, exactly."""
     total = a + b

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 
 GAUSS_NODES = 7
@@ -41,7 +41,7 @@ def gauss_compression(
     return _compress(points, masses, np.append(starts, len(points)))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _compress(
     points: FloatArray, masses: FloatArray, starts: IntArray
 ) -> tuple[FloatArray, FloatArray]:
@@ -60,7 +60,7 @@ def _compress(
     return kept[:used].copy(), weights[:used].copy()
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _gauss_rule(points: FloatArray, masses: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Golub-Welsch on the recurrence of the measure's own orthonormal polynomials (Stieltjes)."""
     middle = 0.5 * (points[0] + points[-1])

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.exponential_clocks import FIRST_TIME, NEGLIGIBLE, trapezoid_step
 from mdbound.bounds.numerics.summation import prefix_sums, suffix_sums
 from mdbound.bounds.problem.array_types import FloatArray
@@ -78,7 +78,7 @@ def _pair_increments(rates: FloatArray) -> FloatArray:
     return np.asarray(rates * (odds + mass / left))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _clock_increments(
     rates: FloatArray, outside: FloatArray, num_drafts: int, step: float
 ) -> FloatArray:

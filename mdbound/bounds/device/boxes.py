@@ -232,20 +232,24 @@ def objective(masses: Tensor) -> Tensor:
     return masses[:, 0] - masses[:, 1:].prod(dim=1)
 
 
-def lower_bound(boxes: OpenBoxes) -> Tensor:
-    """No set of a box has a smaller p(H) - prod_k q_k(H) than this, up to rounding, (X,)."""
+def lower_bound(boxes: OpenBoxes, num_drafts: int) -> Tensor:
+    """No set of a box has a smaller p(H) - prod_k q_k(H) than this, up to rounding, (X,).
+
+    Args:
+        boxes: the boxes.
+        num_drafts: K.
+    """
     bounds = []
     for fifth in range(5):
-        slopes, constant = _overestimator(boxes.low, boxes.high, 0.25 * fifth)
+        slopes, constant = _overestimator(boxes.low, boxes.high, num_drafts, 0.25 * fifth)
         linear = boxes.inside[:, 0] - constant - (slopes * boxes.inside[:, 1:]).sum(dim=1)
         gain = (weighted(boxes.masses, slopes) - boxes.masses[:, 0]).clamp(min=0.0)
         bounds.append(linear - total(gain)[:, 0])
     return torch.stack(bounds).amax(dim=0)
 
 
-def _overestimator(low: Tensor, high: Tensor, mix: float) -> tuple[Tensor, Tensor]:
-    """As `laws.independent.branch.product_overestimator`, for each box."""
-    num_drafts = low.shape[1]
+def _overestimator(low: Tensor, high: Tensor, num_drafts: int, mix: float) -> tuple[Tensor, Tensor]:
+    """As `laws.independent.planes.product_overestimator`, for each box."""
     slopes = torch.zeros_like(low)
     slopes[:, -1] = 1.0
     constant = low.new_zeros(len(low))

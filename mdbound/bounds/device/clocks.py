@@ -13,26 +13,18 @@ decades, and no row has more than a few hundred heavy tokens.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from mdbound.bounds.device.sums import BLOCK, Tensor, in_blocks, prefix_sums, suffix_sums
-from mdbound.bounds.numerics.clock_quadrature import (
-    FIRST_NODE,
-    NUM_POWERS,
-    expm1_powers,
-    node_step,
-    rung_needed,
-)
+from mdbound.bounds.numerics.clock_quadrature import NUM_POWERS, clock_quadrature, expm1_powers
 
 WORKING_ENTRIES = 2**23
 """Numbers in the largest temporary tensor: 64 MiB."""
 
 _RANG = 41.0  # e^-41 = 2e-18: what is left of the integral when the last clock outside has rung
-_FEW_DRAFTS = 8
-_EARLY = 39  # nodes before the first one that are summed in closed form
 _PADDED = -1.0  # rate that marks a place without a token
 
 
@@ -80,17 +72,12 @@ def clock_nodes(rates: Tensor, max_drafts: int) -> ClockNodes:
         >>> nodes.used.tolist(), nodes.heavy.tolist()
         ([45], [0])
     """
-    step, needed = node_step(max_drafts), rung_needed(max_drafts)
+    rule = clock_quadrature(max_drafts)
     smallest = torch.where(rates > 0.0, rates, 1.0).amin(dim=1)
-    longest = math.log(_RANG) - math.log(float(smallest.min()))
-    # t = exp(u - e^-u) is above e^(u - 1) for u > 0.
-    number = math.ceil((max(longest, 0.0) + 1.0 - FIRST_NODE) / step) + 1
-    place = torch.arange(-_EARLY, number, dtype=rates.dtype, device=rates.device)
-    u = FIRST_NODE + step * place
-    times = torch.exp(u - torch.exp(-u))
-    weights = step * times * (1.0 + torch.exp(-u))
-    early = float(weights[:_EARLY].sum()), float((weights * times)[:_EARLY].sum())
-    times, weights = times[_EARLY:], weights[_EARLY:]
+    number = 1 + int(np.searchsorted(rule.times, _RANG / float(smallest.min())))
+    number = min(number, len(rule.times))
+    times = torch.tensor(rule.times[:number], device=rates.device)
+    weights = torch.tensor(rule.weights[:number], device=rates.device)
     # Bisection for each row's last node; at the last of all, every clock has rung.
     low = torch.zeros(len(rates), dtype=torch.int64, device=rates.device)
     high = torch.full_like(low, number - 1)
@@ -99,17 +86,16 @@ def clock_nodes(rates: Tensor, max_drafts: int) -> ClockNodes:
         time = times[middle][:, None]
         # Clocks expected to have rung, from below: 1 - e^-x >= (1 - 1/e) min(x, 1).
         expected = 0.6321205588 * (rates * time).clamp(max=1.0).sum(dim=1)
-        enough = (expected >= needed) | (smallest * time[:, 0] >= _RANG)
+        enough = (expected >= rule.rung_needed) | (smallest * time[:, 0] >= _RANG)
         high = torch.where(enough, middle, high)
         low = torch.where(enough, low, torch.minimum(middle + 1, high))
     used = high + 1
-    # Up to eight drafts, 32 power sums leave nothing at rate * t = 1/2. A series in fewer terms of
-    # higher order needs smaller ones, and so do Newton's identities, which cancel more.
-    limit = 0.5 if max_drafts <= _FEW_DRAFTS else min(0.125, 4.0 / max_drafts)
-    light_rate = limit / times[used - 1]
+    light_rate = rule.light_limit / times[used - 1]
     heavy = (rates > light_rate[:, None]).sum(dim=1)
     most = int(used.max())
-    return ClockNodes(used, light_rate, heavy, times[:most], weights[:most], *early)
+    return ClockNodes(
+        used, light_rate, heavy, times[:most], weights[:most], rule.early, rule.early_time
+    )
 
 
 class ClockRows:
@@ -135,7 +121,7 @@ class ClockRows:
     def __init__(self, rates: Tensor, nodes: ClockNodes, max_drafts: int) -> None:
         self.outside = suffix_sums(rates)
         self._early = (nodes.early, nodes.early_time)
-        self._series = torch.from_numpy(expm1_powers(max_drafts)).to(rates.device)
+        self._series = torch.tensor(expm1_powers(max_drafts), device=rates.device)
         self._max_drafts = max_drafts
         # Past its last node a row repeats that node with weight zero.
         most = int(nodes.used.max())

@@ -25,15 +25,16 @@ from mdbound.bounds.device.boxes import (
 )
 from mdbound.bounds.device.prefixes import join_drafts
 from mdbound.bounds.device.sums import Tensor, total
-from mdbound.bounds.laws.independent.branch import MAX_BOXES, SEARCH_TOLERANCE
 from mdbound.bounds.numerics.fused_softmax import mass_error
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF
+from mdbound.bounds.numerics.tolerances import BOX_TOLERANCE, MAX_BOXES
 from mdbound.bounds.problem.solution import AcceptanceCurve
 
 WORKING_ENTRIES = 2**22
 """Masses of the boxes looked at in one step: 32 MiB."""
 
-_START = 0.8  # q_k(H) of the first guess
+_START = 0.8
+"""q_k(H) of the first guess: near what real rows have; any other costs a few boxes more."""
 
 
 def independent(p: Tensor, drafts: Sequence[Tensor], max_drafts: int) -> AcceptanceCurve:
@@ -56,9 +57,9 @@ def independent(p: Tensor, drafts: Sequence[Tensor], max_drafts: int) -> Accepta
     solved = []
     for n in range(1, max_drafts + 1):
         masses = torch.stack([p, *drafts[:n]], dim=1)  # (B, n + 1, V)
-        found = _one_draft(masses) if n == 1 else _Search(masses).run()
+        found = _one_draft(masses) if n == 1 else _Search(masses, n).run()
         rounding = (n + 1) * sum_error(p.shape[1]) + (n + 4) * UNIT_ROUNDOFF
-        error = torch.full_like(found.value, SEARCH_TOLERANCE + 3.0 * rounding)
+        error = torch.full_like(found.value, BOX_TOLERANCE + 3.0 * rounding)
         columns = (
             1.0 + found.value,
             found.size,
@@ -97,8 +98,8 @@ def _one_draft(masses: Tensor) -> TriedSets:
 class _Search:
     """The best set of each row, and the boxes that may hold a better one."""
 
-    def __init__(self, masses: Tensor) -> None:
-        rows, self._num_drafts = len(masses), masses.shape[1] - 1
+    def __init__(self, masses: Tensor, num_drafts: int) -> None:
+        rows, self._num_drafts = len(masses), num_drafts
         self._error = sum_error(masses.shape[2])
         self._value = masses.new_zeros(rows)  # of the empty set
         self._masses = masses.new_zeros((rows, self._num_drafts + 1))
@@ -147,7 +148,7 @@ class _Search:
         parts = []
         for place, boxes in ended:
             own = rows[place]
-            cut = lower_bound(boxes) < self._value[own] - SEARCH_TOLERANCE
+            cut = lower_bound(boxes, self._num_drafts) < self._value[own] - BOX_TOLERANCE
             own, low, high = own[cut], boxes.low[cut], boxes.high[cut]
             side = (high - low).argmax(dim=1, keepdim=True)
             middle = (0.5 * (low + high)).gather(1, side)

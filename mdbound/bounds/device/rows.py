@@ -1,8 +1,8 @@
-"""Torch tensors in, torch tensors out: the same optima, as float64 operations on their device.
+"""Tensors in, tensors out: the same optima, as float64 operations on the tensors' device.
 
 Imported only when a tensor is passed. All that the rows of a batch need is decided on the device,
-and no row leaves it. What is refused is refused by the CPU's checks, so that every refusal is
-worded in one place; only then are rows copied to the host.
+and no row leaves it. What is to be refused, or is not solved here, is declined: the doors then ask
+the host, whose checks word every refusal.
 """
 
 from __future__ import annotations
@@ -10,31 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from mdbound.bounds import acceptance, from_logits
-from mdbound.bounds.device.kernels import KERNELS, Kernel
-from mdbound.bounds.device.logits import are_logits, softmax
+from mdbound.bounds.device.kernels import KERNELS
+from mdbound.bounds.device.logits import softmax
 from mdbound.bounds.device.prefixes import as_curve, columns_of, join_rows
 from mdbound.bounds.device.sums import Tensor
-from mdbound.bounds.device.tensors import (
-    as_rows,
-    common_device,
-    float64_on,
-    on_device,
-    to_device,
-    to_host,
-)
-from mdbound.bounds.laws.registry import draft_law
-from mdbound.bounds.problem.array_type import is_tensor
+from mdbound.bounds.device.tensors import as_rows, common_device, float64_on, to_device
+from mdbound.bounds.laws.draft_law import DraftLaw
 from mdbound.bounds.problem.checks import (
-    MASS_TOLERANCE,
     SMALLEST_MASS,
+    are_distributions,
+    are_logits,
     check_num_drafts,
-    check_warpers,
 )
+from mdbound.bounds.problem.logits_problem import LogitsProblem
 from mdbound.bounds.problem.solution import AcceptanceCurve
-from mdbound.errors import UnsolvedError
 
 WORKING_ENTRIES = 2**24
 """Probabilities of target and drafts that are worked on at a time: 128 MiB."""
@@ -42,132 +31,82 @@ WORKING_ENTRIES = 2**24
 Solve = Callable[[Tensor, Sequence[Tensor]], AcceptanceCurve]
 
 
-def solve_curve(
-    target: Any, draft: Any, max_drafts: int, sampling: str, *, strict: bool = True
-) -> AcceptanceCurve:
-    """As `mdbound.bounds.solve_curve`, with the curve's arrays as tensors on the device.
+def solve_curve(law: DraftLaw, target: Any, draft: Any, max_drafts: int) -> AcceptanceCurve | None:
+    """As `mdbound.bounds.solve_curve` without `strict`, with the curve's arrays as tensors.
+
+    Args:
+        law: the draft law.
+        target: p, (V,) or (B, V), a tensor or what is to become one.
+        draft: q, likewise; for laws with several distributions a sequence of such.
+        max_drafts: N.
+
+    Returns:
+        The curve, with bad rows NaN; None, if the law has no kernel here, or the shapes or numbers
+        of the arrays are to be refused.
+
+    Raises:
+        InvalidSettingError: max_drafts is below 1.
+        InvalidDistributionError: tensors on several devices, or on one without float64.
 
     Example:
         >>> import torch
+        >>> from mdbound.bounds.laws.registry import draft_law
         >>> p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
-        >>> curve = solve_curve(p, [0.2, 0.5, 0.3], 3, "with_replacement")
+        >>> curve = solve_curve(draft_law("with_replacement"), p, [0.2, 0.5, 0.3], 3)
         >>> curve.acceptance.round(decimals=6).tolist()
         [[0.7, 0.86, 0.988]]
     """
-    law = draft_law(sampling)
     check_num_drafts(max_drafts)
-    several = law.num_distributions is None
+    kernel = KERNELS.get(law.name)
+    if kernel is None:
+        return None
+    several = law.several_distributions
     device = common_device(target, draft)
-    kernel = KERNELS.get(sampling)
-    if kernel is not None:
-        p = as_rows(float64_on(target, device))
-        given = list(draft) if several else [draft]
-        drafts = [as_rows(float64_on(one, device)) for one in given]
-        if _match(p, drafts) and (not several or len(drafts) >= max_drafts):
-            good = _are_distributions(p, 0.0)
-            for q in drafts:
-                good = good & _are_distributions(q, SMALLEST_MASS if law.renormalises else 0.0)
-            if not strict or bool(good.all()):
-                curve = _solve_good(
-                    lambda p, drafts: kernel.solve(p, drafts, max_drafts),
-                    p,
-                    drafts[: max_drafts if several else 1],
-                    good,
-                    max_drafts,
-                )
-                return _solved_or_refused(curve, strict)
-    curve = acceptance.solve_curve(
-        to_host(target), to_host(draft), max_drafts, sampling, strict=strict
+    p = as_rows(float64_on(target, device))
+    drafts = [as_rows(float64_on(one, device)) for one in (draft if several else [draft])]
+    if not _match(p, drafts) or (several and len(drafts) < max_drafts):
+        return None
+    smallest = SMALLEST_MASS if law.renormalises else 0.0
+    good = are_distributions(p, 0.0)
+    for q in drafts:
+        good = good & are_distributions(q, smallest)
+    used = drafts[: max_drafts if several else 1]
+    return _solve_good(
+        lambda p, drafts: kernel.solve(p, drafts, max_drafts), p, used, good, max_drafts
     )
-    return to_device(curve, device)
 
 
-def solve_curve_from_logits(
-    target_logits: Any,
-    draft_logits: Any,
-    max_drafts: int,
-    sampling: str,
-    *,
-    temperature: float,
-    draft_temperature: float | Sequence[float] | None,
-    top_k: int | None,
-    top_p: float | None,
-    strict: bool,
-) -> AcceptanceCurve:
-    """As `mdbound.bounds.solve_curve_from_logits`, with the curve's arrays as tensors."""
-    law = draft_law(sampling)
-    check_num_drafts(max_drafts)
-    several = law.num_distributions is None
-    device = common_device(target_logits, draft_logits)
-    kernel = KERNELS.get(sampling)
-    heat = temperature if draft_temperature is None else draft_temperature
-    given, heats = _drafts_and_heats(draft_logits, heat, several)
-    enough = len(given) == len(heats) and (not several or len(given) >= max_drafts)
-    if kernel is not None and enough:
-        target = as_rows(on_device(target_logits, device))
-        drafts = [as_rows(on_device(one, device)) for one in given]
-        if target.ndim == 2 and target.shape[1] and {one.shape for one in drafts} == {target.shape}:
-            for warmth in (temperature, *heats):
-                check_warpers(warmth, top_k, top_p)
-            good = are_logits(target)
-            for one in drafts:
-                good = good & are_logits(one)
-            if not strict or bool(good.all()):
-                count = max_drafts if several else 1
-                curve = _solve_good(
-                    _warped(kernel, (temperature, *heats), top_k, top_p, max_drafts),
-                    target,
-                    drafts[:count],
-                    good,
-                    max_drafts,
-                )
-                return _solved_or_refused(curve, strict)
-    curve = from_logits.solve_curve_from_logits(
-        to_host(target_logits),
-        to_host(draft_logits),
-        max_drafts,
-        sampling,
-        temperature=temperature,
-        draft_temperature=draft_temperature,
-        top_k=top_k,
-        top_p=top_p,
-        strict=strict,
-    )
-    return to_device(curve, device)
+def solve_logits(
+    law: DraftLaw, problem: LogitsProblem[Tensor], max_drafts: int
+) -> AcceptanceCurve | None:
+    """As `mdbound.bounds.solve_curve_from_logits` without `strict`, with tensors in the curve.
 
+    Args:
+        law: the draft law, which can draw max_drafts from the drafts.
+        problem: rows on one device.
+        max_drafts: N.
 
-def _drafts_and_heats(
-    draft_logits: Any, heat: float | Sequence[float], several: bool
-) -> tuple[list[Any], list[float]]:
-    """The drafts' logits and temperatures; lists of different lengths if they do not fit."""
-    one_array = is_tensor(draft_logits) and draft_logits.ndim < 3
-    if not several:
-        return [draft_logits], [float(np.asarray(heat))] if np.isscalar(heat) else []
-    if np.isscalar(heat):
-        drafts = [draft_logits] if one_array else list(draft_logits)
-        return drafts, [float(np.asarray(heat))] * len(drafts)
-    heats = [float(one) for one in np.asarray(heat)]
-    return [draft_logits] * len(heats) if one_array else list(draft_logits), heats
-
-
-def _warped(
-    kernel: Kernel,
-    heats: Sequence[float],
-    top_k: int | None,
-    top_p: float | None,
-    max_drafts: int,
-) -> Solve:
-    """Solve from logits; their probabilities exist for the rows that are solved together."""
+    Returns:
+        The curve, with bad rows NaN; None, if the law has no kernel here.
+    """
+    kernel = KERNELS.get(law.name)
+    if kernel is None:
+        return None
+    used = problem.drafts[: max_drafts if law.several_distributions else 1]
+    good = are_logits(problem.target.amax(dim=1))
+    for rows in problem.drafts:
+        good = good & are_logits(rows.amax(dim=1))
 
     def solve(target: Tensor, drafts: Sequence[Tensor]) -> AcceptanceCurve:
+        # Probabilities exist for the rows that are solved together.
         p, *q = (
-            softmax(float64_on(rows, rows.device), heat, top_k, top_p)
-            for rows, heat in zip((target, *drafts), heats, strict=False)
+            softmax(float64_on(rows, rows.device), warpers)
+            for rows, warpers in zip((target, *drafts), problem.all_warpers, strict=False)
         )
         *columns, error = columns_of(kernel.solve(p, q, max_drafts))
         return as_curve([*columns, error + kernel.softmax_error(q, max_drafts)])
 
-    return solve
+    return _solve_good(solve, problem.target, used, good, max_drafts)
 
 
 def _solve_good(
@@ -198,25 +137,9 @@ def _solve_good(
     return as_curve(columns)
 
 
-def _solved_or_refused(curve: AcceptanceCurve, strict: bool) -> AcceptanceCurve:
-    unsolved = curve.unsolved
-    if strict and unsolved:
-        raise UnsolvedError(
-            f"row {unsolved[0]}: no optimum within the stated error was found; "
-            "solve with strict=False to skip such rows"
-        )
-    return curve
-
-
 def _match(p: Tensor, drafts: Sequence[Tensor]) -> bool:
     """Whether rows are over one vocabulary, in shapes that go together."""
     if any(rows.ndim != 2 for rows in (p, *drafts)):
         return False
     one_vocabulary = {rows.shape[1] for rows in drafts} == {p.shape[1]} != {0}
     return one_vocabulary and len({len(rows) for rows in (p, *drafts)} - {1}) <= 1
-
-
-def _are_distributions(rows: Tensor, smallest: float) -> Tensor:
-    """Which rows hold probabilities, none of them between 0 and the smallest; NaN fails."""
-    sums = (rows.sum(dim=1) - 1.0).abs() <= MASS_TOLERANCE
-    return sums & ((rows >= smallest) | (rows == 0.0)).all(dim=1)

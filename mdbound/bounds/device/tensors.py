@@ -1,4 +1,4 @@
-"""Arguments as tensors on one device, and tensors as what the CPU kernels take."""
+"""Arguments as tensors on one device, and curves of the host as curves of tensors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from mdbound.bounds.device.prefixes import COLUMNS, as_curve
 from mdbound.bounds.device.sums import Tensor
-from mdbound.bounds.problem.array_type import holds_tensor, is_tensor
+from mdbound.bounds.problem.any_array import holds_tensor, is_tensor
 from mdbound.bounds.problem.solution import AcceptanceCurve
 from mdbound.errors import InvalidDistributionError
 
@@ -79,22 +79,6 @@ def as_rows(values: Tensor) -> Tensor:
         torch.Size([1, 2])
     """
     return values[None] if values.ndim == 1 else values
-
-
-def to_host(values: Any) -> Any:
-    """Tensors as arrays; those numpy has no type for become float32, which holds them exactly.
-
-    Example:
-        >>> to_host([torch.ones(1, dtype=torch.bfloat16)])
-        [array([1.], dtype=float32)]
-    """
-    if isinstance(values, list | tuple):
-        return [to_host(one) for one in values]
-    if not is_tensor(values):
-        return values
-    tensor = cast(Tensor, values).detach().cpu()
-    short = tensor.is_floating_point() and tensor.element_size() < 4
-    return (tensor.float() if short else tensor).numpy()
 
 
 def to_device(curve: AcceptanceCurve, device: torch.device) -> AcceptanceCurve:

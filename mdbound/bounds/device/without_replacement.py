@@ -17,19 +17,20 @@ import torch
 from mdbound.bounds.device.clocks import ClockNodes, ClockRows, clock_nodes
 from mdbound.bounds.device.prefixes import RankedRows, join_drafts
 from mdbound.bounds.device.sums import Tensor, prefix_error, prefix_sums
-from mdbound.bounds.laws.without_replacement.law import INTEGRAL_ERROR
 from mdbound.bounds.numerics.fused_softmax import mass_error
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF
+from mdbound.bounds.numerics.tolerances import INTEGRAL_ERROR, SAME_OBJECTIVE
 from mdbound.bounds.problem.solution import AcceptanceCurve
 
 SEARCH_TOLERANCE = 1e-14
-"""Prefixes that cannot beat the best one by more than this are passed over."""
+"""Prefixes that cannot beat the best one by more than this are passed over. Above that of the
+kernels: a round more for all rows costs more than the last digit is worth."""
 
 TABLE_ENTRIES = 2**25
 """Numbers tabulated at a time for the heavy tokens: 256 MiB."""
 
 _FIRST_POINTS = 8
-_SAME_OBJECTIVE = 1e-15  # objectives this close count as equal: the smaller set is reported
+"""Prefixes evaluated before any bound is known: fewer, and more rounds follow; more are wasted."""
 
 
 def without_replacement(p: Tensor, drafts: Sequence[Tensor], max_drafts: int) -> AcceptanceCurve:
@@ -188,7 +189,7 @@ class _Search:
         p_mass = self._p_mass.gather(1, size)
         objective = p_mass[:, :, None] - contained
         lowest = objective.amin(dim=1)
-        near = (objective <= lowest[:, None] + _SAME_OBJECTIVE).int()
+        near = (objective <= lowest[:, None] + SAME_OBJECTIVE).int()
         at = near.argmax(dim=1)  # (B, N - 2), of ascending sizes the first
         chosen = size.gather(1, at)
         return (

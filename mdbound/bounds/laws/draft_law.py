@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.numerics.fused_softmax import softmax_into
+from mdbound.bounds.numerics.ratio_order import ratio_order
+from mdbound.bounds.numerics.warped_softmax import warped_softmax
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, LogitsRows
-from mdbound.bounds.problem.checks import check_num_drafts, check_pair, refuse_vanishing
-from mdbound.bounds.problem.ratio_order import ratio_order
+from mdbound.bounds.problem.checks import (
+    are_logits,
+    check_num_drafts,
+    check_pair,
+    refuse_vanishing,
+)
+from mdbound.bounds.problem.logits_problem import LogitsProblem
 from mdbound.bounds.problem.solution import AcceptanceCurve
 
 
@@ -33,6 +38,15 @@ class DraftLaw(ABC):
     renormalises: ClassVar[bool] = False
     """Whether drafts are drawn from what others left, which a vanishing mass cannot scale."""
 
+    def check_num_drafts(self, max_drafts: int, num_distributions: int) -> None:
+        """Refuse a number of drafts that cannot be drawn from so many draft distributions.
+
+        Raises:
+            InvalidSettingError: max_drafts is below 1, or more than the law can draw.
+        """
+        del num_distributions  # one is enough for any number of drafts
+        check_num_drafts(max_drafts)
+
     @property
     def several_distributions(self) -> bool:
         """Whether each draft is drawn from a distribution of its own, so that n are given.
@@ -51,7 +65,7 @@ class DraftLaw(ABC):
             InvalidDistributionError: the arrays are no distributions over one vocabulary.
             InvalidSettingError: max_drafts is below 1 or more than the law can draw.
         """
-        check_num_drafts(max_drafts)
+        self.check_num_drafts(max_drafts, 1)
         rows, drafts = check_pair(target, draft)
         if self.renormalises:
             refuse_vanishing(drafts)
@@ -64,32 +78,33 @@ class DraftLaw(ABC):
         """Optimal acceptance of each row for n = 1..max_drafts, from checked rows."""
 
     def curve_from_logits(
-        self,
-        target: LogitsRows,
-        drafts: Sequence[LogitsRows],
-        temperature: float,
-        draft_temperatures: Sequence[float],
-        max_drafts: int,
+        self, problem: LogitsProblem[LogitsRows], max_drafts: int
     ) -> AcceptanceCurve:
-        """The curve straight from float32 logits (B, V) and temperatures above 0.
+        """The curve straight from float32 logits whose warpers are softmaxes alone.
 
-        Laws with a kernel of their own override this; here the probabilities are made first.
+        Laws with a kernel of their own override this. Rows that hold no logits, or that could not
+        be solved, stay NaN.
+        """
+        return self.curve_through_probabilities(problem, max_drafts)
+
+    def curve_through_probabilities(
+        self, problem: LogitsProblem[npt.NDArray[Any]], max_drafts: int
+    ) -> AcceptanceCurve:
+        """The curve of logits of any float type and warpers: their distributions are made first.
+
         Rows that hold no logits, or that could not be solved, stay NaN.
         """
-        rows = np.zeros(len(target), dtype=np.bool_)
-        p = np.zeros(target.shape)
-        q = [np.zeros(target.shape) for _ in drafts]
-        for row in range(len(target)):
-            rows[row] = softmax_into(target[row], temperature, p[row]) and all(
-                softmax_into(draft[row], one, out[row])
-                for draft, one, out in zip(drafts, draft_temperatures, q, strict=True)
-            )
-        solved = np.flatnonzero(rows)
-        if len(solved) == 0:
-            return AcceptanceCurve.empty(len(target), max_drafts)
-        kept = tuple(one[solved] for one in q)
-        draft = kept if self.several_distributions else kept[0]
-        return self.curve(p[solved], draft, max_drafts, strict=False).among(solved, len(target))
+        rows = len(problem.target)
+        hold_logits = [are_logits(batch.max(axis=1)) for batch in problem.batches]
+        good = np.flatnonzero(np.all(hold_logits, axis=0))
+        if len(good) == 0:
+            return AcceptanceCurve.empty(rows, max_drafts)
+        p, *q = (
+            warped_softmax(batch[good], warpers)
+            for batch, warpers in zip(problem.batches, problem.all_warpers, strict=True)
+        )
+        checked = self.check(p, q if self.several_distributions else q[0], max_drafts)
+        return self.curve(*checked, max_drafts, strict=False).among(good, rows)
 
     @abstractmethod
     def optimal_subset(self, target: FloatArray, draft: Any, num_drafts: int) -> BoolArray:

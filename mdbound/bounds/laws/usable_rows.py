@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mdbound.bounds.laws.draft_law import DraftLaw
 from mdbound.bounds.problem.array_types import BoolArray
-from mdbound.bounds.problem.checks import MASS_TOLERANCE, SMALLEST_MASS
+from mdbound.bounds.problem.checks import SMALLEST_MASS, are_distributions
 from mdbound.bounds.problem.solution import AcceptanceCurve
 
 
@@ -68,7 +68,6 @@ def _stand_in(probabilities: npt.ArrayLike, smallest: float) -> tuple[npt.ArrayL
     rows = np.array(probabilities, dtype=np.float64, ndmin=2)
     if rows.ndim != 2 or rows.shape[1] == 0:
         return probabilities, np.ones(1, dtype=np.bool_)
-    good = np.abs(rows.sum(axis=1) - 1.0) <= MASS_TOLERANCE  # NaN fails this, and the next
-    good &= ((rows >= smallest) | (rows == 0.0)).all(axis=1)
+    good: BoolArray = are_distributions(rows, smallest)
     rows[~good] = np.eye(1, rows.shape[1])
     return rows, good

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from mdbound.bounds.numerics.compiled.kernels import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def put_flagged(
     flags: npt.NDArray[np.uint8],
     start: int,

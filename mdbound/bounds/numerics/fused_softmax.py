@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.vector_exp import vector_exp
 from mdbound.bounds.problem.array_types import FloatArray, LogitsRow
 
@@ -20,7 +21,7 @@ _PLUS_INFINITY = np.int32(0x7F800000)
 _MINUS_INFINITY = np.int32(-0x7F800001)  # as ordered by `largest_logit`
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def largest_logit(logits: LogitsRow) -> float:
     """Largest logit of a row; NaN if the row holds NaN or +inf, or only `-inf`.
 
@@ -48,7 +49,7 @@ def largest_logit(logits: LogitsRow) -> float:
     return float(at_largest.view(np.float32)[0])
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def softmax_into(logits: LogitsRow, temperature: float, probabilities: FloatArray) -> bool:
     """Write the softmax of one row at a temperature above 0; False if the row holds no logits.
 
@@ -74,7 +75,7 @@ def softmax_into(logits: LogitsRow, temperature: float, probabilities: FloatArra
     return True
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def exponentials_into(logits: LogitsRow, temperature: float, exponentials: FloatArray) -> float:
     """Write the softmax but for its denominator, which is returned; NaN if the row is no logits.
 
@@ -103,7 +104,7 @@ def exponentials_into(logits: LogitsRow, temperature: float, exponentials: Float
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def mass_error(vocab_size: int) -> float:
     """Error of p(H), in unit roundoffs, for any H and p from `softmax_into`.
 
@@ -120,7 +121,7 @@ def mass_error(vocab_size: int) -> float:
     return float(10.0 + 3.0 * np.log(vocab_size) + additions)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def exp_block(logits: LogitsRow, largest: float, inverse: float, values: FloatArray) -> None:
     """Write exp((logits - largest) * inverse) of a short block.
 
@@ -137,7 +138,7 @@ def exp_block(logits: LogitsRow, largest: float, inverse: float, values: FloatAr
         values[i] = vector_exp((logits[i] - largest) * inverse)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})
+@kernel(fastmath={"reassoc"})
 def block_sum(values: FloatArray) -> float:
     """Sum of a short block in any order, so at most its length of roundings deep.
 
@@ -151,7 +152,6 @@ def block_sum(values: FloatArray) -> float:
     return total
 
 
-@njit(cache=True, parallel=True, nogil=True)
 def softmax_rows(
     logits: npt.NDArray[np.float32], temperature: float, probabilities: FloatArray
 ) -> npt.NDArray[np.bool_]:
@@ -168,12 +168,15 @@ def softmax_rows(
         ([True], [[0.5, 0.5]])
     """
     good = np.zeros(len(logits), dtype=np.bool_)
-    for row in prange(len(logits)):
-        good[row] = softmax_into(logits[row], temperature, probabilities[row])
+
+    def run(chunk: int, chunks: int) -> None:
+        for row in range(chunk, len(logits), chunks):
+            good[row] = softmax_into(logits[row], float(temperature), probabilities[row])
+
+    run_chunks(run, len(logits))
     return good
 
 
-@njit(cache=True, parallel=True, nogil=True)
 def entropy_rows(logits: npt.NDArray[np.float32], temperature: float) -> FloatArray:
     """Entropy in nats of each row's softmax; NaN where the row is no logits.
 
@@ -189,11 +192,22 @@ def entropy_rows(logits: npt.NDArray[np.float32], temperature: float) -> FloatAr
         [1.386294]
     """
     entropy = np.full(len(logits), np.nan)
-    for row in prange(len(logits)):
+    run_chunks(
+        lambda chunk, chunks: _entropy_rows(logits, float(temperature), chunk, chunks, entropy),
+        len(logits),
+    )
+    return entropy
+
+
+@kernel
+def _entropy_rows(
+    logits: npt.NDArray[np.float32], temperature: float, first: int, step: int, entropy: FloatArray
+) -> None:
+    values, weighted = np.empty(BLOCK), np.empty(BLOCK)
+    for row in range(first, len(logits), step):
         largest = largest_logit(logits[row])
         if np.isnan(largest):
             continue
-        values, weighted = np.empty(BLOCK), np.empty(BLOCK)
         total = 0.0
         moment = 0.0
         for start in range(0, logits.shape[1], BLOCK):
@@ -207,4 +221,3 @@ def entropy_rows(logits: npt.NDArray[np.float32], temperature: float) -> FloatAr
             total += block_sum(values[:size])
             moment += block_sum(weighted[:size])
         entropy[row] = np.log(total) - moment / total
-    return entropy

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.vector_exp import float_of_bits
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 
@@ -12,7 +12,7 @@ BLOCK = 512
 """Tokens whose largest is kept: smaller blocks are skipped more often, but there are more."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def most_likely_tokens(draft: FloatArray, count: int) -> IntArray:
     """Ids of the `count` most likely tokens of positive probability, most likely first.
 
@@ -50,7 +50,7 @@ def most_likely_tokens(draft: FloatArray, count: int) -> IntArray:
     return top[:found]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _largest(values: FloatArray) -> float:
     """Largest of some values, none negative: their bits order like them, and compare faster."""
     bits = values.view(np.int64)

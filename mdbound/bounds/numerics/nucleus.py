@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
 
+from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.problem.array_types import FloatArray
 
 
-@njit(cache=True, parallel=True, nogil=True)
 def keep_nucleus(probabilities: FloatArray, top_p: float) -> None:
     """Zero all tokens outside the nucleus of each row and renormalise, in place.
 
@@ -26,19 +25,22 @@ def keep_nucleus(probabilities: FloatArray, top_p: float) -> None:
         >>> rows.round(4).tolist()
         [[0.6667, 0.3333, 0.0]]
     """
-    for row in prange(len(probabilities)):
-        p = probabilities[row]
-        # A little below the bound, for masses that do not sum to 1 to the last bit.
-        candidates = np.flatnonzero(p > (1.0 - 1e-6) * (1.0 - top_p) / len(p))
-        if len(candidates) == 0:
-            candidates = np.arange(len(p))
-        order = candidates[np.argsort(-p[candidates], kind="mergesort")]
-        kept = np.zeros(len(p), dtype=np.bool_)
-        mass = 0.0
-        for token in order:
-            if mass >= top_p:
-                break
-            kept[token] = True
-            mass += p[token]
-        for token in range(len(p)):
-            p[token] = p[token] / mass if kept[token] else 0.0
+
+    def keep(chunk: int, chunks: int) -> None:
+        for p in probabilities[chunk::chunks]:
+            _keep_in_row(p, top_p)
+
+    run_chunks(keep, len(probabilities))
+
+
+def _keep_in_row(p: FloatArray, top_p: float) -> None:
+    # A little below the bound, for masses that do not sum to 1 to the last bit.
+    candidates = np.flatnonzero(p > (1.0 - 1e-6) * (1.0 - top_p) / len(p))
+    if len(candidates) == 0:
+        candidates = np.arange(len(p))
+    order = candidates[np.argsort(-p[candidates], kind="stable")]
+    mass = np.cumsum(p[order])
+    last = min(int(np.searchsorted(mass, top_p)), len(order) - 1)
+    kept = p[order[: last + 1]] / mass[last]
+    p[:] = 0.0
+    p[order[: last + 1]] = kept

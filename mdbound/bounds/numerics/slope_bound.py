@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from mdbound.bounds.numerics.compiled.kernels import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def lowest_between(left: float, right: float, span: float, fall: float, rise: float) -> float:
     """Lower bound on a function that is `left` at 0 and `right` at `span`, from its slopes.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 
 UNIT_ROUNDOFF = 2.0**-53
@@ -29,7 +30,7 @@ def compensated_add(total: float, lost: float, value: float) -> tuple[float, flo
     return after, lost
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def prefix_sums(values: FloatArray) -> FloatArray:
     """Sums of the first 0, 1, ..., V values (V + 1 of them), each within an ulp or so.
 
@@ -50,7 +51,7 @@ def prefix_sums(values: FloatArray) -> FloatArray:
     return sums
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def suffix_sums(values: FloatArray) -> FloatArray:
     """Sums of the values from position 0, 1, ..., V on (V + 1 of them), compensated.
 

@@ -16,6 +16,8 @@ from llvmlite import ir
 from numba import float64, int64, njit
 from numba.extending import intrinsic
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
+
 EXP_RELATIVE_ERROR = 2.5 * 2.0**-53
 """Relative error of `vector_exp`: 2.5 unit roundoffs (measured: 1.95)."""
 
@@ -83,7 +85,7 @@ def vector_exp(x: float) -> float:
     return value if x >= SMALLEST_EXPONENT else 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def exp_of(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """e^x of every element, none above 0.
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.summation import suffix_sums
+from mdbound.bounds.problem.any_array import num_dimensions
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.bounds.problem.checks import check_distribution, check_num_drafts
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
@@ -190,8 +191,8 @@ def truncated_alphabet(draft: npt.ArrayLike, size: int) -> FloatArray:
 
 
 def _draft_rows(draft: npt.ArrayLike, num_drafts: int) -> FloatArray:
-    rows = check_distribution(np.asarray(draft, dtype=np.float64), "draft")
-    if len(rows) == 1 and np.ndim(draft) == 1:
+    rows = check_distribution(draft, "draft")
+    if len(rows) == 1 and num_dimensions(draft) == 1:
         return np.broadcast_to(rows, (num_drafts, rows.shape[1]))
     if len(rows) != num_drafts:
         raise InvalidSettingError(
@@ -228,7 +229,7 @@ def _play(p: FloatArray, q1: FloatArray, q2: FloatArray, contenders: int) -> Mat
     return Match(rank, keep, winner, gap)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _balance(
     p: FloatArray, fixed: FloatArray, capacity: FloatArray, max_sweeps: int
 ) -> tuple[FloatArray, float]:
@@ -269,7 +270,7 @@ def _balance(
     return flow, _duality_gap(p, winner, flow)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _duality_gap(p: FloatArray, winner: FloatArray, flow: FloatArray) -> float:
     """Smallest weak-duality gap over the sets H of largest winner / p.
 

@@ -1,45 +1,22 @@
-"""Distributions over a vocabulary: from logits, and checked before any kernel sees them."""
+"""What is refused before any kernel sees it, each refusal worded once."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.problem.array_type import holds_tensor
+from mdbound.bounds.problem.any_array import host_array
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
 
 MASS_TOLERANCE = 1e-9
 """A row of probabilities may sum to 1 within this; beyond it the row is refused, never rescaled."""
 
-SMALLEST_TEMPERATURE = 1e-300
-"""Temperatures between 0 and this are refused: their inverse is close to overflow."""
-
 SMALLEST_MASS = 1e-303
 """Laws that renormalise what was not drafted need probabilities of 0 or at least this."""
-
-
-def check_warpers(temperature: float, top_k: int | None, top_p: float | None) -> None:
-    """Refuse a temperature below 0, a top-k below 1, a top-p outside (0, 1].
-
-    Raises:
-        InvalidSettingError: with the value and the range.
-
-    Example:
-        >>> check_warpers(1.0, 50, 0.9)
-    """
-    if not (np.isfinite(temperature) and temperature >= 0.0):
-        raise InvalidSettingError(f"temperature is {temperature}: give a finite number, 0 or more")
-    if 0.0 < temperature < SMALLEST_TEMPERATURE:
-        raise InvalidSettingError(
-            f"temperature is {temperature}: give 0, or at least {SMALLEST_TEMPERATURE}"
-        )
-    if top_k is not None and top_k < 1:
-        raise InvalidSettingError(f"top_k is {top_k}: give 1 or more, or leave it out")
-    if top_p is not None and not 0.0 < top_p <= 1.0:
-        raise InvalidSettingError(f"top_p is {top_p}: give a number in (0, 1], or leave it out")
 
 
 def check_logits(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -51,16 +28,14 @@ def check_logits(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
     Raises:
         InvalidDistributionError: no tokens, NaN, +inf, or an all-masked row, naming the row.
     """
-    if logits.ndim != 2 or logits.shape[1] == 0:
-        raise InvalidDistributionError(
-            f"logits have shape {logits.shape}: give (V,) or (B, V) with at least one token"
-        )
+    check_logits_shape(logits.shape)
     if not np.issubdtype(logits.dtype, np.floating):
         logits = logits.astype(np.float64)
     largest = logits.max(axis=1)
-    if np.isfinite(largest).all():
+    bad = ~are_logits(largest)
+    if not bad.any():
         return logits
-    row = int(np.flatnonzero(~np.isfinite(largest))[0])
+    row = int(np.flatnonzero(bad)[0])
     if np.isneginf(largest[row]):
         raise InvalidDistributionError(
             f"row {row}: every logit is -inf, so no token can occur; unmask at least one"
@@ -70,6 +45,49 @@ def check_logits(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
         f"row {row}: the logit of token {token} is {logits[row, token]}; "
         "logits must be finite, or -inf for a masked token"
     )
+
+
+def check_logits_shape(shape: tuple[int, ...]) -> None:
+    """Refuse what is no batch of rows with at least one token.
+
+    Raises:
+        InvalidDistributionError: any shape but (B, V) with V of 1 or more.
+
+    Example:
+        >>> check_logits_shape((0, 3))
+    """
+    if len(shape) != 2 or shape[1] == 0:
+        raise InvalidDistributionError(
+            f"logits have shape {tuple(shape)}: give (V,) or (B, V) with at least one token"
+        )
+
+
+def are_logits(largest: Any) -> Any:
+    """Which rows hold logits, told by their largest values: NaN, inf or -inf where they do not.
+
+    Args:
+        largest: maximum of each row, an array or a tensor (B,).
+
+    Example:
+        >>> are_logits(np.array([[0.0, -np.inf], [np.nan, 0.0]]).max(axis=1)).tolist()
+        [True, False]
+    """
+    return abs(largest) < math.inf
+
+
+def are_distributions(rows: Any, smallest: float) -> Any:
+    """Which rows hold probabilities, none of them between 0 and the smallest.
+
+    Args:
+        rows: float64 arrays or tensors (B, V), NaN allowed.
+        smallest: `SMALLEST_MASS` for laws that renormalise, else 0.
+
+    Example:
+        >>> are_distributions(np.array([[0.5, 0.5], [0.5, np.nan], [2.0, -1.0]]), 0.0).tolist()
+        [True, False, False]
+    """
+    sums_to_one = abs(rows.sum(axis=1) - 1.0) <= MASS_TOLERANCE  # NaN fails this, and the next
+    return sums_to_one & ((rows >= smallest) | (rows == 0.0)).all(axis=1)
 
 
 def check_distribution(probabilities: npt.ArrayLike, name: str) -> FloatArray:
@@ -88,12 +106,9 @@ def check_distribution(probabilities: npt.ArrayLike, name: str) -> FloatArray:
         >>> check_distribution([0.25, 0.75], "target").shape
         (1, 2)
     """
-    if holds_tensor(probabilities):
-        from mdbound.bounds.device import tensors as torch_tensors
-
-        probabilities = torch_tensors.to_host(probabilities)
     # Writeable, because compiled code takes read-only arrays for another type.
-    rows = np.require(np.atleast_2d(np.asarray(probabilities)), np.float64, ["C", "W"])
+    values = np.asarray(host_array(probabilities))
+    rows = np.require(np.atleast_2d(values), np.float64, ["C", "W"])
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise InvalidDistributionError(
             f"{name} has shape {rows.shape}: give (V,) or (B, V) with at least one token"
@@ -133,7 +148,8 @@ def check_pair(target: npt.ArrayLike, draft: npt.ArrayLike) -> tuple[FloatArray,
     q = check_distribution(draft, "draft")
     if p.shape[1] != q.shape[1] or (p.shape[0] != q.shape[0] and 1 not in (len(p), len(q))):
         raise InvalidDistributionError(
-            f"target has shape {np.shape(target)} and draft {np.shape(draft)}: "
+            f"target has shape {np.shape(host_array(target))} and draft "
+            f"{np.shape(host_array(draft))}: "
             "give the same vocabulary and the same number of rows"
         )
     batch = max(len(p), len(q))

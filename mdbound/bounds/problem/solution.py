@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.bounds.problem.array_types import FloatArray, IntArray
+from mdbound.errors import UnsolvedError
 
 
 def new_findings(rows: int, max_drafts: int) -> tuple[FloatArray, FloatArray]:
@@ -30,7 +33,8 @@ class AcceptanceCurve:
 
     Attributes:
         acceptance: alpha*, the largest membership probability of a lossless rule.
-        subset_size: tokens in the optimal set H* (the smallest one found).
+        subset_size: tokens in the optimal set H* (the smallest one found); 0 where no set
+            gains more than `error_bound`, see `settled`.
         target_mass: p(H*).
         draft_mass: q(H*); the mean over the drafts where they differ.
         containment: F(H*), the probability that all drafts lie in H*.
@@ -85,6 +89,33 @@ class AcceptanceCurve:
         size = np.where(np.isnan(found[:, 1]), -1, found[:, 1]).astype(np.int64)
         return cls(found[:, 0], size, found[:, 2], found[:, 3], found[:, 4], error_bound)
 
+    def settled(self) -> AcceptanceCurve:
+        """The same, but with the empty set where the best one gains no more than the stated error.
+
+        There alpha* is 1 up to rounding, and rounding alone chose the set (any, where p = q). The
+        empty set is worth 1; what is given up is added to the error bound.
+
+        Example:
+            >>> curve = AcceptanceCurve.empty(1, 1)
+            >>> values = {"acceptance": 1 - 2**-52, "subset_size": 9, "error_bound": 1e-13}
+            >>> for name, value in values.items():
+            ...     getattr(curve, name)[:] = value
+            >>> curve.settled().acceptance.tolist(), curve.settled().subset_size.tolist()
+            ([[1.0]], [[0]])
+        """
+        gain = 1.0 - self.acceptance
+        nothing = gain <= self.error_bound  # NaN, where unsolved, is not
+        kept = ~nothing
+        return replace(
+            self,
+            acceptance=self.acceptance + gain * nothing,
+            subset_size=self.subset_size * kept,
+            target_mass=self.target_mass * kept,
+            draft_mass=self.draft_mass * kept,
+            containment=self.containment * kept,
+            error_bound=self.error_bound + abs(gain) * nothing,
+        )
+
     def among(self, rows: npt.NDArray[np.intp], total: int) -> AcceptanceCurve:
         """This curve's rows at the given places of a batch of `total`; the others are unsolved.
 
@@ -103,3 +134,64 @@ class AcceptanceCurve:
         boxes = np.zeros(batch.subset_size.shape, dtype=np.int64)
         boxes[rows] = self.boxes
         return replace(batch, boxes=boxes)
+
+
+def refuse_unsolved(curve: AcceptanceCurve) -> None:
+    """Refuse a curve with a row that could not be solved.
+
+    Raises:
+        UnsolvedError: naming the first such row.
+
+    Example:
+        >>> refuse_unsolved(AcceptanceCurve.empty(0, 3))
+    """
+    unsolved = curve.unsolved
+    if unsolved:
+        raise UnsolvedError(
+            f"row {unsolved[0]}: no optimum within the stated error was found; "
+            "solve with strict=False to skip such rows"
+        )
+
+
+class ProvenInterval(Protocol):
+    """What the check of a certificate gives: an interval that holds the optimum."""
+
+    @property
+    def lower(self) -> Fraction:
+        """At most the optimum."""
+
+    @property
+    def upper(self) -> Fraction:
+        """At least the optimum."""
+
+    def error_of(self, acceptance: float, /) -> float:
+        """Largest distance between a claimed value and a point of the interval."""
+
+
+class Checkable(Protocol):
+    """A certificate: it proves the value of a problem from its distributions alone."""
+
+    def check(self, target: npt.ArrayLike, draft: Any) -> ProvenInterval:
+        """The interval in which the optimum of these distributions provably lies."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The optimum of one position.
+
+    Attributes:
+        acceptance: alpha* = 1 + p(H*) - F(H*).
+        subset: ids of the tokens of H*, ascending.
+        target_mass: p(H*).
+        containment: F(H*).
+        error_bound: absolute error of `acceptance`.
+        certificate: H* in compact form; its `check(target, draft)` proves the value in exact or
+            enclosed arithmetic, without the solver.
+    """
+
+    acceptance: float
+    subset: IntArray
+    target_mass: float
+    containment: float
+    error_bound: float
+    certificate: Checkable

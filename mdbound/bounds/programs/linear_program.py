@@ -27,7 +27,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.bounds.programs.lp_backends import LinearProgram, solve_with_highs
@@ -211,6 +210,8 @@ def _solve_with_cvxpy(problem: TransportProblem, time_limit: float | None) -> Tr
     masses = np.concatenate([mass for _, mass in groups])
     column, ones = np.arange(len(token)), np.ones(len(token))
     x = cvxpy.Variable(len(token), nonneg=True)
+    from scipy.sparse import csr_array  # here, as highspy in `lp_backends`
+
     of_set = csr_array((ones, (owner, column)), shape=(len(masses), len(token)))
     of_token = csr_array((ones, (token, column)), shape=(len(problem.target), len(token)))
     # In units of MASS_UNIT: the solver gives up on programs whose numbers are all tiny.

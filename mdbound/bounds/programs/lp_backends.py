@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
-import highspy
 import numpy as np
 
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
@@ -99,6 +99,8 @@ def solve_with_highs(program: LinearProgram, time_limit: float | None = None) ->
     """
     if time_limit is not None and not time_limit > 0.0:
         raise InvalidSettingError(f"time_limit is {time_limit}: give seconds above 0, or None")
+    import highspy  # a tenth of a second, which most programs that import the bounds need not pay
+
     solver = highspy.Highs()  # type: ignore[no-untyped-call]
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("solver", "simplex")
@@ -139,7 +141,9 @@ def unsolved_message(status: str, seconds: float) -> str:
     return f"HiGHS stopped after {seconds:.1f} s with status {status.removeprefix('k')}: {advice}"
 
 
-def _highs_model(program: LinearProgram) -> highspy.HighsLp:
+def _highs_model(program: LinearProgram) -> Any:
+    import highspy
+
     model = highspy.HighsLp()
     model.num_col_ = len(program.cost)
     model.num_row_ = len(program.row_upper)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mdbound.errors import CacheError, InvalidSettingError, ModelError
-from mdbound.logits_cache.capturing.plan import PlannedModels, plan_models
-from mdbound.logits_cache.capturing.progress import CaptureSummary, ProgressCallback, Run
-from mdbound.logits_cache.capturing.score import LanguageModel, record_logits
-from mdbound.logits_cache.models.loading import load_drafts
+from mdbound.logits_cache.capturing.progress import CaptureRun, CaptureSummary, ProgressCallback
+from mdbound.logits_cache.capturing.score import record_logits
+from mdbound.logits_cache.models.language_model import LanguageModel
+from mdbound.logits_cache.models.pairing import PlannedModels, plan_models
+from mdbound.logits_cache.models.weights import load_drafts
 from mdbound.logits_cache.store.atomic_files import only_writer, remove_leftovers
 from mdbound.logits_cache.store.cache import LogitsCache
 from mdbound.logits_cache.store.manifest import Manifest, ModelRecord, ShardInfo
@@ -51,7 +52,7 @@ def add_drafts(
         OutputError: the disk is full; what was there before stays.
     """
     if not drafts and not skip_layers:
-        raise InvalidSettingError("no draft; give --draft MODEL or --draft-skip-layers 14,20")
+        raise InvalidSettingError("no draft; give `drafts` MODEL or `skip_layers` 14,20")
     planned = _growable_manifest(cache)
     models = plan_models(
         planned.target.source,
@@ -69,11 +70,11 @@ def add_drafts(
 
 def _write_missing_drafts(
     cache: Path, models: PlannedModels, batch_size: int, on_progress: ProgressCallback | None
-) -> Run:
+) -> CaptureRun:
     records = [draft.record for draft in models.drafts]
     manifest = _announce(cache, _growable_manifest(cache), records)
     todo = [shard for shard in manifest.shards if _lacks_any(shard, records)]
-    run = Run(cache, sum(shard.documents for shard in manifest.shards), on_progress)
+    run = CaptureRun(cache, sum(shard.documents for shard in manifest.shards), on_progress)
     run.passages = run.total - sum(shard.documents for shard in todo)
     if todo:
         loaded = load_drafts(models, manifest.vocab_size)
@@ -107,7 +108,7 @@ def _check_fits(models: PlannedModels, manifest: Manifest) -> None:
     if limit is not None and needed is not None and needed > limit:
         raise ModelError(
             f"the cache has contexts of up to {needed} tokens, more than the {limit} that a draft "
-            "was made for; capture again with --max-context"
+            "was made for; capture again with a smaller `max_context`"
         )
 
 
@@ -130,7 +131,7 @@ def _extend_shard(
     shard: ShardInfo,
     models: Sequence[LanguageModel],
     batch_size: int,
-    run: Run,
+    run: CaptureRun,
 ) -> Manifest:
     """Add the files of new drafts to a shard whose rows are fixed."""
     stored = LogitsCache(run.cache, manifest).read_documents(shard)

@@ -8,13 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from mdbound.bounds import Warpers
 from mdbound.errors import CacheError, InvalidSettingError
-from mdbound.logits_cache.capturing.generate import Sampling, answer_prompts
+from mdbound.logits_cache.capturing.generate import AnswerSampling, answer_prompts
 from mdbound.logits_cache.capturing.plan import CapturePlan, plan_capture
-from mdbound.logits_cache.capturing.progress import CaptureSummary, ProgressCallback, Run
-from mdbound.logits_cache.capturing.score import LanguageModel, record_logits
+from mdbound.logits_cache.capturing.progress import CaptureRun, CaptureSummary, ProgressCallback
+from mdbound.logits_cache.capturing.score import record_logits
 from mdbound.logits_cache.capturing.settings import CaptureSettings
-from mdbound.logits_cache.models.loading import load_drafts, load_target
+from mdbound.logits_cache.models.language_model import LanguageModel
+from mdbound.logits_cache.models.weights import load_drafts, load_target
 from mdbound.logits_cache.store.atomic_files import make_folder, only_writer, remove_leftovers
 from mdbound.logits_cache.store.manifest import MANIFEST_NAME, FileRecord, Manifest, ShardInfo
 from mdbound.logits_cache.store.shards import ShardWriter, default_shard_rows
@@ -119,7 +121,7 @@ def run_plan(
         MdboundError: as `capture`, and whatever the shards raise.
     """
     make_folder(settings.out)
-    run = Run(settings.out, len(plan.passages), on_progress)
+    run = CaptureRun(settings.out, len(plan.passages), on_progress)
     with only_writer(settings.out):
         manifest = _start_or_resume(plan.manifest, settings.out)
         run.passages = sum(shard.documents for shard in manifest.shards)
@@ -132,7 +134,7 @@ def _refuse_foreign_folder(cache: Path) -> None:
     known = (cache / MANIFEST_NAME).exists()
     if not known and cache.is_dir() and any(cache.iterdir()):
         raise InvalidSettingError(
-            f"{cache} is neither empty nor a logits cache; give another --out"
+            f"{cache} is neither empty nor a logits cache; give another `out`"
         )
 
 
@@ -154,7 +156,7 @@ def _check_same_settings(planned: Manifest, found: Manifest, cache: Path) -> Non
     if known[: len(asked)] != asked or (len(known) > len(asked) and not found.complete):
         raise InvalidSettingError(
             f"{cache} was captured with drafts {', '.join(known)}, not {', '.join(asked)}; "
-            f"give another --out, or add a draft with --into {cache}"
+            "give another `out`, or add a draft with `add_drafts`"
         )
     ours = planned.settings()
     theirs = replace(found, drafts=found.drafts[: len(asked)]).settings()
@@ -162,7 +164,7 @@ def _check_same_settings(planned: Manifest, found: Manifest, cache: Path) -> Non
         if ours.get(name) != theirs.get(name):
             raise InvalidSettingError(
                 f"{cache} was captured with {name} = {theirs.get(name)!r}, not "
-                f"{ours.get(name)!r}; give another --out, or the same settings to resume"
+                f"{ours.get(name)!r}; give another `out`, or the same settings to resume"
             )
 
 
@@ -171,7 +173,7 @@ def _write_missing_shards(
     manifest: Manifest,
     settings: CaptureSettings,
     open_shard: OpenShard,
-    run: Run,
+    run: CaptureRun,
 ) -> None:
     target = load_target(plan.models, manifest.vocab_size)
     drafts = load_drafts(plan.models, manifest.vocab_size, target)
@@ -183,7 +185,7 @@ def _write_missing_shards(
             while run.passages < run.total and shard.rows < shard_rows:
                 batch = next(waiting)
                 if manifest.generation.mode == "generate":
-                    batch = answer_prompts(target, batch, _sampling(manifest))
+                    batch = answer_prompts(target, batch, _answer_sampling(manifest))
                 shard.record((target, *drafts), batch)
                 run.advance(len(batch), sum(item.rows for item in batch))
             files = shard.finish()
@@ -215,8 +217,9 @@ def _record_texts(writer: ShardWriter, batch: Sequence[Passage]) -> None:
         )
 
 
-def _sampling(manifest: Manifest) -> Sampling:
+def _answer_sampling(manifest: Manifest) -> AnswerSampling:
     generation = manifest.generation
-    if generation.temperature is None or generation.max_new_tokens is None:
-        raise CacheError("the manifest has no temperature or max_new_tokens; capture again")
-    return Sampling(generation.temperature, generation.max_new_tokens, generation.seed)
+    if generation.warpers is None or generation.max_new_tokens is None:
+        raise CacheError("the manifest has no warpers or max_new_tokens; capture again")
+    warpers = Warpers.from_dict(generation.warpers)
+    return AnswerSampling(warpers, generation.max_new_tokens, generation.seed)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from mdbound.bounds import Warpers
+from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.capturing.on_device import stays_on_device
-from mdbound.logits_cache.capturing.score import LanguageModel
+from mdbound.logits_cache.models.language_model import LanguageModel
 from mdbound.logits_cache.store.manifest import TARGET
 from mdbound.logits_cache.store.shards import check_logits
 from mdbound.logits_cache.text.passages import Passage, pad_batch
@@ -20,24 +22,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Sampling:
+class AnswerSampling:
     """How answers are sampled.
 
     Attributes:
-        temperature: of the target's distribution; 0 takes the most likely token.
+        warpers: of the target's distribution; a temperature of 0 takes the most likely token.
         max_new_tokens: longest answer in tokens.
         seed: with the document's number, it seeds that document's own generator.
+
+    Raises:
+        InvalidSettingError: the warpers do more than the temperature, which answers are not
+            sampled with.
     """
 
-    temperature: float
+    warpers: Warpers
     max_new_tokens: int
     seed: int
+
+    def __post_init__(self) -> None:
+        if self.warpers != Warpers(self.warpers.temperature):
+            raise InvalidSettingError(
+                f"answers are sampled by temperature alone, not with {self.warpers}; finish the "
+                "capture with the mdbound that began it"
+            )
 
 
 def answer_prompts(
     model: LanguageModel,
     prompts: Sequence[Passage],
-    sampling: Sampling,
+    sampling: AnswerSampling,
     *,
     on_device: bool | None = None,
 ) -> list[Passage]:
@@ -71,10 +84,10 @@ def answer_prompts(
             logits = last if stays else last.float().cpu().numpy()
             check_logits(TARGET, doc_ids, lengths - 1 + step, logits)
             if stays:
-                tokens = sample_tokens(logits, sampling.temperature, generators)
+                tokens = sample_tokens(logits, sampling.warpers.temperature, generators)
             else:
                 tokens = [
-                    sample_token(row, sampling.temperature, generator)
+                    sample_token(row, sampling.warpers.temperature, generator)
                     for row, generator in zip(logits, generators, strict=True)
                 ]
             for index, token in enumerate(tokens):

@@ -11,7 +11,7 @@ from mdbound.logits_cache.store.cache import LogitsCache
 
 
 @dataclass(frozen=True)
-class Progress:
+class CaptureProgress:
     """How far a capture is.
 
     Attributes:
@@ -44,10 +44,10 @@ class CaptureSummary:
     seconds: float
 
 
-ProgressCallback = Callable[[Progress], None]
+ProgressCallback = Callable[[CaptureProgress], None]
 
 
-class Run:
+class CaptureRun:
     """Counts and clock of one run."""
 
     def __init__(self, cache: Path, total: int, on_progress: ProgressCallback | None) -> None:
@@ -79,4 +79,4 @@ class Run:
 
     def _report(self) -> None:
         if self._on_progress is not None:
-            self._on_progress(Progress(self.passages, self.total, self.new_positions))
+            self._on_progress(CaptureProgress(self.passages, self.total, self.new_positions))

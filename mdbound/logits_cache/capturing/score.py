@@ -3,55 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.logits_cache.store.manifest import ModelRecord
+from mdbound.logits_cache.models.language_model import LanguageModel
 from mdbound.logits_cache.store.shards import ShardWriter
 from mdbound.logits_cache.text.passages import Passage, pad_batch
 
 if TYPE_CHECKING:
     import torch
 
-# Logits of one forward pass; a batch that needs more is split. A single passage is never split.
+#: Logits of one forward pass in bytes; a batch that needs more is split, a single passage never is.
+#: Less spares memory, more keeps a device busier.
 FORWARD_BYTES = 512 * 2**20
-
-
-@dataclass(frozen=True)
-class LanguageModel:
-    """A loaded causal language model with what is needed to run it.
-
-    Attributes:
-        record: its entry in the manifest.
-        network: the transformers model.
-        device: where it runs.
-        vocab_size: logits kept of each row, V.
-        pad_id: token that fills masked columns.
-        end_tokens: tokens that end an answer.
-        accepted: optional arguments its forward pass knows.
-    """
-
-    record: ModelRecord
-    network: Any
-    device: str
-    vocab_size: int
-    pad_id: int
-    end_tokens: frozenset[int]
-    accepted: frozenset[str]
-
-    def forward(
-        self, input_ids: Any, attention_mask: Any, position_ids: Any, *, keep: int, **options: Any
-    ) -> Any:
-        """Run the network; its output's logits cover at least the last `keep` columns."""
-        # Architectures without rotary or learned positions take no position_ids.
-        if "position_ids" in self.accepted:
-            options["position_ids"] = position_ids
-        if "logits_to_keep" in self.accepted:
-            options["logits_to_keep"] = keep
-        return self.network(input_ids=input_ids, attention_mask=attention_mask, **options)
 
 
 def score_passages(

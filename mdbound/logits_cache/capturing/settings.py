@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mdbound.errors import InvalidSettingError
+from mdbound.errors import InvalidSettingError, refuse_unknown
 
 MODES = ("score", "generate")
+
+#: Longest answer in tokens unless asked otherwise: what published experiments use. Longer ones add
+#: positions of the same document, which narrow intervals less than further documents do.
 DEFAULT_NEW_TOKENS = 128
-SCORE_CONTEXT = 1024  # window of score mode unless asked otherwise, in tokens
+
+#: Window of score mode in tokens unless asked otherwise. Wider ones give the first tokens of fewer
+#: windows too short a context, and cost memory and time by their square.
+SCORE_CONTEXT = 1024
 
 
 @dataclass(frozen=True)
@@ -69,16 +75,15 @@ class CaptureSettings:
         Raises:
             InvalidSettingError: naming the first of them.
         """
-        if self.mode not in MODES:
-            raise InvalidSettingError(f"unknown mode {self.mode!r}; give one of {', '.join(MODES)}")
+        refuse_unknown([self.mode], MODES, "`mode`")
         if not self.text:
-            raise InvalidSettingError("no text; give --text with a file, python-docs or hub:NAME")
+            raise InvalidSettingError("no text; give `text` with a file, python-docs or hub:NAME")
         if not self.drafts and not self.skip_layers:
-            raise InvalidSettingError("no draft; give --draft MODEL or --draft-skip-layers 14,20")
+            raise InvalidSettingError("no draft; give `drafts` MODEL or `skip_layers` 14,20")
         if self.temperature is not None and not 0 <= self.temperature < float("inf"):
-            raise InvalidSettingError(f"--temperature is {self.temperature}; give 0 or more")
+            raise InvalidSettingError(f"`temperature` {self.temperature}: give 0 or more")
         if self.seed < 0:
-            raise InvalidSettingError(f"--seed is {self.seed}; give 0 or more")
+            raise InvalidSettingError(f"`seed` {self.seed}: give 0 or more")
         if self.mode == "score":
             self._check_no_answers()
         self._check_counts()
@@ -87,40 +92,23 @@ class CaptureSettings:
         # A setting that would be ignored is a misunderstanding: say so before hours of capture.
         answers = {
             "temperature": self.temperature is not None,
-            "max-new-tokens": self.max_new_tokens is not None,
-            "chat-template": bool(self.chat_template),
+            "max_new_tokens": self.max_new_tokens is not None,
+            "chat_template": bool(self.chat_template),
         }
         for name, given in answers.items():
             if given:
-                raise InvalidSettingError(f"--{name} is about answers; add --mode generate")
+                raise InvalidSettingError(f"`{name}` is about answers; add `mode` generate")
 
     def _check_counts(self) -> None:
         counts = {
             "limit": self.limit,
-            "limit-per-task": self.limit_per_task,
-            "max-positions": self.max_positions,
-            "max-context": self.max_context,
-            "max-new-tokens": self.max_new_tokens,
-            "batch-size": self.batch_size,
-            "shard-rows": self.shard_rows,
+            "limit_per_task": self.limit_per_task,
+            "max_positions": self.max_positions,
+            "max_context": self.max_context,
+            "max_new_tokens": self.max_new_tokens,
+            "batch_size": self.batch_size,
+            "shard_rows": self.shard_rows,
         }
         for name, count in counts.items():
             if count is not None and count < 1:
-                raise InvalidSettingError(f"--{name} is {count}; give at least 1")
-
-
-def parse_layers(text: str) -> tuple[int, ...]:
-    """Read `14,20` as decoder layers, sorted.
-
-    Raises:
-        InvalidSettingError: it is no list of numbers.
-
-    >>> parse_layers("20, 14")
-    (14, 20)
-    """
-    try:
-        return tuple(sorted(int(part) for part in text.split(",")))
-    except ValueError as error:
-        raise InvalidSettingError(
-            f"--draft-skip-layers {text!r}: give layer numbers, such as 14,20"
-        ) from error
+                raise InvalidSettingError(f"`{name}` {count}: give at least 1")

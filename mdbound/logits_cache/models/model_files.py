@@ -12,9 +12,15 @@ from typing import Any
 from mdbound.errors import ModelError
 
 TINY_PREFIX = "tiny:"
-HUB_TIMEOUT = 15.0  # seconds to find out whether the hub knows a model
-# Weights are sampled: hashing 100 GB to notice a changed file would cost minutes per capture.
+
+#: Seconds to find out whether the hub knows a model: shorter refuses on slow lines, longer keeps
+#: who has mistyped a folder waiting.
+HUB_TIMEOUT = 15.0
+
+#: Weights are sampled at both ends: hashing 100 GB to notice a changed file would cost minutes per
+#: capture, and a change that keeps size and ends is not seen.
 SAMPLED_BYTES = 2**20
+
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", re.ASCII)
 
 
@@ -156,3 +162,12 @@ def _fingerprint(path: Path) -> str:
             stream.seek(max(0, size - SAMPLED_BYTES))
             digest.update(stream.read(SAMPLED_BYTES))
     return digest.hexdigest()
+
+
+def cannot_load(files: ModelFiles, error: Exception) -> ModelError:
+    """The one-line error for a model whose configuration or weights cannot be read."""
+    reason = " ".join(str(error).split())[:200]
+    return ModelError(
+        f"model {files.source!r} cannot be loaded ({type(error).__name__}: {reason}); "
+        "it must be a causal language model that transformers knows"
+    )

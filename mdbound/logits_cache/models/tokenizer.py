@@ -9,7 +9,7 @@ from typing import Any
 
 from mdbound.errors import ModelError
 from mdbound.logits_cache.models.model_files import ModelFiles
-from mdbound.logits_cache.models.quiet import quiet_transformers
+from mdbound.logits_cache.models.quiet_transformers import quiet_transformers
 
 
 @dataclass(frozen=True)

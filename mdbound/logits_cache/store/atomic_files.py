@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdbound.errors import CacheError, OutputError
+from mdbound.errors import CacheError, MdboundError, OutputError
 
 TEMPORARY_SUFFIX = ".partial"
 
@@ -32,19 +32,48 @@ def publish(path: Path) -> None:
     _sync_folder(path.parent)
 
 
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file under a temporary name, then move it into place in one step.
+
+    Args:
+        path: The final name. Folders above it are made.
+
+    Yields:
+        The temporary path to write to, in the same folder.
+
+    Raises:
+        OutputError: The disk is full or the folder cannot be written; `path` is as it was.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with replacing(folder / "a.txt") as temporary:
+        ...     _ = temporary.write_text("done")
+        >>> [file.name for file in folder.iterdir()]
+        ['a.txt']
+    """
+    make_folder(path.parent)
+    temporary = temporary_name(path)
+    try:
+        yield temporary
+        publish(path)
+    except MdboundError:
+        raise
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_text_atomically(path: Path, text: str) -> None:
     """Replace `path` by `text`; after a crash either the old or the new content is there.
 
     Raises:
         OutputError: the disk is full or the folder cannot be written; the old content stays.
     """
-    temporary = temporary_name(path)
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        publish(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise output_error(path, error) from error
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

@@ -13,8 +13,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mdbound.errors import CacheError, InvalidSettingError
+from mdbound.errors import CacheError, InvalidSettingError, refuse_unknown
 from mdbound.logits_cache.store.atomic_files import sha256_of
+from mdbound.logits_cache.store.documents import check_documents_format
 from mdbound.logits_cache.store.manifest import FileRecord, Manifest, ShardInfo
 from mdbound.logits_cache.store.shards import shard_path
 
@@ -116,7 +117,7 @@ class LogitsCache:
             CacheError: a shard is missing or damaged; the message names its file.
         """
         if batch_rows < 1:
-            raise InvalidSettingError(f"batch_rows is {batch_rows}; give at least 1")
+            raise InvalidSettingError(f"`batch_rows` {batch_rows}: give at least 1")
         folders = self._folders(models)
         for shard in self._selected(shards):
             yield from self._shard_batches(shard, folders, batch_rows)
@@ -154,11 +155,7 @@ class LogitsCache:
 
     def _folders(self, models: Sequence[str] | None) -> dict[str, str]:
         known = {model.name: model.folder for model in self.manifest.models()}
-        for name in models or ():
-            if name not in known:
-                raise InvalidSettingError(
-                    f"{self.path} has no model {name!r}; it has {', '.join(known)}"
-                )
+        refuse_unknown(models or (), known, f"{self.path}: model")
         return known if models is None else {name: known[name] for name in models}
 
     def _selected(self, indices: Sequence[int] | None) -> list[ShardInfo]:
@@ -207,9 +204,11 @@ class LogitsCache:
     def _read(self, shard: ShardInfo, folder: str) -> Any:
         path = self._verified_path(shard, folder)
         try:
-            return pq.read_table(path, partitioning=None)
+            table = pq.read_table(path, partitioning=None)
         except (OSError, pa.ArrowException) as error:
             raise CacheError(_damaged(path)) from error
+        check_documents_format(table.schema, path)
+        return table
 
     def _verified_path(self, shard: ShardInfo, folder: str) -> Path:
         path = shard_path(self.path, folder, shard.index)

@@ -11,8 +11,15 @@ from typing import Any
 
 from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache.store.atomic_files import write_text_atomically
+from mdbound.logits_cache.store.format_version import Format
 
-FORMAT_VERSION = 1
+#: Version 1 recorded the temperature of answers alone, as `generation.temperature`.
+MANIFEST_FORMAT = Format("cache", newest=2, oldest=1, remake="capture again")
+
+#: Part of what the identity of a cache is made of, and no more than that: raised when the same
+#: settings come to mean other logits. Layouts that say the same differently leave it.
+_IDENTITY_VERSION = 1
+
 MANIFEST_NAME = "manifest.json"
 TARGET = "target"
 
@@ -77,7 +84,9 @@ class GenerationRecord:
         seed: seed of the answers' sampling.
         max_context: most tokens a model saw at once.
         max_positions: most positions per document, or None.
-        temperature: sampling temperature of the answers; None in the other modes.
+        warpers: what the target's distribution was warped by before answers were sampled, as
+            `mdbound.bounds.Warpers.as_dict` records it; None in the other modes. The record alone,
+            so that reading a cache loads no mathematics.
         max_new_tokens: longest answer in tokens; None in the other modes.
         chat_template: whether prompts went through the tokenizer's chat template.
     """
@@ -86,7 +95,7 @@ class GenerationRecord:
     seed: int
     max_context: int | None = None
     max_positions: int | None = None
-    temperature: float | None = None
+    warpers: dict[str, Any] | None = None
     max_new_tokens: int | None = None
     chat_template: bool = False
 
@@ -142,20 +151,21 @@ class Manifest:
     complete: bool = False
     versions: dict[str, str] = field(default_factory=dict)
     shards: tuple[ShardInfo, ...] = ()
-    format_version: int = FORMAT_VERSION
+    format_version: int = MANIFEST_FORMAT.newest
 
     def settings(self) -> dict[str, object]:
         """The settings that decide the cache's content, flat: `generation.seed` and so on.
 
         Package versions, shards and progress are left out, so that a capture keeps its settings
-        while it grows.
+        while it grows. Warpers are listed without a name for them, and only if they do something,
+        so that a capture keeps its identity when there come to be more of them.
         """
         nested = {
-            "format_version": self.format_version,
+            "format_version": _IDENTITY_VERSION,
             "target": asdict(self.target),
             "drafts": {record.name: asdict(record) for record in self.drafts},
             "text": asdict(self.text),
-            "generation": asdict(self.generation),
+            "generation": _flat_generation(self.generation),
             "vocab_size": self.vocab_size,
             "tokenizer_sha256": self.tokenizer_sha256,
         }
@@ -203,7 +213,7 @@ class Manifest:
         except FileNotFoundError as error:
             raise CacheError(
                 f"no logits cache at {cache}: {MANIFEST_NAME} is missing; "
-                "write one with `mdbound capture --out`"
+                "write one with `mdbound capture`"
             ) from error
         except (OSError, ValueError) as error:
             raise CacheError(f"{path} cannot be read ({error}); capture again") from error
@@ -238,11 +248,7 @@ def package_versions() -> dict[str, str]:
 
 def _manifest_from(raw: Any, path: Path) -> Manifest:
     found = raw.get("format_version") if isinstance(raw, dict) else None
-    if found != FORMAT_VERSION:
-        raise CacheError(
-            f"{path} has cache format version {found!r}, this mdbound reads {FORMAT_VERSION}; "
-            "capture again, or use the mdbound that wrote it"
-        )
+    MANIFEST_FORMAT.checked(found, path)
     try:
         return Manifest(
             vocab_size=int(raw["vocab_size"]),
@@ -250,7 +256,7 @@ def _manifest_from(raw: Any, path: Path) -> Manifest:
             target=_model_from(raw["target"]),
             drafts=tuple(_model_from(draft) for draft in raw["drafts"]),
             text=TextRecord(**{**raw["text"], "tasks": tuple(raw["text"]["tasks"])}),
-            generation=GenerationRecord(**raw["generation"]),
+            generation=_generation_from(raw["generation"]),
             complete=bool(raw["complete"]),
             versions=dict(raw["versions"]),
             shards=tuple(_shard_from(shard) for shard in raw["shards"]),
@@ -261,6 +267,22 @@ def _manifest_from(raw: Any, path: Path) -> Manifest:
 
 def _model_from(raw: dict[str, Any]) -> ModelRecord:
     return ModelRecord(**{**raw, "skipped_layers": tuple(raw["skipped_layers"])})
+
+
+def _generation_from(raw: dict[str, Any]) -> GenerationRecord:
+    values = dict(raw)
+    if "warpers" not in values:
+        temperature = values.pop("temperature")
+        alone = {"temperature": temperature, "top_k": None, "top_p": None}
+        values["warpers"] = None if temperature is None else alone
+    return GenerationRecord(**values)
+
+
+def _flat_generation(record: GenerationRecord) -> dict[str, object]:
+    values = asdict(record)
+    warpers: dict[str, object] = values.pop("warpers") or {}
+    applied = {name: value for name, value in warpers.items() if value is not None}
+    return {**values, "temperature": None, **applied}
 
 
 def _shard_from(raw: dict[str, Any]) -> ShardInfo:

@@ -15,31 +15,17 @@ import pyarrow.parquet as pq
 
 from mdbound.errors import InvalidDistributionError
 from mdbound.logits_cache.store.atomic_files import output_error, publish, sha256_of, temporary_name
+from mdbound.logits_cache.store.documents import DOCUMENTS_SCHEMA, POSITIONS_SCHEMA
 from mdbound.logits_cache.store.manifest import FileRecord, ModelRecord
 
+#: Rows that are written, and read, at a time: fewer spare memory, more compress a little better.
 ROW_GROUP_ROWS = 64
-SHARD_BYTES = 256 * 2**20  # raw float32 logits of one model in one shard, before compression
+
+#: Raw float32 logits of one model in one shard, before compression. A shard is what an interruption
+#: costs; smaller ones make more files, and a manifest each.
+SHARD_BYTES = 256 * 2**20
 
 Column = Sequence[Any] | npt.NDArray[Any]
-
-POSITIONS_SCHEMA = pa.schema(
-    [
-        ("doc_id", pa.int64()),
-        ("task", pa.string()),
-        ("position", pa.int64()),
-        ("token_id", pa.int32()),
-        ("next_token_id", pa.int32()),
-    ]
-)
-DOCUMENTS_SCHEMA = pa.schema(
-    [
-        ("doc_id", pa.int64()),
-        ("task", pa.string()),
-        ("offset", pa.int64()),
-        ("first_row", pa.int64()),
-        ("token_ids", pa.list_(pa.int32())),
-    ]
-)
 
 
 def logits_schema(vocab_size: int) -> pa.Schema:
@@ -239,7 +225,7 @@ def check_logits(
     raise InvalidDistributionError(
         f"model {model!r} gives no distribution for document {int(doc_ids[row])}, "
         f"position {int(positions[row])}: its row of logits {what}; "
-        "try --dtype float32, or check its weights"
+        "try `dtype` float32, or check its weights"
     )
 
 

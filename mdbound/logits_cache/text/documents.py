@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mdbound.errors import MissingDependencyError, TextSourceError
+from mdbound.errors import MissingDependencyError, TextSourceError, refuse_unknown
 
 # In the order they are looked for; of a list (the turns of a conversation) the first is taken.
 TEXT_FIELDS = ("turns", "prompt", "text", "question")
@@ -64,7 +64,7 @@ def load_documents(
     for source in sources:
         for task, text, origin in _read_source(source, field):
             if not text.strip():
-                raise TextSourceError(f"{origin} has no text; remove it or give another --field")
+                raise TextSourceError(f"{origin} has no text; remove it or give another `field`")
             documents.append(Document(len(documents), task, text, origin))
     if not documents:
         raise TextSourceError(f"no text in {' '.join(sources)!r}; give a file that has some")
@@ -86,9 +86,7 @@ def _select(
     limit_per_task: int | None,
 ) -> list[Document]:
     known = sorted({document.task for document in documents})
-    for task in tasks:
-        if task not in known:
-            raise TextSourceError(f"unknown task {task!r}; the text has {', '.join(known)}")
+    refuse_unknown(tasks, known, "`tasks`", TextSourceError)
     taken: Counter[str] = Counter()
     selected = []
     for document in documents:
@@ -109,7 +107,7 @@ def _read_source(source: str, field: str | None) -> Iterator[tuple[str, str, str
         return _hub_records(source, field)
     path = Path(source).expanduser()
     if path.is_dir():
-        raise TextSourceError(f"{path} is a folder; give its files, each with --text")
+        raise TextSourceError(f"{path} is a folder; give its files, each as a `text`")
     if not path.is_file():
         raise TextSourceError(
             f"no text file {path}; give a file, {PYTHON_DOCS!r} or hub:NAME:CONFIG:SPLIT"
@@ -166,8 +164,7 @@ def _python_docs(source: str) -> Iterator[tuple[str, str, str]]:
         f"{PYTHON_DOCS}:held-out": "held_out",
         f"{PYTHON_DOCS}:train": "train",
     }
-    if source not in splits:
-        raise TextSourceError(f"unknown text {source!r}; give one of {', '.join(splits)}")
+    refuse_unknown([source], splits, "`text`", TextSourceError)
     for topic in python_docs_topics(splits[source]):
         yield PYTHON_DOCS, topic.text, f"{source}, topic {topic.name},"
 
@@ -189,11 +186,11 @@ def _text_of(record: Mapping[str, Any], field: str | None, origin: str) -> str:
         if not isinstance(first, str):
             raise TextSourceError(
                 f"{origin} field {name!r} holds {type(first).__name__}, not text; "
-                "give another --field"
+                "give another `field`"
             )
         return first
     wanted = f"no field {field!r}" if field is not None else f"none of {', '.join(TEXT_FIELDS)}"
-    raise TextSourceError(f"{origin} has {wanted}; --field can be one of {', '.join(record)}")
+    raise TextSourceError(f"{origin} has {wanted}; `field` can be one of {', '.join(record)}")
 
 
 def _read_utf8(path: Path) -> str:

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     import torch
 
 
-FREE_PADDING = 64  # tokens per passage that are not worth another forward pass
+#: Padding tokens per passage that are not worth another forward pass.
+FREE_PADDING = 64
+
+#: Padded tokens to real ones at which a batch ends early: lower computes less padding in more
+#: forward passes.
+MOST_PADDING = 1.25
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def batches(passages: Sequence[Passage], batch_size: int) -> Iterator[Sequence[P
     while start < len(passages):
         sizes = [_prompt_size(item) for item in passages[start : start + batch_size]]
         count = len(sizes)
-        while max(sizes[:count]) * count > 1.25 * sum(sizes[:count]) + FREE_PADDING * count:
+        while max(sizes[:count]) * count > MOST_PADDING * sum(sizes[:count]) + FREE_PADDING * count:
             count -= 1
         yield passages[start : start + count]
         start += count
@@ -179,6 +184,6 @@ def prompts(
         if len(tokens) > max_prompt:
             raise InvalidSettingError(
                 f"{document.origin} is a prompt of {len(tokens)} tokens, which leaves no room for "
-                f"the answer (at most {max_prompt}); raise --max-context or leave it out"
+                f"the answer (at most {max_prompt}); raise `max_context` or leave it out"
             )
         yield Passage(document.doc_id, document.task, 0, len(tokens) - 1, tuple(tokens))

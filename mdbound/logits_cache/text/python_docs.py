@@ -30,6 +30,9 @@ SHARED_RUN_WORDS = 10
 """Two paragraphs with this many consecutive words in common count as the same text."""
 
 _MAX_SHARED_WITH_OTHER_TOPIC = 0.5
+"""Share of a held-out section that may repeat longer ones: lower drops sections, higher counts the
+same text twice."""
+
 _WORD = re.compile(r"\w+")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n")
 

@@ -36,7 +36,11 @@ EXCLUDED_FOLDERS = frozenset(
     }
 )
 EXCLUDED_FILES = frozenset({"entities.py", "stringprep.py"})
+
+#: A longer module gives its beginning: whole ones would let a few modules fill the stream.
 MAX_SOURCE_CHARACTERS = 60_000
+
+#: A shorter document is mostly its own start and end tokens.
 MIN_DOCUMENT_CHARACTERS = 200
 
 

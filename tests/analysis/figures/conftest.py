@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import Results, open_results
-from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.solving.solve_cache import solve_cache
-from mdbound.analysis.statistics.statistics import Bootstrap
+from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.logits_cache.store.cache import LogitsCache
 from tests.analysis.conftest import make_cache
 
@@ -25,7 +25,7 @@ GRIDS = (
         draft_temperatures=(0.8,),
         draft_temperature_sets=((0.8, 0.8), (0.8, 1.2), (1.2, 1.2)),
         num_drafts=(2,),
-        schemes=("naive",),
+        schemes=("nss",),
     ),
     SolveGrid(sampling=("with_replacement",), vocabulary_sizes=(2, 5, None), num_drafts=(3,)),
 )

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdbound.analysis.figures import FIGURES, Drawing, FigureOptions, draw, draw_all, parse_where
+from mdbound.analysis.figures import FIGURES, Drawing, FigureOptions, draw, draw_all
 from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.save import FORMATS, inline_svg, write_as, write_drawing
 from mdbound.analysis.figures.style import INK, figure_settings, scheme_style
@@ -239,7 +239,7 @@ def test_schemes_never_look_alike() -> None:
 @pytest.mark.parametrize(
     ("name", "where", "message"),
     [
-        ("gap", {"scheme": ("bound",)}, "no schemes; solve with --schemes all"),
+        ("gap", {"scheme": ("bound",)}, "no schemes; solve with `schemes` all"),
         ("gap", {"temperature": (1.0,)}, "one temperature only"),
         ("acceptance", {"num_drafts": (2,)}, "one number of drafts only"),
         ("vocabulary", {"vocabulary_size": (None,)}, "one vocabulary only"),
@@ -253,19 +253,6 @@ def test_what_cannot_be_drawn_says_why(
 ) -> None:
     with pytest.raises(InvalidSettingError, match=re.escape(message)):
         draw(name, results, options(**where))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("num_drafts", "give column=value"),
-        ("num_draft=2", "did you mean 'num_drafts'?"),
-        ("num_drafts=two", "num_drafts is a number"),
-    ],
-)
-def test_a_bad_where_is_refused(text: str, message: str) -> None:
-    with pytest.raises(InvalidSettingError, match=re.escape(message)):
-        parse_where([text])
 
 
 def test_another_ending_is_refused(results: Results, tmp_path: Path) -> None:

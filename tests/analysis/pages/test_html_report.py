@@ -10,10 +10,10 @@ import pytest
 
 from mdbound.analysis.pages.html_page import Commands, Facts, Notes, Page, Section, render_page
 from mdbound.analysis.pages.html_report import PAGE_NAME, write_html
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import open_results
-from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.solving.solve_cache import solve_cache
-from mdbound.analysis.statistics.statistics import Bootstrap
+from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.tables.table import Interval, Table
 from mdbound.errors import CacheError
 from mdbound.logits_cache.store.cache import LogitsCache

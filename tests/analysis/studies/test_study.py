@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import open_results
 from mdbound.analysis.solving.selection import Selection
-from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.solving.solve_cache import SolveProgress, solve_cache
-from mdbound.analysis.statistics.statistics import Bootstrap
+from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.studies import run_study as run_study_module
 from mdbound.analysis.studies.run_study import StudyRun, run_study
 from mdbound.analysis.studies.study import Study, TableSpec

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mdbound.analysis.studies.study import Study, TableSpec
-from mdbound.analysis.studies.study_file import KEYS, parse_overrides, read_study
+from mdbound.analysis.studies.study_file import KEYS, read_study
 from mdbound.errors import InvalidSettingError
 
 EVERYTHING = """
@@ -97,9 +97,9 @@ def test_an_override_beats_the_file_and_the_file_beats_the_defaults(tmp_path: Pa
         ('capture = "c"\nseed = true', "seed = True: give a whole number"),
         ('capture = "c"\ntop_k = [1.5]', r"top_k = 1\.5: give a whole number"),
         ('capture = "c"\nsampling = 1', "sampling = 1: give a text"),
-        ('capture = "c"\nnum_drafts = "0-3"', "--num-drafts 0-3"),
-        ('capture = "c"\nresamples = 1', "--resamples 1"),
-        ('capture = "c"\nlimit_per_task = 0', "--limit-per-task 0"),
+        ('capture = "c"\nnum_drafts = "0-3"', "`num_drafts` 0-3"),
+        ('capture = "c"\nresamples = 1', "`resamples` 1"),
+        ('capture = "c"\nlimit_per_task = 0', "`limit_per_task` 0"),
         ('capture = "c"\ntable = 1', r"write each one as \[\[table\]\]"),
         ('capture = "c"\n[[table]]\nvalue = "gap"', "name is missing"),
         ('capture = "c"\n[[table]]\nname = "a/b"', "no folder"),
@@ -120,14 +120,3 @@ def test_what_a_study_cannot_mean_is_refused_with_the_file(
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettingError, match="no such study file"):
         read_study(tmp_path / "none.toml")
-
-
-def test_overrides_are_toml_values_or_bare_words() -> None:
-    assert parse_overrides(["temperature=[0.5, 1]", "vocabulary_of=draft", "seed=3"]) == {
-        "temperature": [0.5, 1],
-        "vocabulary_of": "draft",
-        "seed": 3,
-    }
-    for wrong, message in [("seed", "give key=value"), ("sede=1", "did you mean 'seed'")]:
-        with pytest.raises(InvalidSettingError, match=message):
-            parse_overrides([wrong])

@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import open_results
-from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.solving.solve_cache import solve_cache
-from mdbound.analysis.statistics.statistics import Bootstrap
+from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.tables.comparison import MEASURES, compare, compare_schemes, paired_rows
 from mdbound.errors import CacheError
 from mdbound.logits_cache.store.cache import LogitsCache
@@ -137,5 +137,5 @@ def test_results_without_schemes_are_refused(cache: LogitsCache, tmp_path: Path)
     grid = SolveGrid(sampling=("greedy",), num_drafts=(1,))
     out = tmp_path / "r.parquet"
     solve_cache(cache, grid.settings(cache.draft_names), out)
-    with pytest.raises(CacheError, match=r"no schemes.*--schemes all"):
+    with pytest.raises(CacheError, match=r"no schemes.*`schemes` all"):
         compare(out)

@@ -9,11 +9,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import SETTING_COLUMNS, open_results
-from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.solving.solve_cache import solve_cache
-from mdbound.analysis.statistics.statistics import Bootstrap
-from mdbound.analysis.tables.formats import to_csv, to_markdown
+from mdbound.analysis.statistics.bootstrap import Bootstrap
+from mdbound.analysis.tables.csv_markdown import to_csv, to_markdown
 from mdbound.analysis.tables.latex import to_latex
 from mdbound.analysis.tables.report import Report, write_report
 from mdbound.analysis.tables.table import Interval, Table, acceptance_table
@@ -195,14 +195,14 @@ def test_the_best_of_a_block_is_bold_and_the_second_underlined(report: Report) -
             "draft_temperatures": "1.0",
             "num_drafts": 2,
             "sampling": "with_replacement",
-            "scheme": ["bound", "naive", "k_seq", "greedy", "spechub"],
+            "scheme": ["bound", "nss", "k_seq", "greedy", "spechub"],
             "mean": [0.9, 0.5, 0.7, 0.7004, 0.6],
             "low": None,
             "high": None,
         }
     )
     ranks = {row[0][-1]: row[1][0].rank for row in acceptance_table(means).rows}
-    assert ranks == {"bound": None, "naive": None, "k_seq": 1, "greedy": 1, "spechub": 2}
+    assert ranks == {"bound": None, "nss": None, "k_seq": 1, "greedy": 1, "spechub": 2}
 
 
 def test_markdown_rows_have_every_column() -> None:

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from mdbound import bounds
+from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.solving.results import merge_parts, open_results
-from mdbound.analysis.solving.setting import SolveGrid
 from mdbound.analysis.solving.solve_cache import solve_cache
 from mdbound.analysis.verification import verify
 from mdbound.analysis.verification.verify import verify_results
@@ -60,8 +60,10 @@ def test_correct_results_pass_every_check(cache: LogitsCache, results: Path) -> 
 
 @pytest.mark.parametrize("law", GRID.sampling)
 def test_three_drafts_of_every_law_pass(cache: LogitsCache, tmp_path: Path, law: str) -> None:
-    heats = (1.0, 1.3, 0.8)
-    grid = SolveGrid(sampling=(law,), num_drafts=(3,), draft_temperatures=heats, drafts=("small",))
+    temperatures = (1.0, 1.3, 0.8)
+    grid = SolveGrid(
+        sampling=(law,), num_drafts=(3,), draft_temperatures=temperatures, drafts=("small",)
+    )
     solve_cache(cache, grid.settings(cache.draft_names), tmp_path / "r.parquet")
     found = verify_results(tmp_path / "r.parquet", cache, rows=12, cvxpy_rows=1)
     assert found.failures == []
@@ -134,9 +136,9 @@ def test_another_capture_and_bad_numbers_are_refused(
 ) -> None:
     with pytest.raises(InvalidSettingError, match="another capture"):
         verify_results(results, new_cache(rows=8))
-    with pytest.raises(InvalidSettingError, match="--rows 0"):
+    with pytest.raises(InvalidSettingError, match="`rows` 0"):
         verify_results(results, cache, rows=0)
-    with pytest.raises(InvalidSettingError, match="--cvxpy-rows -1"):
+    with pytest.raises(InvalidSettingError, match="`cvxpy_rows` -1"):
         verify_results(results, cache, cvxpy_rows=-1)
     moved = corrupt(
         results, tmp_path / "m.parquet", lambda frame: frame.with_columns(pl.col("doc_id") + 1000)

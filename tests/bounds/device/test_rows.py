@@ -72,17 +72,46 @@ def test_token_that_is_never_drafted_beside_one_of_subnormal_mass(device):
     assert curve.unsolved == [0]
 
 
+EXITS = ("cpu", "numpy", "tolist", "__array__", "to")
+"""Methods by which a tensor's numbers reach the host."""
+
+
+def refuse_exits(monkeypatch, rows):
+    """Raise where a tensor with as many numbers as a row, or more, leaves for the host."""
+
+    def watched(name, leave):
+        def method(tensor, *args, **kwargs):
+            host = name != "to" or "cpu" in map(str, [*args, *kwargs.values()])
+            if host and tensor.numel() >= rows:
+                raise AssertionError(f"{tensor.numel()} numbers left by {name}")
+            return leave(tensor, *args, **kwargs)
+
+        return method
+
+    for name in EXITS:
+        monkeypatch.setattr(torch.Tensor, name, watched(name, getattr(torch.Tensor, name)))
+
+
 @pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)
 def test_no_row_leaves_the_device(device, sampling, max_drafts, monkeypatch):
-    from mdbound.bounds.device import rows as torch_rows
-
     p, q = (to(np.random.default_rng(k).dirichlet(np.ones(40), 3), device) for k in (1, 2))
     logits = [rows.float().log() for rows in (p, q)]
-    monkeypatch.setattr(torch_rows, "to_host", None)
+    refuse_exits(monkeypatch, 40)
     bounds.solve_curve(p, several(q, sampling, 5), max_drafts, sampling)
     bounds.solve_curve_from_logits(
         logits[0], several(logits[1], sampling, 5), max_drafts, sampling, strict=False, top_k=9
     )
+
+
+def test_a_row_that_leaves_is_seen(device, monkeypatch):
+    from mdbound.bounds.device import kernels
+
+    p, q = (to(np.random.default_rng(k).dirichlet(np.ones(40), 3), device) for k in (1, 2))
+    # Without a kernel the rows go to the host.
+    monkeypatch.delitem(kernels.KERNELS, "greedy")
+    refuse_exits(monkeypatch, 40)
+    with pytest.raises(AssertionError, match="120 numbers left by cpu"):
+        bounds.solve_curve(p, q, 2, "greedy")
 
 
 @pytest.mark.parametrize(("sampling", "max_drafts"), LAWS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -92,3 +94,67 @@ def test_a_real_vocabulary(spread):
     expected = bounds.acceptance_curve_from_logits(target, draft, 8, LAW)
     found = bounds.acceptance_curve_from_logits(torch.tensor(target), torch.tensor(draft), 8, LAW)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+
+
+def worst_of_equal_tokens(monkeypatch, **changes) -> float:
+    """Largest error of F_n of prefixes of equal tokens, which are C(H, n) / C(V, n)."""
+    from mdbound.bounds.device import clocks
+    from mdbound.bounds.numerics.clock_quadrature import clock_quadrature
+
+    monkeypatch.setattr(
+        clocks, "clock_quadrature", lambda n: clock_quadrature(n)._replace(**changes)
+    )
+    worst = 0.0
+    for vocab_size in (12, 20, 40, 80, 160, 400):
+        (rates,) = tensors(np.full((1, vocab_size), 1.0 / vocab_size))
+        rows = clocks.ClockRows(rates, clocks.clock_nodes(rates, 8), 8)
+        for size in (9, vocab_size - 2):
+            found = rows.contained(torch.tensor([0]), torch.tensor([size]))[0]
+            for n in range(3, 9):
+                exact = math.comb(size, n) / math.comb(vocab_size, n)
+                worst = max(worst, abs(float(found[n - 1]) - exact))
+    return worst
+
+
+def test_power_sums_are_enough_for_the_tokens_that_count_as_light(monkeypatch):
+    """The limit is that of the quadrature; one that is too large for its power sums is seen."""
+    assert worst_of_equal_tokens(monkeypatch) < 4e-15
+    assert worst_of_equal_tokens(monkeypatch, light_limit=64.0) > 1e-9
+
+
+def light_law_error(max_drafts: int, limit: float, tokens: int) -> float:
+    """Error of P(N_t < n) of equal clocks that all are as light as the limit allows, n <= N.
+
+    One node of weight 1 is the whole rule, so that 1 - F_n is W e^(-W t) P(N_t < n).
+    """
+    from mdbound.bounds.device.clocks import ClockNodes, ClockRows
+
+    rate, outside = 0.7 / tokens, 0.3
+    time = limit * (1.0 - 1e-12) / rate
+    (rates,) = tensors([[rate] * tokens + [outside]])
+    light_rate, times, weights = tensors([limit / time], [time], [1.0])
+    one, none = torch.tensor([1]), torch.tensor([0])
+    nodes = ClockNodes(one, light_rate, none, times, weights, 0.0, 0.0)
+    rows = ClockRows(rates, nodes, max_drafts)
+    found = rows.contained(none, torch.tensor([tokens]))[0]
+    worst = below = 0.0
+    for n in range(max_drafts):
+        rang, silent = -math.expm1(-rate * time), math.exp(-rate * time)
+        below += math.comb(tokens, n) * rang**n * silent ** (tokens - n)
+        kept = (1.0 - float(found[n])) / (outside * math.exp(-outside * time))
+        worst = max(worst, abs(kept - below))
+    return worst
+
+
+@pytest.mark.parametrize("max_drafts", [3, 8, 12, 16])
+def test_clocks_at_the_light_limit_have_the_binomial_law(max_drafts):
+    from mdbound.bounds.numerics.clock_quadrature import clock_quadrature, token_limit
+
+    def worst(limit):
+        return max(light_law_error(max_drafts, limit, tokens) for tokens in (5, 10))
+
+    limit, enough = clock_quadrature(max_drafts).light_limit, 2e-15
+    assert worst(limit) < enough
+    if max_drafts > 3:
+        assert worst(token_limit(max_drafts, 32)) > enough  # as if there were 32 power sums
+        assert worst(2.0 * limit) > 1e-13

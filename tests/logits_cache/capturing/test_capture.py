@@ -23,8 +23,8 @@ from mdbound.errors import (
 from mdbound.logits_cache import LogitsCache
 from mdbound.logits_cache.capturing.add_drafts import add_drafts
 from mdbound.logits_cache.capturing.capture import capture
-from mdbound.logits_cache.capturing.progress import Progress
-from mdbound.logits_cache.capturing.settings import CaptureSettings, parse_layers
+from mdbound.logits_cache.capturing.progress import CaptureProgress
+from mdbound.logits_cache.capturing.settings import CaptureSettings
 from mdbound.logits_cache.store.atomic_files import only_writer
 from tests.logits_cache.conftest import PROMPTS
 from tests.logits_cache.small_models import (
@@ -42,10 +42,10 @@ class Interrupted(Exception):
     pass
 
 
-def stop_after(batches: int) -> Callable[[Progress], None]:
+def stop_after(batches: int) -> Callable[[CaptureProgress], None]:
     calls = []
 
-    def on_progress(progress: Progress) -> None:
+    def on_progress(progress: CaptureProgress) -> None:
         calls.append(progress)
         if len(calls) > batches:
             raise Interrupted
@@ -117,7 +117,7 @@ def test_manifest_says_what_was_captured(settings_for: SettingsFor) -> None:
     assert raw["complete"] is True
     assert [draft["name"] for draft in raw["drafts"]] == ["small", "skip-0-2"]
     assert raw["drafts"][1]["skipped_layers"] == [0, 2]
-    assert raw["generation"]["temperature"] == 0.5
+    assert raw["generation"]["warpers"] == {"temperature": 0.5, "top_k": None, "top_p": None}
     assert raw["generation"]["chat_template"] is True
     assert raw["versions"]["torch"]
     (shard,) = raw["shards"]
@@ -172,7 +172,7 @@ def test_finished_capture_has_nothing_left_to_do(settings_for: SettingsFor) -> N
         ({"seed": 4}, "generation.seed = 0, not 4"),
         ({"limit": 2}, "text.documents = 5, not 2"),
         ({"dtype": "bfloat16"}, "drafts.small.dtype = 'float32', not 'bfloat16'"),
-        ({"skip_layers": ((1,),)}, "drafts small, not small, skip-1; .* --into"),
+        ({"skip_layers": ((1,),)}, "drafts small, not small, skip-1; .* `add_drafts`"),
     ],
 )
 def test_other_settings_are_refused(
@@ -317,17 +317,17 @@ def test_drafts_need_the_target_unchanged(settings_for: SettingsFor, tmp_path: P
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"mode": "guess"}, "unknown mode 'guess'"),
+        ({"mode": "guess"}, "`mode` 'guess' is unknown"),
         ({"drafts": ()}, "no draft"),
         ({"text": ()}, "no text"),
-        ({"temperature": -1.0}, "--temperature is -1.0"),
-        ({"temperature": float("nan")}, "--temperature is nan"),
-        ({"seed": -1}, "--seed is -1"),
-        ({"limit": 0}, "--limit is 0"),
-        ({"batch_size": 0}, "--batch-size is 0"),
-        ({"mode": "score"}, "--max-new-tokens is about answers; add --mode generate"),
+        ({"temperature": -1.0}, "`temperature` -1.0"),
+        ({"temperature": float("nan")}, "`temperature` nan"),
+        ({"seed": -1}, "`seed` -1"),
+        ({"limit": 0}, "`limit` 0"),
+        ({"batch_size": 0}, "`batch_size` 0"),
+        ({"mode": "score"}, "`max_new_tokens` is about answers; add `mode` generate"),
         ({"max_context": 5000}, "made for at most 256 tokens"),
-        ({"max_context": 20}, "raise --max-context"),
+        ({"max_context": 20}, "raise `max_context`"),
     ],
 )
 def test_settings_out_of_range(
@@ -340,7 +340,7 @@ def test_settings_out_of_range(
 
 def test_chat_template_must_exist(settings_for: SettingsFor, tmp_path: Path) -> None:
     plain = save_model(tmp_path / "m", llama(272, 1, 0), byte_tokenizer(chat_template=None))
-    with pytest.raises(ModelError, match="use --no-chat-template"):
+    with pytest.raises(ModelError, match="leave out `chat_template`"):
         capture(settings_for(target=plain, chat_template=True))
     capture(settings_for(target=plain))
     generation = LogitsCache.open(settings_for().out).manifest.generation
@@ -353,9 +353,3 @@ def test_text_beyond_the_targets_vocabulary(settings_for: SettingsFor, tmp_path:
     text.write_text('{"text": "stop</s>"}\n', encoding="utf-8")
     with pytest.raises(ModelError, match="document 0 has token '</s>'"):
         capture(settings_for(target=narrow, text=(str(text),)))
-
-
-def test_layers_are_parsed() -> None:
-    assert parse_layers("20,14") == (14, 20)
-    with pytest.raises(InvalidSettingError, match="give layer numbers"):
-        parse_layers("14;20")

@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 import torch
 
+from mdbound.bounds import Warpers
 from mdbound.errors import InvalidDistributionError
 from mdbound.logits_cache.capturing import score
 from mdbound.logits_cache.capturing.generate import (
-    Sampling,
+    AnswerSampling,
     answer_prompts,
     sample_token,
     sample_tokens,
 )
-from mdbound.logits_cache.capturing.plan import plan_models
-from mdbound.logits_cache.capturing.score import LanguageModel, score_passages
-from mdbound.logits_cache.models.loading import load_target
+from mdbound.logits_cache.capturing.score import score_passages
+from mdbound.logits_cache.models.language_model import LanguageModel
+from mdbound.logits_cache.models.pairing import plan_models
+from mdbound.logits_cache.models.weights import load_target
 from mdbound.logits_cache.text.passages import Passage
 from tests.logits_cache.small_models import TARGET_WIDTH, VOCAB_SIZE, byte_tokenizer, save_model
 
@@ -97,7 +99,7 @@ def test_large_batches_are_split_within_the_memory_limit(
 
 
 def test_answers_do_not_depend_on_the_batch(model: LanguageModel) -> None:
-    sampling = Sampling(temperature=0.8, max_new_tokens=12, seed=11)
+    sampling = AnswerSampling(Warpers(0.8), max_new_tokens=12, seed=11)
     together = answer_prompts(model, prompt_passages(), sampling)
     alone = [answer_prompts(model, [prompt], sampling)[0] for prompt in prompt_passages()]
     assert together == alone
@@ -105,7 +107,7 @@ def test_answers_do_not_depend_on_the_batch(model: LanguageModel) -> None:
 
 
 def test_temperature_zero_equals_greedy_generation(model: LanguageModel) -> None:
-    answers = answer_prompts(model, prompt_passages(), Sampling(0.0, 10, 0))
+    answers = answer_prompts(model, prompt_passages(), AnswerSampling(Warpers(0.0), 10, 0))
     for prompt, answer in zip(prompt_passages(), answers, strict=True):
         expected = model.network.generate(
             torch.tensor([prompt.token_ids]), max_new_tokens=10, do_sample=False, pad_token_id=0,
@@ -115,10 +117,10 @@ def test_temperature_zero_equals_greedy_generation(model: LanguageModel) -> None
 
 
 def test_answers_stop_at_an_end_token_and_keep_it(model: LanguageModel) -> None:
-    free = answer_prompts(model, prompt_passages(), Sampling(0.7, 8, 1))
+    free = answer_prompts(model, prompt_passages(), AnswerSampling(Warpers(0.7), 8, 1))
     end = free[0].token_ids[free[0].first_row + 3]  # the third token of the first answer
     ending = replace(model, end_tokens=frozenset({end}))
-    stopped = answer_prompts(ending, prompt_passages(), Sampling(0.7, 8, 1))
+    stopped = answer_prompts(ending, prompt_passages(), AnswerSampling(Warpers(0.7), 8, 1))
     for item, whole in zip(stopped, free, strict=True):
         answer, full = (x.token_ids[x.first_row + 1 :] for x in (item, whole))
         assert answer == full[: full.index(end) + 1 if end in full else None]
@@ -126,8 +128,8 @@ def test_answers_stop_at_an_end_token_and_keep_it(model: LanguageModel) -> None:
 
 
 def test_seed_changes_the_answers(model: LanguageModel) -> None:
-    first = answer_prompts(model, prompt_passages(), Sampling(1.0, 8, 1))
-    second = answer_prompts(model, prompt_passages(), Sampling(1.0, 8, 2))
+    first = answer_prompts(model, prompt_passages(), AnswerSampling(Warpers(1.0), 8, 1))
+    second = answer_prompts(model, prompt_passages(), AnswerSampling(Warpers(1.0), 8, 2))
     assert first != second
 
 
@@ -144,7 +146,7 @@ def test_sampled_tokens_follow_the_distribution() -> None:
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_drawn_where_the_logits_are(model: LanguageModel, temperature: float) -> None:
     """The road that a GPU takes, forced on the CPU."""
-    sampling = Sampling(temperature, 12, 11)
+    sampling = AnswerSampling(Warpers(temperature), 12, 11)
     expected = answer_prompts(model, prompt_passages(), sampling)
     assert answer_prompts(model, prompt_passages(), sampling, on_device=True) == expected
 
@@ -177,7 +179,7 @@ def test_broken_weights_are_named(pair: tuple[str, str]) -> None:
     with torch.no_grad():
         broken.network.lm_head.weight[3, 0] = float("nan")
     with pytest.raises(InvalidDistributionError, match=r"'target'.*document 0, position 3"):
-        answer_prompts(broken, prompt_passages()[:1], Sampling(1.0, 4, 0))
+        answer_prompts(broken, prompt_passages()[:1], AnswerSampling(Warpers(1.0), 4, 0))
 
 
 def test_scores_taken_one_by_one_leave_gradients_on(model: LanguageModel) -> None:

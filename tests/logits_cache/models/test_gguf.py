@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from mdbound.errors import ModelError
-from mdbound.logits_cache.capturing.plan import plan_models
 from mdbound.logits_cache.capturing.score import score_passages
-from mdbound.logits_cache.models.loading import load_target
 from mdbound.logits_cache.models.model_files import find_model
+from mdbound.logits_cache.models.pairing import plan_models
+from mdbound.logits_cache.models.weights import load_target
 from mdbound.logits_cache.text.passages import Passage
 from tests.logits_cache.small_models import llama
 

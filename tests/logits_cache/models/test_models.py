@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from mdbound.errors import InvalidSettingError, ModelError
-from mdbound.logits_cache.capturing.plan import PlannedModels, plan_models
-from mdbound.logits_cache.capturing.score import LanguageModel, score_passages
-from mdbound.logits_cache.models.load import resolve_device, resolve_dtype
-from mdbound.logits_cache.models.loading import load_drafts, load_target
+from mdbound.logits_cache.capturing.score import score_passages
+from mdbound.logits_cache.models.language_model import LanguageModel
 from mdbound.logits_cache.models.model_files import find_model
+from mdbound.logits_cache.models.pairing import PlannedModels, plan_models
+from mdbound.logits_cache.models.placement import resolve_device, resolve_dtype
+from mdbound.logits_cache.models.weights import load_drafts, load_target
 from mdbound.logits_cache.text.passages import Passage
 from tests.logits_cache.small_models import (
     TARGET_WIDTH,
@@ -124,7 +125,7 @@ def test_too_few_logits_are_refused(tmp_path: Path, pair: tuple[str, str]) -> No
 
 @pytest.mark.parametrize("skipped", [(4,), (-1,), (1, 1), (0, 1, 2, 3), ()])
 def test_layers_that_cannot_be_skipped(pair: tuple[str, str], skipped: tuple[int, ...]) -> None:
-    with pytest.raises(InvalidSettingError, match="--draft-skip-layers"):
+    with pytest.raises(InvalidSettingError, match="`skip_layers`"):
         plan(pair[0], skip=(skipped,))
 
 
@@ -143,9 +144,9 @@ def test_devices_and_types(pair: tuple[str, str]) -> None:
     shape = plan(pair[0]).target.shape
     assert resolve_dtype("auto", "cpu", shape) == "float32"
     assert resolve_dtype("bfloat16", "cpu", shape) == "bfloat16"
-    with pytest.raises(InvalidSettingError, match="unknown dtype 'int3'"):
+    with pytest.raises(InvalidSettingError, match="`dtype` 'int3' is unknown"):
         resolve_dtype("int3", "cpu", shape)
-    with pytest.raises(InvalidSettingError, match="device 'abacus' cannot be used"):
+    with pytest.raises(InvalidSettingError, match="`device` 'abacus' cannot be used"):
         resolve_device("abacus")
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -86,11 +85,13 @@ def test_selected_models_and_shards(cache: Path, arrays: dict[str, np.ndarray]) 
 
 def test_unknown_names_are_refused(cache: Path) -> None:
     opened = LogitsCache.open(cache)
-    with pytest.raises(InvalidSettingError, match="no model 'big'; it has target, small, skip-1"):
+    with pytest.raises(
+        InvalidSettingError, match="model 'big' is unknown: it can be target, small, skip-1"
+    ):
         next(opened.iter_batches(["big"]))
     with pytest.raises(InvalidSettingError, match="no shard 3"):
         next(opened.iter_batches(shards=[3]))
-    with pytest.raises(InvalidSettingError, match="batch_rows is 0"):
+    with pytest.raises(InvalidSettingError, match="`batch_rows` 0"):
         next(opened.iter_batches(batch_rows=0))
 
 
@@ -130,14 +131,6 @@ def test_missing_shard_is_named(cache: Path) -> None:
     (cache / "target" / "part-00002.parquet").unlink()
     with pytest.raises(CacheError, match=r"target/part-00002.parquet is missing"):
         list(LogitsCache.open(cache).iter_batches())
-
-
-def test_other_format_version_is_refused(cache: Path) -> None:
-    path = cache / "manifest.json"
-    raw = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**raw, "format_version": 99}), encoding="utf-8")
-    with pytest.raises(CacheError, match="version 99, this mdbound reads 1; capture again"):
-        LogitsCache.open(cache)
 
 
 @pytest.mark.parametrize("content", ["{", '{"format_version": 1}', "[]"])

@@ -46,7 +46,7 @@ def test_prompts_with_and_without_template() -> None:
 
 
 def test_long_prompt_is_refused_with_a_remedy() -> None:
-    with pytest.raises(InvalidSettingError, match="raise --max-context"):
+    with pytest.raises(InvalidSettingError, match="raise `max_context`"):
         list(prompts([document("hello")], byte_tokenizer(), chat_template=False, max_prompt=4))
 
 

@@ -86,7 +86,7 @@ def test_hash_follows_content(tmp_path: Path) -> None:
         ('{"text": "  "}\n', "line 1, has no text"),
         ('{"text": "a"}\n{oops\n', "line 2, is not JSON"),
         ("[1]\n", "line 1, is not a JSON object"),
-        ('{"body": "a"}\n', "--field can be one of body"),
+        ('{"body": "a"}\n', "`field` can be one of body"),
         ('{"text": 3}\n', "field 'text' holds int"),
         ('{"turns": []}\n', "field 'turns' holds list"),
     ],
@@ -113,7 +113,7 @@ def test_bad_files(tmp_path: Path) -> None:
 
 def test_unknown_task_lists_the_known_ones(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "a.jsonl", {"text": "x", "task": "qa"})
-    with pytest.raises(TextSourceError, match="unknown task 'rga'; the text has qa"):
+    with pytest.raises(TextSourceError, match=r"`tasks` 'rga' is unknown: .* can be qa"):
         load_documents([path], tasks=["rga"])
 
 

@@ -51,7 +51,7 @@ def draw_acceptance(results: Results, options: FigureOptions) -> Drawing:
 def _lacks(settings: pl.DataFrame) -> str | None:
     if varies(settings, "num_drafts"):
         return None
-    return "one number of drafts only; solve for several, as in --num-drafts 1-8"
+    return "one number of drafts only; solve for several, as in `num_drafts` 1-8"
 
 
 KIND = FigureKind(

@@ -14,8 +14,10 @@ from mdbound.analysis.solving.results import Results
 
 _NAME = "entropy"
 
-#: Fewer positions than this make a bin's mean worthless.
+#: Fewer positions than this make a bin's mean worthless; more leave a small capture too few bins.
 _POSITIONS_PER_BIN = 10
+
+#: More bins show a finer curve, each point of it with a wider band.
 _MOST_BINS = 10
 
 

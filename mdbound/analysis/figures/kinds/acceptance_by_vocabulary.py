@@ -92,7 +92,7 @@ def _short(size: float) -> str:
 def _lacks(settings: pl.DataFrame) -> str | None:
     if _across(settings):
         return None
-    return "one vocabulary only; solve for several, as in --vocabulary-size 10,100,none"
+    return "one vocabulary only; solve for several, as in `vocabulary_sizes` 10,100,none"
 
 
 KIND = FigureKind(_NAME, "acceptance against vocabulary size or top-k", _lacks, draw_vocabulary)

@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
 from mdbound.analysis.figures.layout import arrange_map, new_figure
-from mdbound.analysis.figures.slices import DRAFTING, take_slice
+from mdbound.analysis.figures.slices import DRAFTING, draws_pairs, take_slice
 from mdbound.analysis.figures.style import COLOUR_MAP, INK, figure_settings
 from mdbound.analysis.solving.results import BOUND, Results
-from mdbound.analysis.statistics.statistics import task_means
+from mdbound.analysis.solving.setting import laws_of_several_distributions
+from mdbound.analysis.statistics.task_means import task_means
 
 _NAME = "draft-temperatures"
 
-#: Values are written into the cells of maps that are at most this wide.
+#: Values are written into the cells of maps that are at most this wide: narrower cells have no room
+#: for digits that can be read.
 _READABLE = 7
 
 Floats = NDArray[np.float64]
@@ -34,7 +36,7 @@ def draw_map(results: Results, options: FigureOptions) -> Drawing:
         InvalidSettingError: `where` leaves nothing.
         MissingDependencyError: matplotlib is not installed.
     """
-    wanted = {"num_drafts": (2,), "sampling": ("independent",), "scheme": (BOUND,)}
+    wanted = {"num_drafts": (2,), "sampling": laws_of_several_distributions(), "scheme": (BOUND,)}
     of_pairs = FigureOptions(options.bootstrap, {**options.where, **wanted})
     part = take_slice(results, of_pairs, {DRAFTING})
     means = task_means(part.rows, by=("draft_temperatures",), bootstrap=options.bootstrap)
@@ -100,10 +102,7 @@ def _frame(corner: tuple[float, float]) -> Any:
 
 def _lacks(settings: pl.DataFrame) -> str | None:
     pairs = settings.filter(
-        (pl.col("sampling") == "independent")
-        & (pl.col("scheme") == BOUND)
-        & (pl.col("num_drafts") == 2)
-        & (pl.col("draft_temperatures").str.count_matches("|", literal=True) == 1)
+        draws_pairs() & (pl.col("scheme") == BOUND) & (pl.col("num_drafts") == 2)
     )["draft_temperatures"]
     values = [text.split("|") for text in pairs]
     if len({pair[0] for pair in values}) > 1 and len({pair[1] for pair in values}) > 1:

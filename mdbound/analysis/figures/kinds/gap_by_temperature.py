@@ -46,9 +46,9 @@ def draw_gap(results: Results, options: FigureOptions) -> Drawing:
 
 def _lacks(settings: pl.DataFrame) -> str | None:
     if settings["scheme"].unique().to_list() == [BOUND]:
-        return "no schemes; solve with --schemes all"
+        return "no schemes; solve with `schemes` all"
     if not varies(settings, "temperature"):
-        return "one temperature only; solve for several, as in --temperature 0.6,1.0"
+        return "one temperature only; solve for several, as in `temperatures` 0.6,1.0"
     return None
 
 

@@ -11,10 +11,12 @@ from mdbound.analysis.figures.lines import Line, draw_lines, mean_lines
 from mdbound.analysis.figures.slices import band_words, take_slice
 from mdbound.analysis.figures.style import figure_settings
 from mdbound.analysis.solving.results import BOUND, Results
-from mdbound.analysis.statistics.statistics import Bootstrap
+from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.tables.comparison import paired_rows
 
 _NAME = "ecdf"
+
+#: Steps of a curve: fewer show as corners, more weigh in every file and resample.
 _STEPS = 100
 
 

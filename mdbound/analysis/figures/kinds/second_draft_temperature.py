@@ -11,7 +11,7 @@ import polars as pl
 from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
 from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.lines import Line, draw_lines, mean_lines
-from mdbound.analysis.figures.slices import band_words, settings_of, take_slice
+from mdbound.analysis.figures.slices import band_words, draws_pairs, settings_of, take_slice
 from mdbound.analysis.figures.style import figure_settings, scheme_label, scheme_style
 from mdbound.analysis.solving.results import BOUND, Results
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from mdbound.analysis.figures.style import Axes
 
 _NAME = "second-draft"
-_PAIRS = (pl.col("sampling") == "independent") & (
-    pl.col("draft_temperatures").str.count_matches("|", literal=True) == 1
-)
 
 
 def draw_second_draft(results: Results, options: FigureOptions) -> Drawing:
@@ -39,7 +36,7 @@ def draw_second_draft(results: Results, options: FigureOptions) -> Drawing:
     two = FigureOptions(options.bootstrap, {**options.where, "num_drafts": (2,)})
     part = take_slice(results, two, {"drafting"})
     temperatures = pl.col("draft_temperatures").str.split("|")
-    spread = part.rows.filter(_PAIRS & (temperatures.list.first() == first)).with_columns(
+    spread = part.rows.filter(draws_pairs() & (temperatures.list.first() == first)).with_columns(
         temperatures.list.last().cast(pl.Float64).alias("second")
     )
     level = part.rows.filter(
@@ -87,14 +84,18 @@ def _any(rows: pl.LazyFrame) -> bool:
 
 def _first_temperature(settings: pl.DataFrame) -> str:
     """The first draft's temperature that the most second ones go with."""
-    pairs = settings.filter(_PAIRS & (pl.col("scheme") == BOUND))["draft_temperatures"].unique()
+    pairs = settings.filter(draws_pairs() & (pl.col("scheme") == BOUND))[
+        "draft_temperatures"
+    ].unique()
     first = [text.split("|")[0] for text in sorted(pairs)]
     values, counts = np.unique(first, return_counts=True)
     return str(values[np.argmax(counts)])
 
 
 def _lacks(settings: pl.DataFrame) -> str | None:
-    pairs = settings.filter(_PAIRS & (pl.col("scheme") == BOUND) & (pl.col("num_drafts") == 2))
+    pairs = settings.filter(
+        draws_pairs() & (pl.col("scheme") == BOUND) & (pl.col("num_drafts") == 2)
+    )
     first = [text.split("|")[0] for text in pairs["draft_temperatures"].unique()]
     if len(first) > len(set(first)):
         return None

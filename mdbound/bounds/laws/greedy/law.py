@@ -8,19 +8,21 @@ drafts lie in H iff Top is in H and the draw is, so F(H) = h(H) for H containing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import get_num_threads, njit, prange
 
 from mdbound.bounds.laws.draft_law import DraftLaw
+from mdbound.bounds.numerics.compiled.array_loops import copy, least, most
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.flagged import put_flagged
 from mdbound.bounds.numerics.fused_softmax import block_sum, exponentials_into, mass_error
 from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, compensated_add, prefix_sums
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray, LogitsRows
+from mdbound.bounds.problem.logits_problem import LogitsProblem
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
 
 BLOCK = 512
@@ -55,20 +57,17 @@ class Greedy(DraftLaw):
         return greedy_curve(target, draft, max_drafts)
 
     def curve_from_logits(
-        self,
-        target: LogitsRows,
-        drafts: Sequence[LogitsRows],
-        temperature: float,
-        draft_temperatures: Sequence[float],
-        max_drafts: int,
+        self, problem: LogitsProblem[LogitsRows], max_drafts: int
     ) -> AcceptanceCurve:
         """As `greedy_curve`, one row of probabilities per thread at a time."""
-        found, error_bound = new_findings(len(target), max_drafts)
-        _solve_logits(
-            target, drafts[0], temperature, draft_temperatures[0], get_num_threads(), found
+        p, q = problem.target, problem.drafts[0]
+        temperatures = problem.warpers.temperature, problem.draft_temperatures[0]
+        found, error_bound = new_findings(len(p), max_drafts)
+        run_chunks(
+            lambda chunk, chunks: _solve_logits(p, q, *temperatures, chunk, chunks, found), len(p)
         )
         solved = ~np.isnan(found[:, 0])
-        error_bound[solved] = SUM_ERROR + _softmax_error(target.shape[1])
+        error_bound[solved] = SUM_ERROR + _softmax_error(problem.vocab_size)
         return AcceptanceCurve.of_findings(found, error_bound)
 
     def optimal_subset(self, target: FloatArray, draft: FloatArray, num_drafts: int) -> BoolArray:
@@ -116,7 +115,7 @@ def greedy_curve(target: FloatArray, draft: FloatArray, max_drafts: int) -> Acce
         [[0.7, 0.9, 1.0]]
     """
     found, error_bound = new_findings(len(target), max_drafts)
-    _solve_rows(target, draft, get_num_threads(), found)
+    run_chunks(lambda chunk, chunks: _solve_rows(target, draft, chunk, chunks, found), len(target))
     error_bound[:] = SUM_ERROR
     return AcceptanceCurve.of_findings(found, error_bound)
 
@@ -131,44 +130,42 @@ def _softmax_error(vocab_size: int) -> float:
     return float((mass_error(vocab_size) + of_draw) * UNIT_ROUNDOFF)
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@kernel
 def _solve_rows(
     target: FloatArray,
     draft: FloatArray,
-    threads: int,
+    chunk: int,
+    chunks: int,
     found: FloatArray,
 ) -> None:
-    chunks = min(len(target), 4 * threads)
-    for chunk in prange(chunks):
-        rest = np.empty(target.shape[1])
-        close = _room(target.shape[1])
-        for row in range(chunk, len(target), chunks):
-            rest[:] = draft[row]
-            _solve_row(target[row], rest, (1.0, 1.0), close, found[row])
+    rest = np.empty(target.shape[1])
+    close = _room(target.shape[1])
+    for row in range(chunk, len(target), chunks):
+        copy(draft[row], rest)
+        _solve_row(target[row], rest, (1.0, 1.0), close, found[row])
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@kernel
 def _solve_logits(
     target: LogitsRows,
     draft: LogitsRows,
     temperature: float,
     draft_temperature: float,
-    threads: int,
+    chunk: int,
+    chunks: int,
     found: FloatArray,
 ) -> None:
-    chunks = min(len(target), 4 * threads)
-    for chunk in prange(chunks):
-        p = np.empty(target.shape[1])
-        rest = np.empty(target.shape[1])
-        close = _room(target.shape[1])
-        for row in range(chunk, len(target), chunks):
-            target_total = exponentials_into(target[row], temperature, p)
-            draft_total = exponentials_into(draft[row], draft_temperature, rest)
-            if not (np.isnan(target_total) or np.isnan(draft_total)):
-                _solve_row(p, rest, (target_total, draft_total), close, found[row])
+    p = np.empty(target.shape[1])
+    rest = np.empty(target.shape[1])
+    close = _room(target.shape[1])
+    for row in range(chunk, len(target), chunks):
+        target_total = exponentials_into(target[row], temperature, p)
+        draft_total = exponentials_into(draft[row], draft_temperature, rest)
+        if not (np.isnan(target_total) or np.isnan(draft_total)):
+            _solve_row(p, rest, (target_total, draft_total), close, found[row])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _room(vocab_size: int) -> Close:
     # One id more: it is written before it is known to be one.
     return Close(
@@ -176,7 +173,7 @@ def _room(vocab_size: int) -> Close:
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _solve_row(
     p: FloatArray,
     rest: FloatArray,
@@ -193,8 +190,11 @@ def _solve_row(
     max_drafts = found.shape[1]
     target_total, draft_total = totals
     top = most_likely_tokens(rest, max_drafts - 1)
-    top_draft = rest[top]
-    rest[top] = 0.0
+    top_draft = np.empty(len(top))
+    for k in range(len(top)):
+        top_draft[k] = rest[top[k]]
+    for k in range(len(top)):
+        rest[top[k]] = 0.0
     rest_mass = np.empty(len(top) + 1)
     rest_mass[len(top)] = _blocked_sum(rest)
     for k in range(len(top) - 1, -1, -1):
@@ -203,7 +203,7 @@ def _solve_row(
     scale = np.zeros(len(top) + 1)
     for k in range(len(top) + 1):
         scale[k] = target_total / rest_mass[k] if rest_mass[k] > 0.0 else 0.0
-    smallest, largest = scale.min() * (1.0 - TIE), scale.max() * (1.0 - TIE)
+    smallest, largest = least(scale) * (1.0 - TIE), most(scale) * (1.0 - TIE)
     below, count = _split_off(p, rest, smallest, largest, close)
     p_close, q_close, size_close = _split_at(close.p[:count], close.q[:count], scale * (1.0 - TIE))
     p_top = q_top = 0.0
@@ -227,10 +227,10 @@ def _solve_row(
         if found[0, n] > 1.0 + SUM_ERROR:
             # p sums to more than 1, by as much as a row may.
             found[0, n] = 1.0
-            found[1:, n] = 0.0
+            _put_empty(found, n)
         elif size == 0 and rest_mass[k] > 0.0:
             # No token of the rest is in deficit: the empty set is as good, and smaller.
-            found[1:, n] = 0.0
+            _put_empty(found, n)
         else:
             h_in = 1.0 - h_out
             found[1, n] = k + size
@@ -239,7 +239,14 @@ def _solve_row(
             found[4, n] = h_in
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def _put_empty(found: FloatArray, n: int) -> None:
+    """The empty set, of any acceptance."""
+    for row in range(1, len(found)):
+        found[row, n] = 0.0
+
+
+@kernel
 def _blocked_sum(values: FloatArray) -> float:
     """Sum of blocks in any order, then compensated: `BLOCK` + 2 roundings."""
     total = lost = 0.0
@@ -248,7 +255,7 @@ def _blocked_sum(values: FloatArray) -> float:
     return total + lost
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _split_at(
     p: FloatArray, q: FloatArray, scales: FloatArray
 ) -> tuple[FloatArray, FloatArray, IntArray]:
@@ -262,10 +269,10 @@ def _split_at(
             below[k] += size
             p_below[0, k], p_below[1, k] = compensated_add(p_below[0, k], p_below[1, k], p_in)
             q_above[0, k], q_above[1, k] = compensated_add(q_above[0, k], q_above[1, k], q_out)
-    return p_below.sum(axis=0), q_above.sum(axis=0), below
+    return p_below[0] + p_below[1], q_above[0] + q_above[1], below
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _split_off(
     p: FloatArray, q: FloatArray, smallest: float, largest: float, close: Close
 ) -> tuple[tuple[float, float, int], int]:
@@ -292,7 +299,7 @@ def _split_off(
     return (p_below + p_lost, q_above + q_lost, below), count
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+@kernel(fastmath={"reassoc", "nsz"})
 def _block_split(p: FloatArray, q: FloatArray, scale: float) -> tuple[float, float, int]:
     """Mass of p where p < q * scale, of q elsewhere, and the number of the former tokens."""
     p_below = q_above = 0.0
@@ -305,7 +312,7 @@ def _block_split(p: FloatArray, q: FloatArray, scale: float) -> tuple[float, flo
     return p_below, q_above, below
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+@kernel(fastmath={"reassoc", "nsz"})
 def _flag_and_split(
     p: FloatArray,
     q: FloatArray,
@@ -322,5 +329,6 @@ def _flag_and_split(
         q_above += q[i] if is_above else 0.0
         below += 1 if is_below else 0
         flags[i] = np.uint8(not (is_below or is_above))
-    flags[len(p) :] = 0
+    for i in range(len(p), len(flags)):
+        flags[i] = 0
     return p_below, q_above, below

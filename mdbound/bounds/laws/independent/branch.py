@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from mdbound.bounds.laws.independent.contraction import contract
 from mdbound.bounds.laws.independent.planes import plane_bound
@@ -14,16 +13,10 @@ from mdbound.bounds.laws.independent.undecided import (
     product,
     weighted,
 )
+from mdbound.bounds.numerics.compiled.array_loops import copy, most
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.tolerances import BOX_TOLERANCE, MAX_BOXES
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray
-
-SEARCH_TOLERANCE = 1e-13
-"""A box is dropped when it cannot beat the best set by more than this.
-
-Well above the rounding of the masses that bound the boxes, or ties would be cut up for ever.
-"""
-
-MAX_BOXES = 100_000
-"""Boxes after which the solver gives up with an error instead of running on."""
 
 FEW = 6
 """So many open tokens and fewer are settled by looking at all their subsets."""
@@ -31,7 +24,7 @@ FEW = 6
 _GUESSES = 3  # threshold sets tried per box
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def set_value(masses: FloatArray) -> float:
     """p(H) - q_1(H) ... q_K(H) from the masses p, q_1..q_K and the number of tokens of a set.
 
@@ -43,7 +36,7 @@ def set_value(masses: FloatArray) -> float:
     return value
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def contract_and_branch(
     tokens: OpenTokens,
     low: FloatArray,
@@ -51,7 +44,7 @@ def contract_and_branch(
     best: FloatArray,
     members: BoolArray,
 ) -> int:
-    """Improve the best set known until no other beats it by more than `SEARCH_TOLERANCE`.
+    """Improve the best set known until no other beats it by more than `BOX_TOLERANCE`.
 
     Args:
         tokens: the sets hold what is inside, any of the open tokens, and nothing else; `ids`
@@ -75,13 +68,20 @@ def contract_and_branch(
     """
     root = tokens
     forced = np.zeros(len(members), dtype=np.bool_)
-    stack = [(low.copy(), high.copy())]
-    boxes = 0
-    while len(stack) > 0 and boxes <= MAX_BOXES:
-        low, high = stack.pop()
+    num_drafts = len(low)
+    stack = np.empty((2, 16, num_drafts))
+    copy(low, stack[0, 0])
+    copy(high, stack[1, 0])
+    boxes, waiting = 0, 1
+    low, high = np.empty(num_drafts), np.empty(num_drafts)
+    while waiting > 0 and boxes <= MAX_BOXES:
+        waiting -= 1
+        copy(stack[0, waiting], low)
+        copy(stack[1, waiting], high)
         boxes += 1
-        local_forced = forced.copy()
-        limit = min(set_value(best), 0.0) - SEARCH_TOLERANCE
+        local_forced = np.empty(len(forced), dtype=np.bool_)
+        copy(forced, local_forced)
+        limit = min(set_value(best), 0.0) - BOX_TOLERANCE
         opened, possible = contract(root, low, high, best, limit, FEW, local_forced)
         if not possible:
             continue
@@ -89,24 +89,37 @@ def contract_and_branch(
             _try_all(opened, local_forced, best, members)
             continue
         _improve(opened, 0.5 * (low + high), local_forced, best, members)
-        if plane_bound(opened, low, high) >= set_value(best) - SEARCH_TOLERANCE:
+        if plane_bound(opened, low, high) >= set_value(best) - BOX_TOLERANCE:
             continue
         if boxes == 1:
             # Whatever the first contraction decided holds in every part of the box.
             root = opened
             forced = local_forced
-        side = int(np.argmax(high - low))
+        side = 0
+        for k in range(1, len(low)):
+            side = k if high[k] - low[k] > high[side] - low[side] else side
         middle = 0.5 * (low[side] + high[side])
-        upper_low = low.copy()
-        upper_low[side] = middle
-        lower_high = high.copy()
-        lower_high[side] = middle
-        stack.append((low, lower_high))
-        stack.append((upper_low, high))
+        if waiting + 2 > stack.shape[1]:
+            stack = _doubled(stack, waiting)
+        for k in range(2):
+            copy(low, stack[0, waiting + k])
+            copy(high, stack[1, waiting + k])
+        stack[1, waiting, side] = middle
+        stack[0, waiting + 1, side] = middle
+        waiting += 2
     return boxes
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def _doubled(stack: FloatArray, waiting: int) -> FloatArray:
+    larger = np.empty((2, 2 * waiting + 2, stack.shape[2]))
+    for end in range(2):
+        for box in range(waiting):
+            copy(stack[end, box], larger[end, box])
+    return larger
+
+
+@kernel
 def _improve(
     tokens: OpenTokens, x: FloatArray, forced: BoolArray, best: FloatArray, members: BoolArray
 ) -> None:
@@ -120,37 +133,37 @@ def _improve(
     for _ in range(_GUESSES + 1):
         masses = tokens.inside + masses_below(tokens.masses, tokens.size, weights, 1.0)
         if set_value(masses) < set_value(best):
-            best[:] = masses
+            copy(masses, best)
             chosen = weights
             improved = True
-        if weights.max() > 0.0:
+        if most(weights) > 0.0:
             x = masses[1 : num_drafts + 1]
         weights = leave_one_out_products(x)
     if improved:
-        members[:] = forced
+        copy(forced, members)
         gain = np.empty(tokens.size)
         weighted(tokens.masses, 0, tokens.size, chosen, gain)
         for i in range(tokens.size):
             members[tokens.ids[i]] = tokens.masses[0, i] < gain[i]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _try_all(tokens: OpenTokens, forced: BoolArray, best: FloatArray, members: BoolArray) -> None:
     """Look at every subset of the open tokens."""
     rows = len(tokens.masses)
     found = -1
     masses = np.empty(rows + 1)
     for chosen in range(1 << tokens.size):
-        masses[:] = tokens.inside
+        copy(tokens.inside, masses)
         for i in range(tokens.size):
             if (chosen >> i) & 1 == 1:
                 for row in range(rows):
                     masses[row] += tokens.masses[row, i]
                 masses[rows] += 1.0
         if set_value(masses) < set_value(best):
-            best[:] = masses
+            copy(masses, best)
             found = chosen
     if found >= 0:
-        members[:] = forced
+        copy(forced, members)
         for i in range(tokens.size):
             members[tokens.ids[i]] = (found >> i) & 1 == 1

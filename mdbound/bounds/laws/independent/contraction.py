@@ -9,7 +9,6 @@ whose |p_i - w.q_i| exceeds the cost of `mean_bound` is where H_1 has it.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from mdbound.bounds.laws.independent.mean_bound import (
     LEAST_PRODUCT,
@@ -28,6 +27,8 @@ from mdbound.bounds.laws.independent.undecided import (
     product,
     weighted,
 )
+from mdbound.bounds.numerics.compiled.array_loops import nowhere_above, total
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, compensated_add
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
 
@@ -41,7 +42,7 @@ _RATIO = 0.4
 _LEAST_OFFSET = 1e-6
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def contract(
     root: OpenTokens,
     low: FloatArray,
@@ -76,7 +77,7 @@ def contract(
     weights = np.zeros(num_drafts)
     cost = np.inf
     for _ in range(_ROUNDS):
-        width = (high - low).sum()
+        width = total(high - low)
         if not _raise_low(low, high, inside[0], limit):
             return OpenTokens(ids, masses, inside, count), False
         least, most = leave_one_out_products(low), leave_one_out_products(high)
@@ -90,33 +91,33 @@ def contract(
             low[k] = max(low[k], inside[k + 1] * (1.0 - MARGIN))
             high[k] = min(high[k], (inside[k + 1] + kept_masses[k + 1]) * (1.0 + MARGIN))
         tokens = OpenTokens(ids, masses, inside, count)
-        if (low > high).any():
+        if not nowhere_above(low, high):
             return tokens, False
         if count <= enough:
             return tokens, True
         weights = _direction(low, high, best[1 : num_drafts + 1])
         if product(weights) > LEAST_PRODUCT:
             cost = _confine_box(tokens, weights, low, high, limit)
-            if cost < 0.0 or (low > high).any():
+            if cost < 0.0 or not nowhere_above(low, high):
                 return tokens, False
         else:
             cost = np.inf
-        if not few and (high - low).sum() > _PROGRESS * width:
+        if not few and total(high - low) > _PROGRESS * width:
             return tokens, True
     return tokens, True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _direction(low: FloatArray, high: FloatArray, x: FloatArray) -> FloatArray:
     """Threshold weights of x if it is in the box and they do not vanish, or of the middle."""
-    if (x >= low).all() and (x <= high).all():
+    if nowhere_above(low, x) and nowhere_above(x, high):
         weights = leave_one_out_products(x)
         if product(weights) > LEAST_PRODUCT:
             return weights
     return leave_one_out_products(0.5 * (low + high))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _confine_box(
     tokens: OpenTokens, weights: FloatArray, low: FloatArray, high: FloatArray, limit: float
 ) -> float:
@@ -141,7 +142,7 @@ def _confine_box(
     return found.cost
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _raise_low(low: FloatArray, high: FloatArray, target_inside: float, limit: float) -> bool:
     """A set below the limit has prod_k x_k >= p(tokens in) - limit."""
     least = target_inside * (1.0 - 8.0 * SUM_ERROR) - limit - 16.0 * SUM_ERROR
@@ -154,7 +155,7 @@ def _raise_low(low: FloatArray, high: FloatArray, target_inside: float, limit: f
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _decide(
     ids: IntArray,
     masses: FloatArray,
@@ -199,11 +200,12 @@ def _decide(
         certain[row], certain_lost[row] = compensated_add(
             certain[row], certain_lost[row], sums[0, row] + lost[0, row]
         )
-    kept_masses[:] = sums[1] + lost[1]
+    for row in range(rows + 1):
+        kept_masses[row] = sums[1, row] + lost[1, row]
     return kept
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _flags(
     target: FloatArray, gains: FloatArray, cost: float, enters: BoolArray, stays: BoolArray
 ) -> bool:
@@ -219,7 +221,7 @@ def _flags(
     return entering > 0
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+@kernel(fastmath={"reassoc", "nsz"})
 def _marked_parts(
     masses: FloatArray, start: int, stop: int, marks: BoolArray, parts: FloatArray
 ) -> int:
@@ -243,7 +245,7 @@ def _marked_parts(
     return blocks
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _keep(ids: IntArray, masses: FloatArray, start: int, stays: BoolArray, kept: int) -> int:
     """Move the tokens that stay to the front, in place."""
     places = np.empty(CHUNK, dtype=np.int64)

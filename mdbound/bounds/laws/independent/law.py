@@ -22,18 +22,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import get_num_threads, njit, prange
 
 from mdbound.bounds.laws.draft_law import DraftLaw
-from mdbound.bounds.laws.independent.branch import MAX_BOXES, SEARCH_TOLERANCE, set_value
+from mdbound.bounds.laws.independent.branch import set_value
 from mdbound.bounds.laws.independent.sample import take_sample
 from mdbound.bounds.laws.independent.search import solve_sets
 from mdbound.bounds.laws.independent.undecided import SUM_ERROR, masses_below, product, weighted
+from mdbound.bounds.numerics.compiled.array_loops import total
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.fused_softmax import mass_error, softmax_into
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
+from mdbound.bounds.numerics.tolerances import BOX_TOLERANCE, MAX_BOXES
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray, LogitsRows
 from mdbound.bounds.problem.checks import check_num_drafts, check_pair
-from mdbound.bounds.problem.solution import AcceptanceCurve
+from mdbound.bounds.problem.logits_problem import LogitsProblem
+from mdbound.bounds.problem.solution import AcceptanceCurve, refuse_unsolved
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
 
 
@@ -43,21 +47,25 @@ class Independent(DraftLaw):
     name = "independent"
     num_distributions = None
 
+    def check_num_drafts(self, max_drafts: int, num_distributions: int) -> None:
+        """Refuse a number of drafts below 1 or above that of the distributions."""
+        check_num_drafts(max_drafts)
+        if num_distributions < max_drafts:
+            raise InvalidSettingError(
+                f"num_drafts is {max_drafts} but {num_distributions} draft distributions were "
+                "given: independent drafts need one each"
+            )
+
     def check(
         self, target: npt.ArrayLike, draft: Any, max_drafts: int
     ) -> tuple[FloatArray, tuple[FloatArray, ...]]:
         """Return target rows and a tuple of K arrays of draft rows, all of one shape."""
-        check_num_drafts(max_drafts)
         if isinstance(draft, np.ndarray) and draft.ndim < 2:
             raise InvalidDistributionError(
                 f"independent drafts have shape {draft.shape}: give a sequence of arrays, "
                 "one per draft"
             )
-        if len(draft) < max_drafts:
-            raise InvalidSettingError(
-                f"num_drafts is {max_drafts} but {len(draft)} draft distributions were given: "
-                "independent drafts need one each"
-            )
+        self.check_num_drafts(max_drafts, len(draft))
         pairs = [check_pair(target, one) for one in draft]
         rows = max(len(pair[0]) for pair in pairs)
         repeated = [
@@ -82,28 +90,29 @@ class Independent(DraftLaw):
         return independent_curve(target, draft, max_drafts, strict)
 
     def curve_from_logits(
-        self,
-        target: LogitsRows,
-        drafts: Sequence[LogitsRows],
-        temperature: float,
-        draft_temperatures: Sequence[float],
-        max_drafts: int,
+        self, problem: LogitsProblem[LogitsRows], max_drafts: int
     ) -> AcceptanceCurve:
         """As `independent_curve` with `strict=False`, one row of probabilities at a time."""
-        found = np.full((5, len(target), max_drafts), np.nan)
-        boxes = np.zeros((len(target), max_drafts), dtype=np.int64)
-        _solve_logits(
-            target,
-            tuple(drafts[:max_drafts]),
-            temperature,
-            np.array(draft_temperatures[:max_drafts], dtype=np.float64),
-            get_num_threads(),
-            found,
-            boxes,
-        )
+        logits = (problem.target, *problem.drafts[:max_drafts])
+        temperatures = [problem.warpers.temperature, *problem.draft_temperatures[:max_drafts]]
+        rows = len(problem.target)
+        found = np.full((5, rows, max_drafts), np.nan)
+        boxes = np.zeros((rows, max_drafts), dtype=np.int64)
+
+        def solve(chunk: int, chunks: int) -> None:
+            masses = np.empty((len(logits), problem.vocab_size))
+            for row in range(chunk, rows, chunks):
+                usable = [
+                    softmax_into(one[row], temperature, masses[k])
+                    for k, (one, temperature) in enumerate(zip(logits, temperatures, strict=True))
+                ]
+                if all(usable):
+                    _solve_row(masses, found[:, row], boxes[row])
+
+        run_chunks(solve, rows)
         curve = _curve_of(found, boxes)
         for n in range(1, max_drafts + 1):
-            curve.error_bound[:, n - 1] += _softmax_error(target.shape[1], n)
+            curve.error_bound[:, n - 1] += _softmax_error(problem.vocab_size, n)
         return curve
 
     def optimal_subset(
@@ -139,14 +148,10 @@ def independent_curve(
         >>> independent_curve(p, [q, q[:, ::-1]], 2).acceptance.round(6).tolist()
         [[0.7, 0.94]]
     """
-    found, boxes = solve_independent(target, drafts, max_drafts)
-    if strict and (boxes > MAX_BOXES).any():
-        row, n = (int(index) for index in np.argwhere(boxes > MAX_BOXES)[0])
-        raise UnsolvedError(
-            f"row {row}: {n + 1} independent drafts need more than {MAX_BOXES} boxes; "
-            "solve it with strict=False to skip such rows"
-        )
-    return _curve_of(found, boxes)
+    curve = _curve_of(*solve_independent(target, drafts, max_drafts))
+    if strict:
+        refuse_unsolved(curve)
+    return curve
 
 
 def solve_independent(
@@ -170,7 +175,7 @@ def solve_independent(
     found = np.full((5, len(target), max_drafts), np.nan)
     boxes = np.zeros((len(target), max_drafts), dtype=np.int64)
     rows = np.ascontiguousarray(np.stack([target, *list(drafts)[:max_drafts]], axis=1))
-    _solve_rows(rows, found, boxes)
+    run_chunks(lambda chunk, chunks: _solve_rows(rows, chunk, chunks, found, boxes), len(rows))
     return found, boxes
 
 
@@ -194,7 +199,7 @@ def error_bound(num_drafts: int) -> float:
         True
     """
     rounding = (num_drafts + 2) * (SUM_ERROR + (num_drafts + 12) * UNIT_ROUNDOFF)
-    return float(SEARCH_TOLERANCE + rounding)
+    return float(BOX_TOLERANCE + rounding)
 
 
 def _softmax_error(vocab_size: int, num_drafts: int) -> float:
@@ -227,7 +232,7 @@ def optimal_subset(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, i
     return members, boxes
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _optimal_members(masses: FloatArray) -> tuple[BoolArray, int]:
     if len(masses) == 2:
         return masses[0] < masses[1], 1
@@ -240,35 +245,14 @@ def _optimal_members(masses: FloatArray) -> tuple[BoolArray, int]:
     return members, solved.boxes
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _solve_rows(rows: FloatArray, found: FloatArray, boxes: IntArray) -> None:
-    for row in prange(len(rows)):
+def _solve_rows(
+    rows: FloatArray, chunk: int, chunks: int, found: FloatArray, boxes: IntArray
+) -> None:
+    for row in range(chunk, len(rows), chunks):
         _solve_row(rows[row], found[:, row], boxes[row])
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def _solve_logits(
-    target: LogitsRows,
-    drafts: tuple[LogitsRows, ...],
-    temperature: float,
-    draft_temperatures: FloatArray,
-    threads: int,
-    found: FloatArray,
-    boxes: IntArray,
-) -> None:
-    chunks = min(len(target), 4 * threads)
-    for chunk in prange(chunks):
-        masses = np.empty((len(drafts) + 1, target.shape[1]))
-        for row in range(chunk, len(target), chunks):
-            usable = softmax_into(target[row], temperature, masses[0])
-            for k in range(len(drafts)):
-                warm = softmax_into(drafts[k][row], draft_temperatures[k], masses[k + 1])
-                usable = warm and usable
-            if usable:
-                _solve_row(masses, found[:, row], boxes[row])
-
-
-@njit(cache=True, nogil=True)
+@kernel
 def _solve_row(masses: FloatArray, found: FloatArray, boxes: IntArray) -> None:
     """Fill in what is known of the optimal sets; NaN stays where one was not found."""
     sample = take_sample(masses)
@@ -285,5 +269,5 @@ def _solve_row(masses: FloatArray, found: FloatArray, boxes: IntArray) -> None:
             found[0, n - 1] = 1.0 + set_value(best)
             found[1, n - 1] = best[n + 1]
             found[2, n - 1] = best[0]
-            found[3, n - 1] = inside.sum() / n
+            found[3, n - 1] = total(inside) / n
             found[4, n - 1] = product(inside)

@@ -22,9 +22,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from mdbound.bounds.laws.independent.undecided import SUM_ERROR, OpenTokens, line_gaps, product
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF
 from mdbound.bounds.problem.array_types import FloatArray
 
@@ -54,7 +54,7 @@ class Confinement(NamedTuple):
     reach: float
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def containment_limit(mass: float, num_drafts: int, weight_product: float) -> float:
     """phi(S): no set with S(H) = `mass` has a larger product of its q_k(H).
 
@@ -69,7 +69,7 @@ def containment_limit(mass: float, num_drafts: int, weight_product: float) -> fl
     return power / weight_product
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def scales_around(lowest: float, highest: float, per_side: int, ratio: float) -> FloatArray:
     """1, and on each side scales whose distance from 1 shrinks by `ratio` from the ends.
 
@@ -93,7 +93,7 @@ def scales_around(lowest: float, highest: float, per_side: int, ratio: float) ->
     return scales
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def confine(
     tokens: OpenTokens,
     weights: FloatArray,
@@ -136,7 +136,7 @@ def confine(
     return Confinement(True, low, high, cost, _reach(scales, gaps, cost))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def shrink_box(
     found: Confinement, weights: FloatArray, middle: FloatArray, low: FloatArray, high: FloatArray
 ) -> None:
@@ -173,7 +173,7 @@ def shrink_box(
         low[k] = max(low[k], low_k)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def safe_gaps(tokens: OpenTokens, weights: FloatArray, scales: FloatArray) -> FloatArray:
     """g(s) of `line_gaps`, raised by its rounding as far as this exceeds that of a gap of K.
 
@@ -199,7 +199,7 @@ def safe_gaps(tokens: OpenTokens, weights: FloatArray, scales: FloatArray) -> Fl
     return gaps
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _reach(scales: FloatArray, gaps: FloatArray, cost: float) -> float:
     middle = len(scales) // 2
     reach = np.inf
@@ -218,7 +218,7 @@ def _reach(scales: FloatArray, gaps: FloatArray, cost: float) -> float:
     return reach
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def feasible_range(
     scales: FloatArray,
     gaps: FloatArray,
@@ -272,7 +272,7 @@ def feasible_range(
     return min(first, last), max(first, last)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _first_below(
     scale: float,
     gap: float,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from mdbound.bounds.laws.independent.undecided import OpenTokens, line_gaps
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 
 _PLANES = 5  # mixtures of the two planes that are tried on a box
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def plane_bound(tokens: OpenTokens, low: FloatArray, high: FloatArray) -> float:
     """No set of the box has a smaller p(H) - prod_k q_k(H) than this, up to rounding.
 
@@ -35,7 +35,7 @@ def plane_bound(tokens: OpenTokens, low: FloatArray, high: FloatArray) -> float:
     return best
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def product_overestimator(
     low: FloatArray, high: FloatArray, mix: float
 ) -> tuple[FloatArray, float]:

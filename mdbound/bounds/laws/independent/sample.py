@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from mdbound.bounds.laws.independent.undecided import BLOCK, CHUNK, masses_below, weighted
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.flagged import put_flagged
 from mdbound.bounds.problem.array_types import FloatArray
 
@@ -40,7 +40,7 @@ class Sample(NamedTuple):
     factor: float
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def take_sample(masses: FloatArray) -> Sample:
     """All heavy tokens, and the others of evenly spaced blocks.
 
@@ -87,7 +87,7 @@ def take_sample(masses: FloatArray) -> Sample:
     return Sample(heavy, heavies, light, lights, factor)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _mark_above(
     masses: FloatArray, start: int, stop: int, limit: float, marks: npt.NDArray[np.uint8]
 ) -> None:
@@ -99,10 +99,11 @@ def _mark_above(
         values = masses[row, start:stop]
         for i in range(len(chosen)):
             chosen[i] |= values[i] > limit
-    marks[len(chosen) :] = 0
+    for i in range(len(chosen), len(marks)):
+        marks[i] = 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sampled_masses_below(sample: Sample, weights: FloatArray) -> FloatArray:
     """Estimate of `masses_below` at scale 1 over all tokens.
 
@@ -119,7 +120,7 @@ def sampled_masses_below(sample: Sample, weights: FloatArray) -> FloatArray:
     return masses_below(sample.heavy, sample.heavies, weights, 1.0) + sample.factor * light
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def widest_bracket(sample: Sample, weights: FloatArray, widths: FloatArray, tokens: float) -> float:
     """First width v such that about `tokens` or fewer have w.q_i / (1 + v) <= p_i <= (1 + v) w.q_i.
 
@@ -145,7 +146,7 @@ def widest_bracket(sample: Sample, weights: FloatArray, widths: FloatArray, toke
     return width
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_between(
     masses: FloatArray, size: int, weights: FloatArray, widths: FloatArray, counts: FloatArray
 ) -> None:

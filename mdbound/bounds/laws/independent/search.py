@@ -12,9 +12,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from mdbound.bounds.laws.independent.branch import SEARCH_TOLERANCE, contract_and_branch, set_value
+from mdbound.bounds.laws.independent.branch import contract_and_branch, set_value
 from mdbound.bounds.laws.independent.contraction import MARGIN
 from mdbound.bounds.laws.independent.mean_bound import (
     LEAST_PRODUCT,
@@ -33,6 +32,9 @@ from mdbound.bounds.laws.independent.undecided import (
     product,
     weighted,
 )
+from mdbound.bounds.numerics.compiled.array_loops import least, most, nowhere_above, same, total
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.tolerances import BOX_TOLERANCE
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray
 
 _START = 0.8  # x of the first guess
@@ -97,7 +99,7 @@ class _Root(NamedTuple):
     unproved: bool
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def solve_sets(masses: FloatArray, sample: Sample) -> Solved:
     """The optimal set of one row.
 
@@ -121,7 +123,7 @@ def solve_sets(masses: FloatArray, sample: Sample) -> Solved:
     return Solved(best, boxes, root.weights, root.lower, root.tokens.ids[:size], members)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _find_root(masses: FloatArray, sample: Sample) -> tuple[_Root, FloatArray, FloatArray]:
     """The best threshold set met, as masses and weights, and where a better one can be."""
     vocab_size = masses.shape[1]
@@ -160,7 +162,7 @@ def _find_root(masses: FloatArray, sample: Sample) -> tuple[_Root, FloatArray, F
         attempt += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _other_guess(
     num_drafts: int, vocab_size: int, sample: Sample, value: float
 ) -> tuple[FloatArray, float, bool]:
@@ -173,7 +175,7 @@ def _other_guess(
     return best, width, found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _marks(tokens: OpenTokens, best: FloatArray, used: FloatArray) -> BoolArray:
     """Which open tokens the threshold set with the given weights holds; none is the empty set."""
     members = np.zeros(tokens.size, dtype=np.bool_)
@@ -185,7 +187,7 @@ def _marks(tokens: OpenTokens, best: FloatArray, used: FloatArray) -> BoolArray:
     return members
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _guess(
     num_drafts: int, vocab_size: int, sample: Sample, start: float
 ) -> tuple[FloatArray, float, float]:
@@ -206,7 +208,7 @@ def _guess(
         step: FloatArray = np.log(following / weights)
         weights = _accelerated(following, step, before, count)
         before = step
-        if np.abs(step).max() < error:
+        if max(most(step), -least(step)) < error:
             width = widest_bracket(sample, weights, _WIDTHS, _SHARE * vocab_size)
             if width >= 5.0 * error:
                 return weights, width, value
@@ -215,21 +217,21 @@ def _guess(
     return weights, width, value
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _accelerated(
     following: FloatArray, step: FloatArray, before: FloatArray, count: int
 ) -> FloatArray:
     """Every third time, sum the steps to come, as if each shrank like the last one did."""
-    square = (before * before).sum()
+    square = total(before * before)
     if count % 3 == 2 and square > 0.0:
-        rate = min((step * before).sum() / square, _FASTEST)
+        rate = min(total(step * before) / square, _FASTEST)
         if rate > 0.0:
             rest = step * (rate / (1.0 - rate))
             following = following * np.exp(np.minimum(np.maximum(rest, -1.0), 1.0))
     return following
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _settle(
     tokens: OpenTokens,
     weights: FloatArray,
@@ -254,22 +256,22 @@ def _settle(
         if set_value(found) < set_value(best):
             best, used = found, weights
         following = leave_one_out_products(found[1 : num_drafts + 1])
-        if (found[1 : num_drafts + 1] == x).all():
+        if same(found[1 : num_drafts + 1], x):
             return best, used, following, True
         x = found[1 : num_drafts + 1]
-        if following.min() <= 0.0:
+        if least(following) <= 0.0:
             return best, used, following, False
         step: FloatArray = np.log(following / weights)
         following = _accelerated(following, step, before, count)
         before = step
-        inside = (following >= lower * first).all() and (following <= upper * first).all()
+        inside = nowhere_above(lower * first, following) and nowhere_above(following, upper * first)
         weights = following
         if not inside:
             return best, used, weights, False
     return best, used, weights, False
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _confine_root(
     masses: FloatArray,
     tokens: OpenTokens,
@@ -284,7 +286,7 @@ def _confine_root(
     num_drafts = len(weights)
     box_low, box_high = np.zeros(num_drafts), np.full(num_drafts, _LARGEST_MASS)
     proved = _Root(tokens, weights, lower, box_low, box_high, False)
-    limit = min(set_value(best), 0.0) - SEARCH_TOLERANCE
+    limit = min(set_value(best), 0.0) - BOX_TOLERANCE
     low, high = _far_range(masses, weights, lower, upper, limit)
     if low > high:
         return proved, True
@@ -295,10 +297,11 @@ def _confine_root(
     if product(near) <= LEAST_PRODUCT:
         return proved, False
     ratio = near / weights
-    low *= ratio.min() * (1.0 - MARGIN)
-    high *= ratio.max() * (1.0 + MARGIN)
+    smallest, largest = least(ratio), most(ratio)
+    low *= smallest * (1.0 - MARGIN)
+    high *= largest * (1.0 + MARGIN)
     # Between these scales the tokens that are not open are where the bracket has put them.
-    lowest, highest = lower / ratio.min(), upper / ratio.max()
+    lowest, highest = lower / smallest, upper / largest
     if lowest > 1.0 - _LEAST_OFFSET or highest < 1.0 + _LEAST_OFFSET:
         return proved, False
     scales = scales_around(lowest, highest, _NEAR_SCALES, _NEAR_RATIO)
@@ -307,38 +310,38 @@ def _confine_root(
         return proved, True
     middle = tokens.inside + masses_below(tokens.masses, tokens.size, near, 1.0)
     shrink_box(found, near, middle[1 : num_drafts + 1], box_low, box_high)
-    if (box_low > box_high).any():
+    if not nowhere_above(box_low, box_high):
         return proved, True
     # An optimal set has its weights in this box. Where the bracket does not hold it, widen that.
-    least, most = leave_one_out_products(box_low), leave_one_out_products(box_high)
-    fits = (least / weights).min() >= lower * (1.0 + MARGIN)
-    if not fits or (most / weights).max() > upper * (1.0 - MARGIN):
+    from_low, from_high = leave_one_out_products(box_low), leave_one_out_products(box_high)
+    fits = least(from_low / weights) >= lower * (1.0 + MARGIN)
+    if not fits or most(from_high / weights) > upper * (1.0 - MARGIN):
         weights = near
-        lower = min((least / near).min(), (used / near).min()) * (1.0 - MARGIN)
-        upper = max((most / near).max(), (used / near).max()) * (1.0 + MARGIN)
+        lower = min(least(from_low / near), least(used / near)) * (1.0 - MARGIN)
+        upper = max(most(from_high / near), most(used / near)) * (1.0 + MARGIN)
         tokens = bracket(masses, masses.shape[1], weights, lower, upper)
     return _Root(tokens, weights, lower, box_low, box_high, True), True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _far_range(
     masses: FloatArray, weights: FloatArray, lower: float, upper: float, limit: float
 ) -> tuple[float, float]:
     """Range of S(H) that scales outside the bracket leave to a set below the limit, if any."""
     num_drafts = len(weights)
     weight_product = product(weights)
-    total = weights.sum() * _LARGEST_MASS
+    whole_mass = total(weights) * _LARGEST_MASS
     flat = num_drafts * weight_product ** (1.0 / (num_drafts - 1))
-    steepest = max((total / flat) ** (num_drafts - 1), 2.0 * upper)
+    steepest = max((whole_mass / flat) ** (num_drafts - 1), 2.0 * upper)
     scales = _far_scales(lower, upper, steepest, num_drafts)
     whole = OpenTokens(
         np.empty(0, dtype=np.int64), masses, np.zeros(num_drafts + 2), masses.shape[1]
     )
     gaps = safe_gaps(whole, weights, scales)
-    return feasible_range(scales, gaps, num_drafts, weight_product, 0.0, total, limit)
+    return feasible_range(scales, gaps, num_drafts, weight_product, 0.0, whole_mass, limit)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _far_scales(lower: float, upper: float, steepest: float, num_drafts: int) -> FloatArray:
     """Scales from the bracket outwards, denser near it.
 
@@ -361,4 +364,10 @@ def _far_scales(lower: float, upper: float, steepest: float, num_drafts: int) ->
         distance *= _FAR_RATIO
         count += 1
     scales[count] = steepest
-    return np.sort(scales[: count + 1])
+    for i in range(1, count + 1):
+        scale, j = scales[i], i
+        while j > 0 and scales[j - 1] > scale:
+            scales[j] = scales[j - 1]
+            j -= 1
+        scales[j] = scale
+    return scales[: count + 1]

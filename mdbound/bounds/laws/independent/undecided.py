@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.array_loops import copy
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.flagged import put_flagged
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, compensated_add
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
@@ -42,7 +43,7 @@ class OpenTokens(NamedTuple):
     size: int
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def leave_one_out_products(x: FloatArray) -> FloatArray:
     """Product of all the other entries, for each.
 
@@ -58,7 +59,7 @@ def leave_one_out_products(x: FloatArray) -> FloatArray:
     return weights
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def product(x: FloatArray) -> float:
     """Product of the entries.
 
@@ -72,7 +73,7 @@ def product(x: FloatArray) -> float:
     return result
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def weighted(
     masses: FloatArray, start: int, stop: int, weights: FloatArray, gain: FloatArray
 ) -> None:
@@ -97,7 +98,7 @@ def weighted(
             out[i] += weight * row[i]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def masses_below(masses: FloatArray, size: int, weights: FloatArray, scale: float) -> FloatArray:
     """Masses, and the number, of the tokens with p_i < scale * sum over k of w_k q_k,i.
 
@@ -126,7 +127,7 @@ def masses_below(masses: FloatArray, size: int, weights: FloatArray, scale: floa
     return sums + lost
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+@kernel(fastmath={"reassoc", "nsz"})
 def _below_parts(
     masses: FloatArray, start: int, stop: int, gain: FloatArray, scale: float, parts: FloatArray
 ) -> int:
@@ -151,7 +152,7 @@ def _below_parts(
     return blocks
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_parts(parts: FloatArray, blocks: int, sums: FloatArray, lost: FloatArray) -> None:
     """Add the sums of the blocks of a chunk, one row per sum, to compensated totals.
 
@@ -168,7 +169,7 @@ def add_parts(parts: FloatArray, blocks: int, sums: FloatArray, lost: FloatArray
         sums[row], lost[row] = compensated_add(sums[row], lost[row], total)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def line_gaps(
     tokens: OpenTokens, weights: FloatArray, scales: FloatArray, gaps: FloatArray
 ) -> None:
@@ -203,7 +204,7 @@ def line_gaps(
         gaps[j] = sums[j] + lost[j] + (scales[j] * inside - tokens.inside[0])
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+@kernel(fastmath={"reassoc", "nsz"})
 def _gap_parts(target: FloatArray, gain: FloatArray, scales: FloatArray, parts: FloatArray) -> int:
     blocks = 0
     for first in range(0, len(target), BLOCK):
@@ -221,7 +222,7 @@ def _gap_parts(target: FloatArray, gain: FloatArray, scales: FloatArray, parts: 
     return blocks
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def bracket(
     masses: FloatArray, size: int, weights: FloatArray, lower: float, upper: float
 ) -> OpenTokens:
@@ -270,7 +271,7 @@ def bracket(
     return OpenTokens(ids, kept, sums + lost, count)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _mark_between(
     target: FloatArray,
     gain: FloatArray,
@@ -282,15 +283,17 @@ def _mark_between(
     for i in range(len(target)):
         near = (target[i] >= lower * gain[i]) & (target[i] <= upper * gain[i])
         marks[i] = near & (gain[i] > 0.0)
-    marks[len(target) :] = 0
+    for i in range(len(target), len(marks)):
+        marks[i] = 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _enlarged(
     ids: IntArray, kept: FloatArray, count: int, room: int
 ) -> tuple[IntArray, FloatArray]:
     more_ids = np.empty(room, dtype=np.int64)
     more = np.empty((len(kept), room))
-    more_ids[:count] = ids[:count]
-    more[:, :count] = kept[:, :count]
+    copy(ids[:count], more_ids)
+    for row in range(len(kept)):
+        copy(kept[row, :count], more[row])
     return more_ids, more

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from numba import njit
 
 from mdbound.bounds.numerics.cell_sums import LANES, add_to_cell
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.fused_softmax import block_sum
 from mdbound.bounds.numerics.summation import compensated_add
 from mdbound.bounds.numerics.vector_exp import bits_of_float, float_of_bits
@@ -78,7 +79,7 @@ class Buckets(NamedTuple):
     cells: FloatArray
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def number_of_buckets(vocab_size: int) -> int:
     """About one bucket per `TOKENS_PER_BUCKET` tokens, a power of two from 16 to `MAX_BUCKETS`.
 
@@ -92,7 +93,7 @@ def number_of_buckets(vocab_size: int) -> int:
     return buckets
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def new_buckets(vocab_size: int) -> Buckets:
     """Room for the buckets of rows of this vocabulary size, to be reused from row to row.
 
@@ -134,7 +135,7 @@ def scatter_block(
         add_to_cell(cells, odd, p[j + 1], q[j + 1])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def clear(buckets: Buckets) -> None:
     """Empty all buckets but for `bucket_of`; inner edges are left to whoever fills them."""
     buckets.target[:] = 0.0
@@ -147,7 +148,7 @@ def clear(buckets: Buckets) -> None:
     buckets.edges[-1] = LARGEST_RATIO
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fold(buckets: Buckets) -> None:
     """Move the sums in the cells to the buckets, compensated."""
     cells, lost = buckets.cells, buckets.lost
@@ -160,7 +161,7 @@ def fold(buckets: Buckets) -> None:
     cells[:] = 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_to_totals(
     p_sums: FloatArray, q_sums: FloatArray, totals: FloatArray, lost: tuple[float, float]
 ) -> tuple[float, float]:
@@ -170,7 +171,7 @@ def add_to_totals(
     return lost_p, lost_q
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def close(buckets: Buckets, lost: tuple[float, float], padding: int) -> None:
     """Fold what is left and add what rounding has lost.
 
@@ -180,14 +181,15 @@ def close(buckets: Buckets, lost: tuple[float, float], padding: int) -> None:
         padding: tokens of mass 0 that were put into the last bucket to fill a block.
     """
     fold(buckets)
-    buckets.target[:] += buckets.lost[0]
-    buckets.draft[:] += buckets.lost[1]
+    for b in range(len(buckets.target)):
+        buckets.target[b] += buckets.lost[0, b]
+        buckets.draft[b] += buckets.lost[1, b]
     buckets.totals[0] += lost[0]
     buckets.totals[1] += lost[1]
     buckets.tokens[-1] -= padding
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fill_from_probabilities(
     target: FloatArray,
     draft: FloatArray,
@@ -237,9 +239,11 @@ def fill_from_probabilities(
                 # Adding 0 makes -0 positive.
                 place = (bits_of_float(p[j] / q[j] + 0.0) - lowest) // width if q[j] > 0.0 else bins
                 places[j] = min(max(place, 0), bins - 1)
-            buckets.bucket_of[start:stop] = places[: stop - start]
-            p_sums += p
-            q_sums += q
+            for j in range(stop - start):
+                buckets.bucket_of[start + j] = places[j]
+            for j in range(TOKENS):
+                p_sums[j] += p[j]
+                q_sums[j] += q[j]
             scatter_block(p, q, places, buckets.cells)
         lost = add_to_totals(p_sums, q_sums, buckets.totals, lost)
         if compensated:
@@ -247,8 +251,10 @@ def fill_from_probabilities(
     close(buckets, lost, -size % TOKENS)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _load(values: FloatArray, block: FloatArray) -> None:
     """Copy up to `TOKENS` values, the rest is 0."""
-    block[: len(values)] = values
-    block[len(values) :] = 0.0
+    for i in range(len(values)):
+        block[i] = values[i]
+    for i in range(len(values), len(block)):
+        block[i] = 0.0

@@ -10,7 +10,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from mdbound.bounds.laws.with_replacement.buckets import (
     LARGEST_RATIO,
@@ -24,6 +23,7 @@ from mdbound.bounds.laws.with_replacement.buckets import (
     fold,
     scatter_block,
 )
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.fused_softmax import BLOCK, block_sum, exp_block
 from mdbound.bounds.numerics.vector_exp import vector_exp
 from mdbound.bounds.problem.array_types import FloatArray, LogitsRow
@@ -57,7 +57,7 @@ class Placing(NamedTuple):
     last: float
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _fill_blocks(
     target: LogitsRow,
     draft: LogitsRow,
@@ -105,7 +105,7 @@ def _fill_blocks(
     return lost
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sampled_range(
     target: LogitsRow,
     draft: LogitsRow,
@@ -123,7 +123,7 @@ def _sampled_range(
     return least, most
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sampled_log_total(
     logits: LogitsRow, largest: float, inverse: float, values: FloatArray
 ) -> float:
@@ -138,7 +138,7 @@ def _sampled_log_total(
     return math.log(max(total, 1.0))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sampled_log_shift(
     target: LogitsRow,
     draft: LogitsRow,
@@ -163,7 +163,7 @@ def sampled_log_shift(
     return shift - _sampled_log_total(draft, largest[1], inverse[1], values)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _log_ratio_range(
     target: LogitsRow,
     draft: LogitsRow,
@@ -188,7 +188,7 @@ def _log_ratio_range(
     return lowest, max(highest, lowest + 1e-3)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fill_from_logits(
     target: LogitsRow,
     draft: LogitsRow,
@@ -242,18 +242,21 @@ def fill_from_logits(
     )
     if whole < size:
         # The last tokens, padded to a block with masked ones.
-        rest = np.full((2, TOKENS), -np.inf, dtype=np.float32)
-        rest[0, : size - whole] = target[whole:]
-        rest[1, : size - whole] = draft[whole:]
+        rest = np.empty((2, TOKENS), dtype=np.float32)
+        rest[:] = np.float32(-np.inf)
+        for i in range(size - whole):
+            rest[0, i] = target[whole + i]
+            rest[1, i] = draft[whole + i]
         bucket_of = np.empty(TOKENS, dtype=np.uint16)
         lost = _fill_blocks(
             rest[0], rest[1], largest, inverse, placing, compensated, buckets, bucket_of, lost
         )
-        buckets.bucket_of[whole:] = bucket_of[: size - whole]
+        for i in range(size - whole):
+            buckets.bucket_of[whole + i] = bucket_of[i]
     close(buckets, lost, -size % TOKENS)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _put_edges(lowest: float, scale: float, highest: float, edges: FloatArray) -> None:
     largest = math.exp(highest)
     for b in range(1, len(edges) - 1):

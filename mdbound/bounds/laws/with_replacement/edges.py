@@ -12,15 +12,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from mdbound.bounds.laws.with_replacement.buckets import EDGE_SLACK, Buckets
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.slope_bound import lowest_between
 from mdbound.bounds.numerics.summation import compensated_add
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 
 SEARCH_TOLERANCE = 4e-16
-"""A range of tokens is passed over when it cannot beat the best value by more than this."""
+"""A range of tokens is passed over when it cannot beat the best value by more than this: two units
+of rounding of a value near 1. Less, and ties are looked at token by token; more, and the error
+bound grows. The other laws search other bounds, with tolerances of their own."""
 
 GROUP = 32
 """Buckets whose slopes are compared at once before each is looked at."""
@@ -51,7 +53,7 @@ class Minimum(NamedTuple):
     tokens: int
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def bucket_prefixes(buckets: Buckets, normalise: bool) -> tuple[Prefixes, float]:
     """Prefix masses at the bucket edges, and how far bucket sums may be off.
 
@@ -92,7 +94,7 @@ def bucket_prefixes(buckets: Buckets, normalise: bool) -> tuple[Prefixes, float]
     return Prefixes(target, draft, tokens, edges), crowd
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _prefix_masses(
     masses: FloatArray, tokens: IntArray, total: float, prefixes: FloatArray
 ) -> float:
@@ -121,7 +123,7 @@ def _prefix_masses(
     return crowd / total
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc", "contract"})
+@kernel(fastmath={"nnan", "nsz", "reassoc", "contract"})
 def _crowded(masses: FloatArray, tokens: IntArray) -> tuple[int, float]:
     """The bucket of most tokens times mass, and the sum of that over all others."""
     most = crowd = 0.0
@@ -135,7 +137,7 @@ def _crowded(masses: FloatArray, tokens: IntArray) -> tuple[int, float]:
     return crowded, crowd - most
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc", "contract"})
+@kernel(fastmath={"nnan", "nsz", "reassoc", "contract"})
 def _put_objective(
     target: FloatArray,
     draft: FloatArray,
@@ -156,7 +158,7 @@ def _put_objective(
     return best
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def edge_minimum(
     prefixes: Prefixes,
     num_drafts: int,
@@ -213,7 +215,20 @@ def edge_minimum(
     return found, open_count
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def put_minimum(minimum: Minimum, place: FloatArray) -> None:
+    """Write a minimum to four numbers."""
+    place[0], place[1], place[2] = minimum.value, minimum.target, minimum.draft
+    place[3] = minimum.tokens
+
+
+@kernel
+def minimum_at(place: FloatArray) -> Minimum:
+    """What `put_minimum` has written."""
+    return Minimum(place[0], place[1], place[2], int(place[3]))
+
+
+@kernel
 def _first_edge(objective: FloatArray, least_of: FloatArray, threshold: float) -> int:
     """The first edge whose objective is not above the threshold."""
     group = 0
@@ -225,8 +240,8 @@ def _first_edge(objective: FloatArray, least_of: FloatArray, threshold: float) -
     return place
 
 
-@njit(cache=True, nogil=True)
-def search_edges(prefixes: Prefixes, max_drafts: int) -> tuple[list[Minimum], IntArray]:
+@kernel
+def search_edges(prefixes: Prefixes, max_drafts: int) -> tuple[FloatArray, IntArray]:
     """Best prefix at an edge for n = 1..max_drafts, and what is left to look at.
 
     Returns:
@@ -237,7 +252,7 @@ def search_edges(prefixes: Prefixes, max_drafts: int) -> tuple[list[Minimum], In
         >>> tokens, edges = np.array([0, 1, 2]), np.array([0.0, 1.0, 2.0])
         >>> target, draft = np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.75, 1.0])
         >>> minima, left = search_edges(Prefixes(target, draft, tokens, edges), 1)
-        >>> minima[0].value, int(minima[0].tokens), len(left)
+        >>> float(minima[0, 0]), int(minima[0, 3]), len(left)
         (-0.25, 1, 0)
     """
     edges = len(prefixes.target)
@@ -245,18 +260,22 @@ def search_edges(prefixes: Prefixes, max_drafts: int) -> tuple[list[Minimum], In
     objective = np.empty(edges)
     found_open = np.empty((max_drafts, edges), dtype=np.int64)
     counts = np.empty(max_drafts, dtype=np.int64)
-    minima = []
+    minima = np.empty((max_drafts, 4))
     empty = Minimum(0.0, 0.0, 0.0, 0)
     for n in range(1, max_drafts + 1):
         minimum, counts[n - 1] = edge_minimum(
             prefixes, n, power, objective, empty, found_open[n - 1]
         )
-        minima.append(minimum)
+        put_minimum(minimum, minima[n - 1])
         power *= prefixes.draft
-    open_pairs = np.empty((counts.sum(), 2), dtype=np.int64)
-    last = 0
+    total = 0
+    for n in range(max_drafts):
+        total += counts[n]
+    open_pairs = np.empty((total, 2), dtype=np.int64)
+    pair = 0
     for n in range(1, max_drafts + 1):
-        first, last = last, last + counts[n - 1]
-        open_pairs[first:last, 0] = n
-        open_pairs[first:last, 1] = found_open[n - 1, : counts[n - 1]]
+        for k in range(counts[n - 1]):
+            open_pairs[pair, 0] = n
+            open_pairs[pair, 1] = found_open[n - 1, k]
+            pair += 1
     return minima, open_pairs

@@ -9,11 +9,9 @@ are then searched at their edges (`bucket_edges`) and inside the few that may ho
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from numba import get_num_threads, njit, prange
 
 from mdbound.bounds.laws.draft_law import DraftLaw, optimal_prefix
 from mdbound.bounds.laws.with_replacement.buckets import (
@@ -33,12 +31,14 @@ from mdbound.bounds.laws.with_replacement.buckets_from_logits import (
 )
 from mdbound.bounds.laws.with_replacement.edges import (
     GROUP,
-    Minimum,
     Prefixes,
     bucket_prefixes,
+    minimum_at,
     search_edges,
 )
 from mdbound.bounds.laws.with_replacement.open_buckets import divide, open_tokens, search_tokens
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.fused_softmax import largest_logit
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.bounds.numerics.vector_exp import vector_exp
@@ -49,6 +49,7 @@ from mdbound.bounds.problem.array_types import (
     LogitsRow,
     LogitsRows,
 )
+from mdbound.bounds.problem.logits_problem import LogitsProblem
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
 
 MANY_TOKENS = 8 * TOKENS_PER_BUCKET
@@ -71,22 +72,15 @@ class WithReplacement(DraftLaw):
         return with_replacement_curve(target, draft, max_drafts)
 
     def curve_from_logits(
-        self,
-        target: LogitsRows,
-        drafts: Sequence[LogitsRows],
-        temperature: float,
-        draft_temperatures: Sequence[float],
-        max_drafts: int,
+        self, problem: LogitsProblem[LogitsRows], max_drafts: int
     ) -> AcceptanceCurve:
         """One pass over the logits of each row."""
-        found, bounds = new_findings(len(target), max_drafts)
-        _solve_logits(
-            np.ascontiguousarray(target),
-            np.ascontiguousarray(drafts[0]),
-            (1.0 / temperature, 1.0 / draft_temperatures[0]),
-            get_num_threads(),
-            found,
-            bounds,
+        p, q = np.ascontiguousarray(problem.target), np.ascontiguousarray(problem.drafts[0])
+        inverse = (1.0 / problem.warpers.temperature, 1.0 / problem.draft_temperatures[0])
+        found, bounds = new_findings(len(p), max_drafts)
+        run_chunks(
+            lambda chunk, chunks: _solve_logits(p, q, inverse, chunk, chunks, found, bounds),
+            len(p),
         )
         return AcceptanceCurve.of_findings(found, bounds)
 
@@ -116,11 +110,14 @@ def with_replacement_curve(
         [[0.7, 0.86, 0.988]]
     """
     found, bounds = new_findings(len(target), max_drafts)
-    _solve_probabilities(target, draft, get_num_threads(), found, bounds)
+    run_chunks(
+        lambda chunk, chunks: _solve_probabilities(target, draft, chunk, chunks, found, bounds),
+        len(target),
+    )
     return AcceptanceCurve.of_findings(found, bounds)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def error_bound(num_drafts: int, crowd: float, log_vocab: float) -> float:
     """Rounding error of alpha* in terms of unit roundoffs.
 
@@ -145,38 +142,36 @@ def error_bound(num_drafts: int, crowd: float, log_vocab: float) -> float:
     return ((1.0 + num_drafts) * mass + 4.0 * num_drafts + 18.0) * UNIT_ROUNDOFF
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@kernel
 def _solve_logits(
     target: LogitsRows,
     draft: LogitsRows,
     inverse: tuple[float, float],
-    threads: int,
+    chunk: int,
+    chunks: int,
     found: FloatArray,
     bounds: FloatArray,
 ) -> None:
-    chunks = min(len(target), 4 * threads)
-    for chunk in prange(chunks):
-        buckets = new_buckets(target.shape[1])
-        for row in range(chunk, len(target), chunks):
-            _solve_logits_row(target[row], draft[row], inverse, buckets, found[row], bounds[row])
+    buckets = new_buckets(target.shape[1])
+    for row in range(chunk, len(target), chunks):
+        _solve_logits_row(target[row], draft[row], inverse, buckets, found[row], bounds[row])
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@kernel
 def _solve_probabilities(
     target: FloatArray,
     draft: FloatArray,
-    threads: int,
+    chunk: int,
+    chunks: int,
     found: FloatArray,
     bounds: FloatArray,
 ) -> None:
-    chunks = min(len(target), 4 * threads)
-    for chunk in prange(chunks):
-        buckets = new_buckets(target.shape[1])
-        for row in range(chunk, len(target), chunks):
-            _solve_probabilities_row(target[row], draft[row], buckets, found[row], bounds[row])
+    buckets = new_buckets(target.shape[1])
+    for row in range(chunk, len(target), chunks):
+        _solve_probabilities_row(target[row], draft[row], buckets, found[row], bounds[row])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _solve_logits_row(
     p: LogitsRow,
     q: LogitsRow,
@@ -212,7 +207,7 @@ def _solve_logits_row(
         bounds[n] = error_bound(n + 1, crowd + rounding, math.log(len(p)) + 1.0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fill_logits(
     p: LogitsRow,
     q: LogitsRow,
@@ -232,15 +227,16 @@ def _fill_logits(
     return prefixes, crowd
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _opens_many(open_pairs: IntArray, buckets: Buckets) -> bool:
     """Whether an optimum may lie in the first bucket, and that holds many tokens."""
-    if buckets.tokens[0] <= MANY_TOKENS:
-        return False
-    return bool((open_pairs[:, 1] == 0).any())
+    first_is_open = False
+    for pair in range(len(open_pairs)):
+        first_is_open = first_is_open or open_pairs[pair, 1] == 0
+    return first_is_open and buckets.tokens[0] > MANY_TOKENS
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _solve_probabilities_row(
     p: FloatArray, q: FloatArray, buckets: Buckets, found: FloatArray, bounds: FloatArray
 ) -> None:
@@ -259,7 +255,7 @@ def _solve_probabilities_row(
         bounds[n] = error_bound(n + 1, crowd + rounding, 0.0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fill_probabilities(
     p: FloatArray, q: FloatArray, log_lowest: float, max_drafts: int, buckets: Buckets
 ) -> tuple[Prefixes, float]:
@@ -273,11 +269,11 @@ def _fill_probabilities(
     return prefixes, crowd
 
 
-@njit(cache=True, nogil=True)
-def _put(minima: list[Minimum], found: FloatArray) -> None:
+@kernel
+def _put(minima: FloatArray, found: FloatArray) -> None:
     """Acceptance, size, p(H), q(H) and F(H) for each n."""
     for n in range(len(minima)):
-        best = minima[n]
+        best = minimum_at(minima[n])
         found[0, n] = 1.0 + best.value
         found[1, n] = best.tokens
         found[2, n] = best.target
@@ -285,7 +281,7 @@ def _put(minima: list[Minimum], found: FloatArray) -> None:
         found[4, n] = best.draft ** (n + 1)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _gather_logits(
     logits: LogitsRow,
     ids: npt.NDArray[np.int32],

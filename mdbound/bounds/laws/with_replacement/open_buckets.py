@@ -10,12 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from mdbound.bounds.laws.with_replacement.buckets import LARGEST_RATIO, BucketIndex, Buckets
-from mdbound.bounds.laws.with_replacement.edges import Minimum, Prefixes, edge_minimum
+from mdbound.bounds.laws.with_replacement.edges import (
+    Prefixes,
+    edge_minimum,
+    minimum_at,
+    put_minimum,
+)
 from mdbound.bounds.laws.with_replacement.segment_search import Segment, search_segment
 from mdbound.bounds.numerics.cell_sums import LANES, add_to_cell
+from mdbound.bounds.numerics.compiled.array_loops import copy
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.flagged import put_flagged
 from mdbound.bounds.numerics.summation import compensated_add
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
@@ -68,7 +74,7 @@ class Parts(NamedTuple):
     edges: FloatArray
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def open_tokens(buckets: Buckets, open_pairs: IntArray) -> OpenTokens:
     """Find the tokens of open buckets.
 
@@ -77,13 +83,21 @@ def open_tokens(buckets: Buckets, open_pairs: IntArray) -> OpenTokens:
         open_pairs: (n, bucket) as from `search_edges`, shape (pairs, 2); a bucket may occur for
             several n.
     """
-    rank_of = np.full(len(buckets.tokens), -1, dtype=np.int64)
-    rank_of[open_pairs[:, 1]] = 0
-    opened = np.flatnonzero(rank_of == 0)
-    total = 0
-    for k in range(len(opened)):
-        rank_of[opened[k]] = k
-        total += buckets.tokens[opened[k]]
+    rank_of = np.empty(len(buckets.tokens), dtype=np.int64)
+    rank_of[:] = -1
+    count = 0
+    for pair in range(len(open_pairs)):
+        b = open_pairs[pair, 1]
+        count += 1 if rank_of[b] < 0 else 0
+        rank_of[b] = 0
+    opened = np.empty(count, dtype=np.int64)
+    count = total = 0
+    for b in range(len(rank_of)):
+        if rank_of[b] == 0:
+            opened[count] = b
+            rank_of[b] = count
+            count += 1
+            total += buckets.tokens[b]
     ids = np.empty(total + 1, dtype=np.int32)
     if total > 0:
         _put_ids(buckets.bucket_of, _runs(opened), ids)
@@ -93,7 +107,7 @@ def open_tokens(buckets: Buckets, open_pairs: IntArray) -> OpenTokens:
     return OpenTokens(ids[:total], rank, rank_of, opened)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _runs(opened: IntArray) -> npt.NDArray[np.uint16]:
     """Runs of neighbours among ascending numbers: the first of each, and how many follow it."""
     runs = np.empty((len(opened), 2), dtype=np.uint16)
@@ -102,12 +116,13 @@ def _runs(opened: IntArray) -> npt.NDArray[np.uint16]:
         if k > 0 and opened[k] == opened[k - 1] + 1:
             runs[count - 1, 1] += 1
         else:
-            runs[count] = opened[k], 0
+            runs[count, 0] = opened[k]
+            runs[count, 1] = 0
             count += 1
     return runs[:count]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _put_ids(bucket_of: BucketIndex, runs: npt.NDArray[np.uint16], ids: TokenIds) -> None:
     """Write the ids of all tokens whose bucket lies in one of the runs, without a branch per token.
 
@@ -131,7 +146,7 @@ def _put_ids(bucket_of: BucketIndex, runs: npt.NDArray[np.uint16], ids: TokenIds
         count = put_flagged(flags, start, ids, count, some)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def divide(
     tokens: OpenTokens,
     open_pairs: IntArray,
@@ -171,7 +186,8 @@ def divide(
         of_bucket = 0.0
         for k in range(PARTS):
             parts.target[rank, k], parts.draft[rank, k], parts.tokens[rank, k] = p, q, size
-            p_part, q_part, in_part = sums[rank * PARTS + k]
+            place = rank * PARTS + k
+            p_part, q_part, in_part = sums[place, 0], sums[place, 1], sums[place, 2]
             of_bucket += min(in_part, PLAIN_SUM) * max(p_part, q_part)
             p += p_part
             q += q_part
@@ -184,7 +200,7 @@ def divide(
     return parts, rounding
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _ratios(target: FloatArray, draft: FloatArray) -> FloatArray:
     ratio = np.empty(len(target))
     for i in range(len(ratio)):
@@ -194,7 +210,7 @@ def _ratios(target: FloatArray, draft: FloatArray) -> FloatArray:
     return ratio
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _part_scales(
     tokens: OpenTokens,
     open_pairs: IntArray,
@@ -207,7 +223,8 @@ def _part_scales(
     lies below and above all slopes that occur in the bucket.
     """
     opened = len(edges)
-    low, high = np.full(opened, LARGEST_RATIO), np.zeros(opened)
+    low, high = np.empty(opened), np.zeros(opened)
+    low[:] = LARGEST_RATIO
     for pair in range(len(open_pairs)):
         n, b = open_pairs[pair, 0], open_pairs[pair, 1]
         rank = tokens.rank_of[b]
@@ -229,7 +246,7 @@ def _part_scales(
     return low, scale
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _place_in_parts(
     tokens: OpenTokens, ratio: FloatArray, low: FloatArray, scale: FloatArray
 ) -> TokenIds:
@@ -241,7 +258,7 @@ def _place_in_parts(
     return part
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _part_sums(part: TokenIds, target: FloatArray, draft: FloatArray, count: int) -> FloatArray:
     """p, q and number of tokens of every part, shape (count, 3)."""
     sums = np.zeros((count, 3))
@@ -256,19 +273,21 @@ def _part_sums(part: TokenIds, target: FloatArray, draft: FloatArray, count: int
             sums[k, 1], lost[k, 1] = compensated_add(sums[k, 1], lost[k, 1], q)
             sums[k, 2] += cells[k * LANES + 2]
         cells[:] = 0.0
-    sums[:, :2] += lost
+    for k in range(count):
+        sums[k, 0] += lost[k, 0]
+        sums[k, 1] += lost[k, 1]
     return sums
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def search_tokens(
     tokens: OpenTokens,
     parts: Parts,
     open_pairs: IntArray,
     target: FloatArray,
     draft: FloatArray,
-    minima: list[Minimum],
-) -> list[Minimum]:
+    minima: FloatArray,
+) -> FloatArray:
     """Improve each n's best prefix with those that end inside its open buckets.
 
     Args:
@@ -281,7 +300,8 @@ def search_tokens(
     """
     power, objective = np.empty(PARTS + 1), np.empty(PARTS + 1)
     found_open = np.empty(PARTS, dtype=np.int64)
-    open_parts = [(0, 0, 0) for _ in range(0)]
+    open_parts = np.empty((len(open_pairs) * PARTS, 3), dtype=np.int64)
+    parts_open = 0
     for pair in range(len(open_pairs)):
         n, b = open_pairs[pair, 0], open_pairs[pair, 1]
         rank = tokens.rank_of[b]
@@ -291,40 +311,51 @@ def search_tokens(
         power[:] = 1.0
         for _ in range(n - 1):
             power *= inside.draft
-        minima[n - 1], count = edge_minimum(inside, n, power, objective, minima[n - 1], found_open)
+        best = minimum_at(minima[n - 1])
+        best, count = edge_minimum(inside, n, power, objective, best, found_open)
+        put_minimum(best, minima[n - 1])
         for i in range(count):
-            open_parts.append((n, rank, found_open[i]))
-    if len(open_parts) == 0:
+            open_parts[parts_open, 0] = n
+            open_parts[parts_open, 1] = rank
+            open_parts[parts_open, 2] = found_open[i]
+            parts_open += 1
+    if parts_open == 0:
         return minima
-    return _search_parts(parts, open_parts, target, draft, minima)
+    return _search_parts(parts, open_parts[:parts_open], target, draft, minima)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _search_parts(
     parts: Parts,
-    open_parts: list[tuple[int, int, int]],
+    open_parts: IntArray,
     target: FloatArray,
     draft: FloatArray,
-    minima: list[Minimum],
-) -> list[Minimum]:
+    minima: FloatArray,
+) -> FloatArray:
     """Look at the tokens of open parts, (n, rank, part) each."""
-    start = np.full(len(parts.target) * PARTS, -1, dtype=np.int64)
+    start = np.empty(len(parts.target) * PARTS, dtype=np.int64)
+    start[:] = -1
     total = 0
-    for _, rank, k in open_parts:
+    for opened in range(len(open_parts)):
+        rank, k = open_parts[opened, 1], open_parts[opened, 2]
         if start[rank * PARTS + k] < 0:
             start[rank * PARTS + k] = total
             total += parts.tokens[rank, k + 1] - parts.tokens[rank, k]
     segment = np.empty((3, total))
-    place = start.copy()
+    place = np.empty(len(start), dtype=np.int64)
+    copy(start, place)
     for i in range(len(parts.part)):
         part = parts.part[i]
         if place[part] >= 0:
-            segment[:, place[part]] = target[i], draft[i], parts.ratio[i]
+            segment[0, place[part]] = target[i]
+            segment[1, place[part]] = draft[i]
+            segment[2, place[part]] = parts.ratio[i]
             place[part] += 1
-    for n, rank, k in open_parts:
+    for opened in range(len(open_parts)):
+        n, rank, k = open_parts[opened, 0], open_parts[opened, 1], open_parts[opened, 2]
         first = start[rank * PARTS + k]
         inside = slice(first, first + parts.tokens[rank, k + 1] - parts.tokens[rank, k])
-        minima[n - 1] = search_segment(
+        best = search_segment(
             Segment(
                 segment[0, inside],
                 segment[1, inside],
@@ -334,6 +365,7 @@ def _search_parts(
                 parts.tokens[rank, k],
             ),
             n,
-            minima[n - 1],
+            minimum_at(minima[n - 1]),
         )
+        put_minimum(best, minima[n - 1])
     return minima

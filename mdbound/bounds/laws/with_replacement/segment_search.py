@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from mdbound.bounds.laws.with_replacement.edges import SEARCH_TOLERANCE, Minimum
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.slope_bound import lowest_between
 from mdbound.bounds.numerics.summation import compensated_add
 from mdbound.bounds.problem.array_types import FloatArray
@@ -31,8 +31,10 @@ class Segment(NamedTuple):
     tokens_before: int
 
 
-@njit(cache=True, nogil=True)
-def search_segment(segment: Segment, num_drafts: int, best: Minimum) -> Minimum:
+@kernel
+def search_segment(  # noqa: PLR0915, one stack of two arrays
+    segment: Segment, num_drafts: int, best: Minimum
+) -> Minimum:
     """Improve on the best prefix with those that end inside a segment; reorders the segment.
 
     Example:
@@ -44,14 +46,20 @@ def search_segment(segment: Segment, num_drafts: int, best: Minimum) -> Minimum:
     """
     stack = np.empty((128, 3), dtype=np.int64)
     masses = np.empty((128, 4))
-    stack[0] = 0, len(segment.ratio), segment.tokens_before
+    stack[0, 0] = 0
+    stack[0, 1] = len(segment.ratio)
+    stack[0, 2] = segment.tokens_before
     target_in, draft_in = _masses(segment, 0, len(segment.ratio))
-    masses[0] = segment.target_before, segment.draft_before, target_in, draft_in
+    masses[0, 0] = segment.target_before
+    masses[0, 1] = segment.draft_before
+    masses[0, 2] = target_in
+    masses[0, 3] = draft_in
     depth = 1
     while depth > 0:
         depth -= 1
-        start, stop, tokens = stack[depth]
-        target_before, draft_before, target_in, draft_in = masses[depth]
+        start, stop, tokens = stack[depth, 0], stack[depth, 1], stack[depth, 2]
+        target_before, draft_before = masses[depth, 0], masses[depth, 1]
+        target_in, draft_in = masses[depth, 2], masses[depth, 3]
         if stop - start <= SMALL_SEGMENT:
             best = _search_in_order(
                 segment, start, stop, num_drafts, best, (target_before, draft_before, tokens)
@@ -79,16 +87,25 @@ def search_segment(segment: Segment, num_drafts: int, best: Minimum) -> Minimum:
         # The larger part waits below the smaller one, which keeps the stack logarithmic.
         low = depth if middle - start > stop - middle else depth + 1
         high = 2 * depth + 1 - low
-        stack[low] = start, middle, tokens
-        masses[low] = target_before, draft_before, target_left, draft_left
-        stack[high] = middle, stop, tokens_middle
-        masses[high, :2] = target_middle, draft_middle
-        masses[high, 2:] = target_in - target_left, draft_in - draft_left
+        stack[low, 0] = start
+        stack[low, 1] = middle
+        stack[low, 2] = tokens
+        masses[low, 0] = target_before
+        masses[low, 1] = draft_before
+        masses[low, 2] = target_left
+        masses[low, 3] = draft_left
+        stack[high, 0] = middle
+        stack[high, 1] = stop
+        stack[high, 2] = tokens_middle
+        masses[high, 0] = target_middle
+        masses[high, 1] = draft_middle
+        masses[high, 2] = target_in - target_left
+        masses[high, 3] = draft_in - draft_left
         depth += 2
     return best
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "reassoc"})
+@kernel(fastmath={"nnan", "reassoc"})
 def _ratio_range(ratio: FloatArray) -> tuple[float, float]:
     least = most = ratio[0]
     for i in range(1, len(ratio)):
@@ -97,7 +114,7 @@ def _ratio_range(ratio: FloatArray) -> tuple[float, float]:
     return least, most
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _better(best: Minimum, num_drafts: int, target: float, draft: float, tokens: int) -> Minimum:
     value = target - draft**num_drafts
     if value < best.value - SEARCH_TOLERANCE:
@@ -105,7 +122,7 @@ def _better(best: Minimum, num_drafts: int, target: float, draft: float, tokens:
     return best
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _masses(segment: Segment, start: int, stop: int) -> tuple[float, float]:
     target = draft = lost_target = lost_draft = 0.0
     for i in range(start, stop):
@@ -114,13 +131,15 @@ def _masses(segment: Segment, start: int, stop: int) -> tuple[float, float]:
     return target + lost_target, draft + lost_draft
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _swap(segment: Segment, i: int, j: int) -> None:
-    for values in (segment.target, segment.draft, segment.ratio):
-        values[i], values[j] = values[j], values[i]
+    p, q, ratio = segment.target, segment.draft, segment.ratio
+    p[i], p[j] = p[j], p[i]
+    q[i], q[j] = q[j], q[i]
+    ratio[i], ratio[j] = ratio[j], ratio[i]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _partition(segment: Segment, start: int, stop: int, pivot: float) -> tuple[int, float, float]:
     """Move tokens of ratio below the pivot to the front; how far they reach, their masses."""
     middle = start
@@ -134,7 +153,7 @@ def _partition(segment: Segment, start: int, stop: int, pivot: float) -> tuple[i
     return middle, target + lost_target, draft + lost_draft
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _search_in_order(
     segment: Segment,
     start: int,

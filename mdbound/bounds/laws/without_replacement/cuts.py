@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from mdbound.bounds.laws.without_replacement.partition import HIGH, LOW, OUTSIDE, TARGET
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.slope_bound import lowest_between
 from mdbound.bounds.problem.array_types import FloatArray
 
@@ -42,7 +43,7 @@ class Ends(NamedTuple):
     slope_b: float
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def cut_cells(
     cells: FloatArray,
     begin: int,
@@ -139,7 +140,7 @@ def _first_above(
     return low
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _fluid_bounds(
     cells: FloatArray,
     begin: int,

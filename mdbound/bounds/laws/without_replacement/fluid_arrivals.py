@@ -24,14 +24,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from mdbound.bounds.laws.without_replacement.fluid_nodes import (
     DECAY,
     POINTS,
     add_nodes,
-    add_nodes_long,
-    add_nodes_short,
+    add_nodes_at_once,
+    put_terms,
 )
 from mdbound.bounds.laws.without_replacement.ring_law import (
     NODES,
@@ -40,7 +39,8 @@ from mdbound.bounds.laws.without_replacement.ring_law import (
     WEIGHTS,
     RingNodes,
 )
-from mdbound.bounds.numerics.clock_quadrature import KERNEL_DRAFTS, NUM_POWERS
+from mdbound.bounds.numerics.clock_quadrature import FAINT_POWERS, KERNEL_DRAFTS, NUM_POWERS
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.vector_exp import vector_exp
 from mdbound.bounds.problem.array_types import FloatArray
 
@@ -65,7 +65,7 @@ class ArrivalSpace(NamedTuple):
     work: FloatArray
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def arrival_space(max_drafts: int, nodes: int) -> ArrivalSpace:
     """Scratch for so many drafts and nodes.
 
@@ -73,7 +73,7 @@ def arrival_space(max_drafts: int, nodes: int) -> ArrivalSpace:
         >>> arrival_space(8, 48).later.shape
         (8, 9)
     """
-    plain = 3 * max_drafts if max_drafts > KERNEL_DRAFTS else 0
+    plain = 3 * max_drafts if max_drafts != KERNEL_DRAFTS else KERNEL_DRAFTS
     return ArrivalSpace(
         np.zeros((max_drafts, NUM_POWERS + 1)),
         np.zeros((max_drafts, max_drafts + 1)),
@@ -82,7 +82,7 @@ def arrival_space(max_drafts: int, nodes: int) -> ArrivalSpace:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def arrival_shares(
     nodes: RingNodes,
     law: FloatArray,
@@ -138,9 +138,10 @@ def arrival_shares(
         # The nodes are at least e^0.16 apart, so before the last sixteen every x is at most a
         # thirteenth of its largest: light tokens are faint there.
         early = min(count, last - _LAST_NODES)
-        add_nodes_short(newton, grid, rows, law, 0, early, later)
-        if early < count:
-            add_nodes_long(newton, grid, rows, law, early, count, later)
+        terms = rows[2:]
+        put_terms(newton, grid[SCALED], FAINT_POWERS, 0, early, terms)
+        put_terms(newton, grid[SCALED], NUM_POWERS, early, count, terms)
+        add_nodes_at_once(terms, rows, law, 0, count, later)
     else:
         add_nodes(newton, grid, rows, law, count, later)
     for j in range(1, max_drafts + 1):
@@ -156,7 +157,7 @@ def arrival_shares(
         shares[n, n] = outside * later[n - 1, 1]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _decays(grid: FloatArray, outside: float, mean: float, count: int, rows: FloatArray) -> None:
     for j in range(count):
         points = outside * grid[TIMES, j]

@@ -7,10 +7,7 @@ ratio and searched for all n (`search`), whatever their number and n.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from numba import get_num_threads, njit, prange
 
 from mdbound.bounds.laws.draft_law import DraftLaw, optimal_prefix
 from mdbound.bounds.laws.without_replacement.fluid_arrivals import arrival_shares, arrival_space
@@ -38,22 +35,20 @@ from mdbound.bounds.laws.without_replacement.ring_law import (
 )
 from mdbound.bounds.laws.without_replacement.search import smallest_objectives
 from mdbound.bounds.numerics.clock_quadrature import NUM_POWERS, ClockQuadrature, clock_quadrature
+from mdbound.bounds.numerics.compiled.kernels import kernel
+from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.fused_softmax import mass_error, softmax_into
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
+from mdbound.bounds.numerics.tolerances import INTEGRAL_ERROR, SAME_OBJECTIVE
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, LogitsRows
+from mdbound.bounds.problem.logits_problem import LogitsProblem
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
-
-INTEGRAL_ERROR = 2e-14
-"""Error of one containment, and tolerance of the search: quadrature, power sums left out, rounding,
-but for that of masses and of the heavy tokens' law."""
 
 _ROOM = 96
 """Points that usual rows stay below."""
 
 _NODES = 128
 """Nodes that usual rows stay below."""
-
-_SAME_OBJECTIVE = 5e-15  # objectives this close count as equal: the smaller set is reported
 
 
 class WithoutReplacement(DraftLaw):
@@ -70,24 +65,17 @@ class WithoutReplacement(DraftLaw):
         return without_replacement_curve(target, draft, max_drafts)
 
     def curve_from_logits(
-        self,
-        target: LogitsRows,
-        drafts: Sequence[LogitsRows],
-        temperature: float,
-        draft_temperatures: Sequence[float],
-        max_drafts: int,
+        self, problem: LogitsProblem[LogitsRows], max_drafts: int
     ) -> AcceptanceCurve:
         """As `without_replacement_curve`, one row of probabilities per thread at a time."""
-        found, error = new_findings(len(target), max_drafts)
-        _solve_logits(
-            target,
-            drafts[0],
-            temperature,
-            draft_temperatures[0],
-            clock_quadrature(max_drafts),
-            get_num_threads(),
-            found,
-            error,
+        p, q = problem.target, problem.drafts[0]
+        both = problem.warpers.temperature, problem.draft_temperatures[0]
+        rule = clock_quadrature(max_drafts)
+        found, error = new_findings(len(p), max_drafts)
+        run_chunks(
+            lambda chunk, chunks: _solve_logits(p, q, *both, rule, chunk, chunks, found, error),
+            len(p),
+            per_thread=1,  # the scratch of a chunk is megabytes
         )
         return AcceptanceCurve.of_findings(found, error)
 
@@ -124,13 +112,11 @@ def without_replacement_curve(
         [[0.7, 0.985714, 1.0]]
     """
     found, error = new_findings(len(target), max_drafts)
-    _solve_rows(
-        target,
-        draft,
-        clock_quadrature(max_drafts),
-        get_num_threads(),
-        found,
-        error,
+    rule = clock_quadrature(max_drafts)
+    run_chunks(
+        lambda chunk, chunks: _solve_rows(target, draft, rule, chunk, chunks, found, error),
+        len(target),
+        per_thread=1,
     )
     return AcceptanceCurve.of_findings(found, error)
 
@@ -158,7 +144,7 @@ def prefix_containment(rates: FloatArray, num_drafts: int, size: int) -> float:
     return float(_prefix_containment(clock_quadrature(num_drafts), rates, size, num_drafts))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _prefix_containment(
     rule: ClockQuadrature, rates: FloatArray, size: int, num_drafts: int
 ) -> float:
@@ -178,52 +164,50 @@ def _prefix_containment(
     return float(shares[num_drafts, 0])
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@kernel
 def _solve_rows(
     target: FloatArray,
     draft: FloatArray,
     rule: ClockQuadrature,
-    threads: int,
+    chunk: int,
+    chunks: int,
     found: FloatArray,
     error: FloatArray,
 ) -> None:
-    chunks = min(len(target), threads)
-    for chunk in prange(chunks):
-        space = partition_space(target.shape[1])
-        clocks = clock_space(target.shape[1])
-        points = new_points(_ROOM, len(rule.series), _NODES)
-        for row in range(chunk, len(target), chunks):
-            _solve_row(target[row], draft[row], rule, space, clocks, points, found[row], error[row])
+    space = partition_space(target.shape[1])
+    clocks = clock_space(target.shape[1])
+    points = new_points(_ROOM, len(rule.series), _NODES)
+    for row in range(chunk, len(target), chunks):
+        _solve_row(target[row], draft[row], rule, space, clocks, points, found[row], error[row])
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@kernel
 def _solve_logits(
     target: LogitsRows,
     draft: LogitsRows,
     temperature: float,
     draft_temperature: float,
     rule: ClockQuadrature,
-    threads: int,
+    chunk: int,
+    chunks: int,
     found: FloatArray,
     error: FloatArray,
 ) -> None:
-    chunks = min(len(target), threads)
-    for chunk in prange(chunks):
-        p = np.empty(target.shape[1])
-        q = np.empty(target.shape[1])
-        space = partition_space(target.shape[1])
-        clocks = clock_space(target.shape[1])
-        points = new_points(_ROOM, len(rule.series), _NODES)
-        for row in range(chunk, len(target), chunks):
-            if not softmax_into(target[row], temperature, p):
-                continue
-            if not softmax_into(draft[row], draft_temperature, q):
-                continue
-            _solve_row(p, q, rule, space, clocks, points, found[row], error[row])
-            _add_softmax_error(p, q, error[row])
+    p = np.empty(target.shape[1])
+    q = np.empty(target.shape[1])
+    space = partition_space(target.shape[1])
+    clocks = clock_space(target.shape[1])
+    points = new_points(_ROOM, len(rule.series), _NODES)
+    for row in range(chunk, len(target), chunks):
+        if not softmax_into(target[row], temperature, p):
+            continue
+        if not softmax_into(draft[row], draft_temperature, q):
+            continue
+        _solve_row(p, q, rule, space, clocks, points, found[row], error[row])
+        _add_softmax_error(p, q, error[row])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _solve_row(
     target: FloatArray,
     draft: FloatArray,
@@ -242,7 +226,7 @@ def _solve_row(
     error[:] = _search_error(order.rates, nodes.light_rate)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _read_points(points: Points, used: int, found: FloatArray) -> None:
     """Acceptance, size, p(H), q(H) and F_n(H) of the smallest optimal point for each n."""
     for n in range(1, found.shape[1] + 1):
@@ -252,7 +236,7 @@ def _read_points(points: Points, used: int, found: FloatArray) -> None:
         smallest = -1
         for point in range(used):
             objective = points.mass[point, TARGET] - points.shares[point, n, 0]
-            if objective <= best + _SAME_OBJECTIVE and (
+            if objective <= best + SAME_OBJECTIVE and (
                 smallest < 0 or points.place[point, SIZE] < points.place[smallest, SIZE]
             ):
                 smallest = point
@@ -264,7 +248,7 @@ def _read_points(points: Points, used: int, found: FloatArray) -> None:
         found[4, n - 1] = contained
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _search_error(rates: FloatArray, light_rate: float) -> float:
     """Error of p(H) - F_n(H) at the best prefix, and of the bounds that excluded the others.
 
@@ -272,7 +256,7 @@ def _search_error(rates: FloatArray, light_rate: float) -> float:
     e^(-x) is right to 2.9 units (2.5 of the exponential, x e^(-x) of its argument), and adding it
     to the law takes two. The value at the best prefix has this error. The bounds on the others
     have three times as much (`cuts.MOST_ADDED`): so the minimum may be
-    lower by this, the tolerance of the search and `_SAME_OBJECTIVE`. Masses are sums in blocks of
+    lower by this, the tolerance of the search and `SAME_OBJECTIVE`. Masses are sums in blocks of
     512, and one addition for each block.
     """
     heavy = 0
@@ -280,10 +264,10 @@ def _search_error(rates: FloatArray, light_rate: float) -> float:
         heavy += 1 if rates[i] > light_rate else 0
     masses = UNIT_ROUNDOFF * (512.0 + len(rates) / 512.0)
     containment = INTEGRAL_ERROR + 5.0 * UNIT_ROUNDOFF * heavy
-    return 3.0 * containment + masses + _SAME_OBJECTIVE
+    return 3.0 * containment + masses + SAME_OBJECTIVE
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add_softmax_error(target: FloatArray, draft: FloatArray, error: FloatArray) -> None:
     """Rounding of the probabilities: `mass_error` in p(H), and in F_n one term for each draw.
 

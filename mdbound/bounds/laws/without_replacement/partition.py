@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from mdbound.bounds.numerics.compiled.array_loops import copy, least, most
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.fused_softmax import block_sum
 from mdbound.bounds.numerics.vector_exp import float_of_bits
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
@@ -98,7 +99,7 @@ class PartitionSpace(NamedTuple):
     opened: BoolArray
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def partition_space(vocab_size: int) -> PartitionSpace:
     """Scratch for one thread.
 
@@ -120,7 +121,7 @@ def partition_space(vocab_size: int) -> PartitionSpace:
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def mass(values: FloatArray) -> float:
     """Sum in blocks: at most 512 plus the number of blocks roundings deep.
 
@@ -134,7 +135,7 @@ def mass(values: FloatArray) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def ratio_partition(
     target: FloatArray, draft: FloatArray, scale: float, space: PartitionSpace
 ) -> RatioPartition:
@@ -155,7 +156,7 @@ def ratio_partition(
     _ratio_keys(target, draft, scale, space.keys)
     start, place = space.begins[0], space.begins[1]
     _key_starts(space.keys, space.counts, start)
-    place[:] = start
+    copy(start, place)
     size = start[NUM_KEYS]
     ordered_target, ordered_rates = space.target[:size], space.rates[:size]
     _distribute(target, draft, scale, space.keys, place, ordered_target, ordered_rates)
@@ -174,7 +175,7 @@ def ratio_partition(
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _ratio_keys(target: FloatArray, draft: FloatArray, scale: float, keys: KeyArray) -> None:
     ratio = np.empty(_BLOCK)
     for start in range(0, len(target), _BLOCK):
@@ -182,7 +183,7 @@ def _ratio_keys(target: FloatArray, draft: FloatArray, scale: float, keys: KeyAr
         _block_keys(p, q, scale, ratio[: len(p)], keys[start : start + _BLOCK])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _block_keys(
     target: FloatArray, draft: FloatArray, scale: float, ratio: FloatArray, keys: KeyArray
 ) -> None:
@@ -200,7 +201,7 @@ def _block_keys(
         keys[i] = keys[i] if draft[i] > 0.0 else np.int16(NUM_KEYS)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _key_starts(keys: KeyArray, counts: CountArray, start: IntArray) -> None:
     """Where each key begins in the order; those that cannot be drafted come last."""
     # Four histograms: one alone would wait for itself on equal keys in a row.
@@ -219,7 +220,7 @@ def _key_starts(keys: KeyArray, counts: CountArray, start: IntArray) -> None:
         total += counts[0, key] + counts[1, key] + counts[2, key] + counts[3, key]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _distribute(
     target: FloatArray,
     draft: FloatArray,
@@ -239,7 +240,7 @@ def _distribute(
             ordered_rates[j] = draft[i] * scale
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _segment_of_key(key: int) -> int:
     """Four octaves far from 1, then one, then a quarter octave."""
     if key >= NUM_KEYS // 2:
@@ -247,7 +248,7 @@ def _segment_of_key(key: int) -> int:
     return _segment_of_lower_key(key)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _segment_of_lower_key(key: int) -> int:
     if key < _COARSE_KEYS:
         return key >> (_COARSE_LOG2 + 2)
@@ -259,7 +260,7 @@ def _segment_of_lower_key(key: int) -> int:
     return _COARSE_OCTAVES // 4 + octaves + quarters
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _key_edge(key: int) -> float:
     """Smallest ratio with this key."""
     if key <= 0:
@@ -273,12 +274,12 @@ def _key_edge(key: int) -> float:
     return float_of_bits((key - _COARSE_KEYS - _FINE_KEYS + _HIGH_BASE) << _COARSE_SHIFT)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _empty_cells(count: int) -> Cells:
     return Cells(np.empty(count + 1, dtype=np.int64), np.empty((4, count + 1)))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _cells(
     start: IntArray, keys: IntArray, buckets: Cells, segments: Cells, first_bucket: IntArray
 ) -> tuple[int, int]:
@@ -307,7 +308,7 @@ def _cells(
     return count, s + 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _segment_sums(target: FloatArray, rates: FloatArray, segments: Cells) -> None:
     count = len(segments.start) - 1
     start, values = segments.start, segments.values
@@ -321,7 +322,7 @@ def _segment_sums(target: FloatArray, rates: FloatArray, segments: Cells) -> Non
         values[OUTSIDE, s] = values[OUTSIDE, s + 1] + mass(rates[start[s] : start[s + 1]])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def open_segment(order: RatioPartition, segment: int) -> None:
     """Sum up the buckets of a segment."""
     start, values = order.buckets.start, order.buckets.values
@@ -337,7 +338,7 @@ def open_segment(order: RatioPartition, segment: int) -> None:
         values[OUTSIDE, b] = total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def open_bucket(order: RatioPartition, segment: int, bucket: int) -> None:
     """Sort the tokens of a bucket of an opened segment."""
     order.opened[1, bucket] = True
@@ -345,9 +346,11 @@ def open_bucket(order: RatioPartition, segment: int, bucket: int) -> None:
     values = order.tokens.values
     target, rates = order.target[start:stop], order.rates[start:stop]
     ratio = values[LOW, start:stop]
-    ratio[:] = target / rates
+    for i in range(len(ratio)):
+        ratio[i] = target[i] / rates[i]
     sort_by_ratio(ratio, target, rates)
-    values[HIGH, start:stop] = ratio
+    for i in range(start, stop):
+        values[HIGH, i] = values[LOW, i]
     total = order.buckets.values[TARGET, bucket]
     for i in range(start, stop):
         order.tokens.start[i] = i
@@ -363,7 +366,7 @@ def open_bucket(order: RatioPartition, segment: int, bucket: int) -> None:
     order.buckets.values[HIGH, bucket] = ratio[-1]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sort_by_ratio(ratio: FloatArray, target: FloatArray, rates: FloatArray) -> None:
     """Sort three arrays by the first.
 
@@ -374,14 +377,13 @@ def sort_by_ratio(ratio: FloatArray, target: FloatArray, rates: FloatArray) -> N
         ([0.5, 2.0], [0.2, 0.8])
     """
     size = len(ratio)
-    if ratio.min() == ratio.max():
+    if least(ratio) == most(ratio):
         return
-    if size > _SHELL_SORTED:
-        by_ratio = np.argsort(ratio)
-        target[:], rates[:] = target[by_ratio], rates[by_ratio]
-        ratio[:] = ratio[by_ratio]
-        return
-    for gap in (701, 301, 132, 57, 23, 10, 4, 1):  # Ciura's gaps
+    gap = 1
+    while gap < size:
+        gap = 9 * gap // 4 + 1  # Ciura's gaps rise as fast
+    while gap > 1:
+        gap = max(4 * (gap - 1) // 9, 1)
         for i in range(gap, size):
             key, p, q = ratio[i], target[i], rates[i]
             j = i

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from mdbound.bounds.laws.without_replacement.fluid_arrivals import ArrivalSpace, arrival_shares
 from mdbound.bounds.laws.without_replacement.partition import (
@@ -24,6 +23,8 @@ from mdbound.bounds.laws.without_replacement.ring_law import (
     large_tokens,
 )
 from mdbound.bounds.numerics.clock_quadrature import NUM_POWERS
+from mdbound.bounds.numerics.compiled.array_loops import copy
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 
 SIZE, BUCKET, SEGMENT, AFTER, LEVEL, CUT = range(6)
@@ -75,7 +76,7 @@ class Points(NamedTuple):
     sums: FloatArray
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def clock_space(vocab_size: int) -> SegmentClocks:
     """Scratch for one thread.
 
@@ -91,7 +92,7 @@ def clock_space(vocab_size: int) -> SegmentClocks:
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def segment_clocks(order: RatioPartition, nodes: RingNodes, space: SegmentClocks) -> SegmentClocks:
     """Power sums and heavy tokens of every segment, in arrays of `clock_space`."""
     rates, start = order.rates, order.segments.start
@@ -100,7 +101,7 @@ def segment_clocks(order: RatioPartition, nodes: RingNodes, space: SegmentClocks
     sums[0] = 0.0
     space.first_heavy[0] = 0
     for s in range(len(start) - 1):
-        sums[s + 1] = sums[s]
+        copy(sums[s], sums[s + 1])
         found = add_tokens(
             nodes, rates, large, start[s], start[s + 1], sums[s + 1], space.heavy, found
         )
@@ -108,7 +109,7 @@ def segment_clocks(order: RatioPartition, nodes: RingNodes, space: SegmentClocks
     return SegmentClocks(sums, space.first_heavy, space.heavy, large)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def new_points(count: int, max_drafts: int, nodes: int) -> Points:
     """Room for so many points.
 
@@ -126,7 +127,7 @@ def new_points(count: int, max_drafts: int, nodes: int) -> Points:
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def place_point(
     points: Points, point: int, cells: Cells, boundary: int, bucket: int, segment: int
 ) -> None:
@@ -141,7 +142,7 @@ def place_point(
     points.mass[point, HIGH] = values[HIGH, boundary - 1] if boundary > 0 else 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def evaluate_point(
     rates: FloatArray,
     nodes: RingNodes,
@@ -162,11 +163,11 @@ def evaluate_point(
         _copy_law(points.law, left, point, nodes.grid.shape[1])
         before = points.place[left, SEGMENT]
         if segment >= 0 and before >= 0:
-            sums[:] = clocks.sums[segment]
+            copy(clocks.sums[segment], sums)
             heavy = clocks.heavy[clocks.first_heavy[before] : clocks.first_heavy[segment]]
             add_heavy(nodes.grid, heavy, law)
         else:
-            sums[:] = points.sums[left]
+            copy(points.sums[left], sums)
             heavy, first = clocks.heavy, len(clocks.large)
             start = points.place[left, SIZE]
             last = add_tokens(nodes, rates, clocks.large, start, size, sums, heavy, first)
@@ -183,22 +184,22 @@ def evaluate_point(
             shares[n, 0] = 1.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _copy_law(law: FloatArray, source: int, point: int, count: int) -> None:
     for m in range(law.shape[1]):
         for j in range(count):
             law[point, m, j] = law[source, m, j]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def doubled_points(points: Points) -> Points:
     """The same points with room for twice as many."""
     room, max_drafts, nodes = points.law.shape
     larger = new_points(2 * room, max_drafts, nodes)
-    larger.place[:room] = points.place
-    larger.mass[:room] = points.mass
-    larger.shares[:room] = points.shares
-    larger.slope[:room] = points.slope
-    larger.law[:room] = points.law
-    larger.sums[:room] = points.sums
+    copy(points.place.reshape(-1), larger.place.reshape(-1))
+    copy(points.mass.reshape(-1), larger.mass.reshape(-1))
+    copy(points.shares.reshape(-1), larger.shares.reshape(-1))
+    copy(points.slope.reshape(-1), larger.slope.reshape(-1))
+    copy(points.law.reshape(-1), larger.law.reshape(-1))
+    copy(points.sums.reshape(-1), larger.sums.reshape(-1))
     return larger

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from mdbound.bounds.numerics.clock_quadrature import KERNEL_DRAFTS, NUM_POWERS, ClockQuadrature
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.vector_exp import float_of_bits, vector_exp
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 
@@ -47,7 +47,7 @@ class RingNodes(NamedTuple):
     early_time: float
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def ring_nodes(rule: ClockQuadrature, rates: FloatArray) -> RingNodes:
     """Cut the nodes where all that remains is negligible, whatever the prefix.
 
@@ -68,8 +68,9 @@ def ring_nodes(rule: ClockQuadrature, rates: FloatArray) -> RingNodes:
         count += NODES
     light_rate = rule.light_limit / rule.times[count - 1]
     grid = np.empty((3, count))
-    grid[TIMES], grid[WEIGHTS] = rule.times[:count], rule.weights[:count]
-    grid[SCALED] = rule.times[:count] * light_rate
+    for j in range(count):
+        grid[TIMES, j], grid[WEIGHTS, j] = rule.times[j], rule.weights[j]
+        grid[SCALED, j] = rule.times[j] * light_rate
     return RingNodes(
         grid,
         rule.series,
@@ -80,7 +81,7 @@ def ring_nodes(rule: ClockQuadrature, rates: FloatArray) -> RingNodes:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def smallest_positive(values: FloatArray) -> float:
     """Smallest of the values that are not 0; none is negative.
 
@@ -96,7 +97,7 @@ def smallest_positive(values: FloatArray) -> float:
     return float_of_bits(int(np.int64(smallest + np.uint64(1))))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def expected_rung(rates: FloatArray, time: float) -> float:
     """Lower bound on the expected number of clocks that rang: 1 - e^-x >= (1 - 1/e) min(x, 1).
 
@@ -110,7 +111,7 @@ def expected_rung(rates: FloatArray, time: float) -> float:
     return 0.6321205588 * total
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@kernel(fastmath={"reassoc", "contract"})
 def _capped_sum(rates: FloatArray, time: float) -> float:
     total = 0.0
     for i in range(len(rates)):
@@ -119,7 +120,7 @@ def _capped_sum(rates: FloatArray, time: float) -> float:
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def large_tokens(rates: FloatArray, limit: float, places: IntArray) -> int:
     """Write the places of rates above the limit, in ascending order; return how many there are.
 
@@ -140,7 +141,7 @@ def large_tokens(rates: FloatArray, limit: float, places: IntArray) -> int:
     return count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def add_tokens(
     nodes: RingNodes,
     rates: FloatArray,
@@ -194,7 +195,7 @@ def add_tokens(
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def renew_large(rates: FloatArray, limit: float, start: int, stop: int, large: IntArray) -> None:
     """Correct the places of `large_tokens` after the tokens from start to stop changed places.
 
@@ -211,7 +212,7 @@ def renew_large(rates: FloatArray, limit: float, start: int, stop: int, large: I
             k += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def first_from(ascending: IntArray, value: int) -> int:
     """First index whose entry is at least the value, or the length.
 
@@ -229,7 +230,7 @@ def first_from(ascending: IntArray, value: int) -> int:
     return low
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@kernel(fastmath={"reassoc", "contract"})
 def faint_sums(rates: FloatArray, inverse: float, limit: float, sums: FloatArray) -> None:
     """Add twelve power sums of the rates up to `limit`.
 
@@ -263,7 +264,7 @@ def faint_sums(rates: FloatArray, inverse: float, limit: float, sums: FloatArray
         sums[r + 1] += found[r]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@kernel(fastmath={"reassoc", "contract"})
 def _add_powers(values: FloatArray, sums: FloatArray) -> None:
     """Add the power sums of `_AT_ONCE` values."""
     power = np.ones(_AT_ONCE)
@@ -275,7 +276,7 @@ def _add_powers(values: FloatArray, sums: FloatArray) -> None:
         sums[r] += total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _add_powers_of(x: float, sums: FloatArray) -> None:
     """Add x, x^2, ... to the power sums."""
     # Four chains: one alone would wait for each product.
@@ -293,7 +294,7 @@ def _add_powers_of(x: float, sums: FloatArray) -> None:
         fourth *= x4
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def add_heavy(grid: FloatArray, rates: FloatArray, law: FloatArray) -> None:
     """Add clocks one by one to P(N_t = m), m < N.
 
@@ -325,14 +326,14 @@ def add_heavy(grid: FloatArray, rates: FloatArray, law: FloatArray) -> None:
             law[0, j] *= silent[0, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _silent(grid: FloatArray, rate: float, silent: FloatArray, row: int) -> None:
     """Write e^(-rate t), the chance that a clock has not rung."""
     for j in range(grid.shape[1]):
         silent[row, j] = vector_exp(-rate * grid[TIMES, j])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _add_two(silent: FloatArray, count: int, law: FloatArray) -> None:
     """Add two clocks, N = 8."""
     for j in range(count):

@@ -46,12 +46,15 @@ from mdbound.bounds.laws.without_replacement.points import (
     place_point,
     segment_clocks,
 )
-from mdbound.bounds.laws.without_replacement.ring_law import RingNodes, renew_large
+from mdbound.bounds.laws.without_replacement.ring_law import RingNodes, first_from, renew_large
 from mdbound.bounds.numerics.borrowed_array import borrowed
+from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
 
 SEARCH_TOLERANCE = 4e-15
-"""Prefixes that cannot beat the best one by more than this are passed over."""
+"""Prefixes that cannot beat the best one by more than this are passed over: less, and rounding of
+the bounds opens more of them; more, and the error bound grows. The other laws search other bounds,
+with tolerances of their own."""
 
 FIRST_SPACING = 0.15
 """Draft mass between the first points."""
@@ -62,7 +65,7 @@ MANY_POINTS = 512
 _SETTLED, _ROOM, _SEGMENT, _BUCKET = 0, 1, 2, 3  # what `_bound_levels` may need
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def smallest_objectives(
     order: RatioPartition,
     nodes: RingNodes,
@@ -90,7 +93,7 @@ def smallest_objectives(
     return _search(order, nodes, clocks, max_drafts, points, space)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _search(
     owned_order: RatioPartition,
     owned_nodes: RingNodes,
@@ -174,7 +177,7 @@ def _borrowed_all(
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _best_objective(mass: FloatArray, shares: FloatArray, used: int, n: int) -> float:
     best = 0.0
     for point in range(used):
@@ -182,7 +185,7 @@ def _best_objective(mass: FloatArray, shares: FloatArray, used: int, n: int) -> 
     return best
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _first_points(
     order: RatioPartition,
     nodes: RingNodes,
@@ -210,7 +213,7 @@ def _first_points(
     return points, used
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _cut(order: RatioPartition, points: Points, left: int, point: int) -> None:
     """Place a new point between `left` and the one after it."""
     level, boundary = points.place[left, LEVEL], points.place[left, CUT]
@@ -224,7 +227,7 @@ def _cut(order: RatioPartition, points: Points, left: int, point: int) -> None:
     points.place[left, AFTER] = point
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _next_interval(
     mass: FloatArray, place: IntArray, used: int, left: int, threshold: float
 ) -> int:
@@ -244,7 +247,7 @@ def _next_interval(
     return best if mass[best, LOWEST] < threshold else -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _bound_all(
     order: RatioPartition,
     nodes: RingNodes,
@@ -268,7 +271,7 @@ def _bound_all(
     return work
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _bound(
     order: RatioPartition,
     nodes: RingNodes,
@@ -305,7 +308,7 @@ def _bound(
         work = _open(order, nodes, clocks.large, points, a, needed, work)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _open(
     order: RatioPartition,
     nodes: RingNodes,
@@ -317,7 +320,7 @@ def _open(
 ) -> FloatArray:
     """Do what `_bound_levels` needs: open the segment or bucket behind a point, or give it room."""
     bucket = points.place[a, BUCKET]
-    segment = np.searchsorted(order.first_bucket, bucket, side="right") - 1
+    segment = first_from(order.first_bucket, bucket + 1) - 1
     if needed == _SEGMENT:
         open_segment(order, segment)
     elif needed == _BUCKET:
@@ -330,7 +333,7 @@ def _open(
     return work
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _bound_levels(  # noqa: PLR0911, one for each outcome at each level
     segments: FloatArray,
     bucket_start: IntArray,

@@ -1,0 +1,69 @@
+"""Drafts made from the target by leaving decoder layers out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from mdbound.errors import InvalidSettingError, ModelError
+from mdbound.logits_cache.models.language_model import LanguageModel
+from mdbound.logits_cache.store.manifest import ModelRecord
+
+
+def check_skipped_layers(skipped: Sequence[int], layers: int) -> None:
+    """Refuse layers that the target does not have, or leaving out all of them.
+
+    Raises:
+        InvalidSettingError: naming the layer.
+    """
+    for layer in skipped:
+        if not 0 <= layer < layers:
+            raise InvalidSettingError(
+                f"`skip_layers` names layer {layer}; the target has layers 0 to {layers - 1}"
+            )
+    if len(set(skipped)) != len(skipped) or not 0 < len(skipped) < layers:
+        raise InvalidSettingError(
+            f"`skip_layers` {','.join(map(str, skipped))}: name each layer once, "
+            f"at least 1 and at most {layers - 1} of them"
+        )
+
+
+def without_layers(target: LanguageModel, record: ModelRecord) -> LanguageModel:
+    """A draft that is the target without `record.skipped_layers`, sharing its weights.
+
+    Every module is copied, so that layer numbers and the configuration can change, and every
+    tensor is shared, so that the draft takes no memory of its own.
+    """
+    network = target.network
+    shared = {id(tensor): tensor for tensor in [*network.parameters(), *network.buffers()]}
+    draft = copy.deepcopy(network, memo=shared)
+    config = draft.config.get_text_config()
+    layers = _decoder_layers(draft, config.num_hidden_layers)
+    kept = [index for index in range(len(layers)) if index not in record.skipped_layers]
+    for number, index in enumerate(kept):
+        # Key-value caches are addressed by layer number, which must count without gaps.
+        for module in layers[index].modules():
+            if hasattr(module, "layer_idx"):
+                module.layer_idx = number
+    types = getattr(config, "layer_types", None)
+    config.num_hidden_layers = len(kept)
+    if types is not None:
+        config.layer_types = [types[index] for index in kept]
+    # In place: models with other per-layer lists keep referring to this one.
+    for index in sorted(record.skipped_layers, reverse=True):
+        del layers[index]
+    return replace(target, record=record, network=draft)
+
+
+def _decoder_layers(network: Any, count: int) -> Any:
+    from torch.nn import ModuleList
+
+    for module in network.modules():
+        if isinstance(module, ModuleList) and len(module) == count:
+            return module
+    raise ModelError(
+        f"{type(network).__name__} keeps its decoder layers in no list of {count}; "
+        "`skip_layers` cannot be used with it, give one of `drafts`"
+    )

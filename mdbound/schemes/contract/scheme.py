@@ -1,0 +1,238 @@
+"""What a verification scheme is: two rates, a sampler, and branch probabilities."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.errors import InvalidSettingError
+from mdbound.schemes.contract import inputs
+from mdbound.schemes.contract.facts import SchemeFacts
+from mdbound.schemes.contract.results import RowRates, Samples, SchemeRate
+from mdbound.schemes.contract.rows import map_rows
+
+
+class Scheme(ABC):
+    """A lossless rule that turns drafted tokens into one token of the target distribution.
+
+    A subclass sets the class attributes, decorates itself with `register` and implements
+    `_row_rates` (or `_batch`, for all rows at once), `_draw` and `_branches`, which only ever see
+    checked float64 rows.
+
+    Attributes:
+        name: what `schemes.get` knows it by.
+        table_order: position in `schemes.names()`.
+        min_drafts: least number of drafts it is defined for.
+        max_drafts: largest number, or None.
+        identical_only: whether all drafts must come from one distribution.
+    """
+
+    name: ClassVar[str]
+    table_order: ClassVar[int] = 1000
+    min_drafts: ClassVar[int] = 1
+    max_drafts: ClassVar[int | None] = None
+    identical_only: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def sampling(self) -> str:
+        """Draft law, by its name in `mdbound.bounds`: the bound this scheme is compared with."""
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the estimates, for schemes that ever need one."""
+        return None
+
+    @classmethod
+    def facts(cls) -> SchemeFacts:
+        """Name and limits, for refusals and tables.
+
+        Example:
+            >>> from mdbound import schemes
+            >>> schemes.get("spechub").facts().numbers
+            'exactly 2'
+        """
+        return SchemeFacts(
+            cls.name, cls.table_order, cls.min_drafts, cls.max_drafts, cls.identical_only
+        )
+
+    @classmethod
+    def supports(cls, num_drafts: int) -> bool:
+        """Whether the scheme is defined for this many drafts.
+
+        Example:
+            >>> from mdbound import schemes
+            >>> schemes.get("spechub").supports(3)
+            False
+        """
+        return cls.facts().supports(num_drafts)
+
+    def acceptance(
+        self, target: npt.ArrayLike, draft: inputs.Drafts, num_drafts: int
+    ) -> SchemeRate:
+        """Probability of acceptance in both senses, over drafts and the scheme's own choices.
+
+        Args:
+            target: (V,) or (B, V) probabilities.
+            draft: the same; or a list of `num_drafts` such arrays, one per draft, for schemes that
+                take different drafts.
+            num_drafts: drafted tokens per position.
+
+        Raises:
+            InvalidDistributionError: an array holds no distributions.
+            InvalidSettingError: the scheme does not take such drafts; the message lists what fits.
+
+        Example:
+            >>> from mdbound import schemes
+            >>> rate = schemes.get("single_draft").acceptance([0.5, 0.5], [0.75, 0.25], 1)
+            >>> rate.accept, rate.membership, rate.standard_error
+            (0.75, 0.75, 0.0)
+        """
+        problem = inputs.check_problem(self.facts(), target, draft, num_drafts)
+        accept, membership, error = self._batch(problem, (problem.num_drafts,))
+        if problem.single:
+            return SchemeRate(
+                float(accept[0, 0]), float(membership[0, 0]), float(error[0, 0]), self.seed
+            )
+        return SchemeRate(accept[:, 0], membership[:, 0], error[:, 0], self.seed)
+
+    def acceptance_curve(
+        self, target: npt.ArrayLike, draft: npt.ArrayLike, max_drafts: int
+    ) -> SchemeRate:
+        """`acceptance` for 1, 2, ..., max_drafts identical drafts, sharing what can be shared.
+
+        Returns:
+            Arrays of shape (max_drafts,) or (B, max_drafts); NaN at numbers of drafts that the
+            scheme is not defined for.
+
+        Raises:
+            InvalidDistributionError: an array holds no distributions.
+            InvalidSettingError: `max_drafts` is no whole number of at least 1.
+
+        Example:
+            >>> from mdbound import schemes
+            >>> schemes.get("nss").acceptance_curve([0.5, 0.5], [0.5, 0.5], 2).membership.tolist()
+            [0.5, 0.75]
+        """
+        problem = inputs.check_pair_problem(target, draft, max_drafts)
+        counts = tuple(n for n in range(1, problem.num_drafts + 1) if self.supports(n))
+        curves = [np.full((len(problem.target), problem.num_drafts), np.nan) for _ in range(3)]
+        if counts:
+            columns = np.array(counts) - 1
+            for curve, values in zip(curves, self._batch(problem, counts), strict=True):
+                curve[:, columns] = values
+        if problem.single:
+            curves = [curve[0] for curve in curves]
+        return SchemeRate(curves[0], curves[1], curves[2], self.seed)
+
+    def _batch(self, problem: inputs.Problem, counts: Sequence[int]) -> RowRates:
+        """Rates of shape (B, number of counts)."""
+
+        def one_row(row: int) -> RowRates:
+            rows = [q[row] for q in problem.drafts]
+            if problem.identical:
+                return self._row_rates(problem.target[row], rows[0], counts)
+            return self._row_rates_independent(problem.target[row], rows)
+
+        rates = map_rows(one_row, len(problem.target))
+        return RowRates(*(np.stack(column) for column in zip(*rates, strict=True)))
+
+    def sample(
+        self,
+        target: npt.ArrayLike,
+        draft: inputs.Drafts,
+        num_drafts: int,
+        rng: np.random.Generator,
+        size: int,
+    ) -> Samples:
+        """Run the algorithm `size` times at one position: draft, verify, emit.
+
+        Args:
+            target: (V,) probabilities.
+            draft: (V,), or a list of `num_drafts` such arrays where the scheme takes them.
+            num_drafts: drafted tokens per run.
+            rng: source of randomness; the same state gives the same samples.
+            size: number of runs.
+
+        Raises:
+            InvalidDistributionError: no distributions, or more than one row.
+            InvalidSettingError: the scheme does not take such drafts, or `size` is below 1.
+
+        Example:
+            >>> import numpy as np
+            >>> from mdbound import schemes
+            >>> rng = np.random.default_rng(0)
+            >>> schemes.get("nss").sample([0.5, 0.5], [0.5, 0.5], 3, rng, size=4).drafts.shape
+            (4, 3)
+        """
+        problem = inputs.check_single_problem(self.facts(), target, draft, num_drafts)
+        inputs.check_size(size)
+        rows = [q[0] for q in problem.drafts]
+        if problem.identical:
+            rows = rows * problem.num_drafts
+        return self._draw(problem.target[0], rows, rng, int(size))
+
+    def branch_probabilities(
+        self, target: npt.ArrayLike, draft: inputs.Drafts, drafted: Sequence[int]
+    ) -> dict[int, float]:
+        """P(output = token | these tokens were drafted), for each distinct drafted token.
+
+        Args:
+            target: (V,) probabilities.
+            draft: (V,), or one array per drafted token where the scheme takes them.
+            drafted: token ids in the order drafted.
+
+        Returns:
+            {token: probability} in order of first appearance. Summed over all drafted tuples,
+            weighted by their probability, the values give the membership rate.
+
+        Raises:
+            InvalidDistributionError: no distributions, or more than one row.
+            InvalidSettingError: the scheme does not take such drafts, or cannot draft this tuple.
+
+        Example:
+            >>> from mdbound import schemes
+            >>> schemes.get("single_draft").branch_probabilities([0.5, 0.5], [0.8, 0.2], [0])
+            {0: 0.625}
+        """
+        problem = inputs.check_single_problem(self.facts(), target, draft, len(drafted))
+        rows = [q[0] for q in problem.drafts]
+        if problem.identical:
+            rows = rows * problem.num_drafts
+        tokens = inputs.check_tokens(drafted, len(rows[0]))
+        if not self.possible(rows, tokens):
+            raise InvalidSettingError(
+                f"scheme {self.name!r} cannot draft {tokens}: the probability of that tuple is 0 "
+                "under its draft law; draw tuples with sample(), or check the order of the tokens"
+            )
+        branches = self._branches(problem.target[0], rows, tokens)
+        return {token: float(branches[token]) for token in dict.fromkeys(tokens)}
+
+    def possible(self, drafts: list[FloatArray], drafted: Sequence[int]) -> bool:
+        """Whether the draft law gives this tuple a positive probability (tokens are checked)."""
+        return all(q[x] > 0.0 for q, x in zip(drafts, drafted, strict=True))
+
+    def _row_rates(self, p: FloatArray, q: FloatArray, counts: Sequence[int]) -> RowRates:
+        """Rates of one row for each number of drafts in `counts` (ascending, supported)."""
+        raise NotImplementedError(f"{type(self).__name__} needs _row_rates or _batch")
+
+    def _row_rates_independent(self, p: FloatArray, drafts: list[FloatArray]) -> RowRates:
+        """Rates of one row for drafts of different laws, as arrays of shape (1,)."""
+        raise NotImplementedError(f"{type(self).__name__} takes identical drafts only")
+
+    @abstractmethod
+    def _draw(
+        self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int
+    ) -> Samples:
+        """`size` runs; `drafts` has one array per drafted token."""
+
+    @abstractmethod
+    def _branches(
+        self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
+    ) -> dict[int, float]:
+        """P(output = token | drafted) for at least the drafted tokens."""

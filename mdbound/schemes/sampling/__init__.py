@@ -1,0 +1,1 @@
+"""What samplers share: draws of tokens, one speculative step, and reproducible streams."""
