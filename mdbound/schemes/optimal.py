@@ -67,8 +67,8 @@ class Optimal(Scheme):
     def _check_runnable(self, drafts: list[FloatArray]) -> None:
         if self.sampling != _RUNNABLE or any(q is not drafts[0] for q in drafts):
             raise InvalidSettingError(
-                f"the optimal scheme can be run for identical drafts drawn {_RUNNABLE!r} only: "
-                "use its acceptance(), or scheme 'greedy', which is optimal for greedy drafts"
+                f"sampling is {self.sampling!r}, and the optimal scheme can be run for identical "
+                f"drafts drawn {_RUNNABLE!r} only: use its acceptance(), or scheme 'greedy', which is optimal for greedy drafts"
             )
 
     def _draw(

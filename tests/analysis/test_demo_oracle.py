@@ -18,7 +18,7 @@ from mdbound.analysis.solving.solve_batch import solve_batch
 from mdbound.logits_cache.capturing.capture import capture
 from mdbound.logits_cache.capturing.settings import CaptureSettings
 from mdbound.logits_cache.store.cache import LogitsCache
-from tests.oracles.optimum import (
+from tests.oracles.acceptance_over_all_sets import (
     brute_force_acceptance,
     contained_greedy,
     contained_independent,

@@ -1,4 +1,4 @@
-"""Every draft tuple and every branch of every scheme, spelled out for a few tokens.
+"""Oracle of the schemes: every draft tuple and every branch, spelled out for a few tokens.
 
 Nothing here shares a formula with the package: each function walks the algorithm as it would run,
 with probabilities (`fractions.Fraction` wherever the scheme has rational branch probabilities).
@@ -12,11 +12,18 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
-Number = Any  # Fraction, or float where a scheme has an irrational parameter
+from tests.oracles import acceptance_over_all_sets, drafted_tuples
+from tests.oracles.drafted_tuples import DraftLaw, Number
+
+# The laws and the optimum are oracles of their own; here they are for tests of schemes.
+independent_law = drafted_tuples.independent_law
+with_replacement_law = drafted_tuples.with_replacement_law
+without_replacement_law = drafted_tuples.without_replacement_law
+greedy_law = drafted_tuples.greedy_law
+optimum = acceptance_over_all_sets.optimum
+
 Outcome = tuple[Number, int, bool]
-DraftLaw = dict[tuple[int, ...], Number]
 
 
 @dataclass
@@ -48,58 +55,6 @@ def enumerate_scheme(
                 inside[token] = inside[token] + probability
         result.branches[drafted] = inside
     return result
-
-
-def optimum(target: Sequence[Number], law: DraftLaw) -> Number:
-    """1 + min over all subsets H of p(H) - P(every draft in H)."""
-    vocabulary = range(len(target))
-    best = Fraction(0)
-    for size in range(1, len(target) + 1):
-        for chosen in itertools.combinations(vocabulary, size):
-            held = set(chosen)
-            inside = sum((w for d, w in law.items() if held.issuperset(d)), Fraction(0))
-            best = min(best, sum(target[y] for y in chosen) - inside)
-    return 1 + best
-
-
-# Draft laws -------------------------------------------------------------------------------------
-
-
-def independent_law(drafts: Sequence[Sequence[Number]]) -> DraftLaw:
-    law: DraftLaw = {}
-    supports = [[x for x, mass in enumerate(q) if mass > 0] for q in drafts]
-    for drafted in itertools.product(*supports):
-        weight = Fraction(1)
-        for q, x in zip(drafts, drafted, strict=True):
-            weight = weight * q[x]
-        law[drafted] = weight
-    return law
-
-
-def with_replacement_law(draft: Sequence[Number], n: int) -> DraftLaw:
-    return independent_law([draft] * n)
-
-
-def without_replacement_law(draft: Sequence[Number], n: int) -> DraftLaw:
-    support = [x for x, mass in enumerate(draft) if mass > 0]
-    law: DraftLaw = {}
-    for drafted in itertools.permutations(support, min(n, len(support))):
-        weight = Fraction(1)
-        left = sum(draft)
-        for x in drafted:
-            weight = weight * draft[x] / left
-            left = sum(m for y, m in enumerate(draft) if y not in drafted[: drafted.index(x) + 1])
-        law[drafted] = weight
-    return law
-
-
-def greedy_law(draft: Sequence[Number], n: int) -> DraftLaw:
-    ranked = sorted((x for x, m in enumerate(draft) if m > 0), key=lambda x: (-draft[x], x))
-    top, rest = tuple(ranked[: n - 1]), ranked[n - 1 :]
-    if not rest:
-        return {top: Fraction(1)}
-    mass = sum(draft[x] for x in rest)
-    return {(*top, x): draft[x] / mass for x in rest}
 
 
 def spechub_law(draft: Sequence[Number]) -> DraftLaw:

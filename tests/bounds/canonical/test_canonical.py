@@ -17,68 +17,28 @@ from mdbound.bounds.canonical.prefix_increments import (
 )
 from mdbound.bounds.programs.importance_sampling import importance_sampling_lp
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
+from tests.hard_rows import random_case
+from tests.oracles.drafted_tuples import containment, tuple_law
 
 LAWS = ("with_replacement", "without_replacement", "greedy")
-
-
-def random_distribution(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Dense, tied, sparse, spanning decades, or nearly a point mass."""
-    values = [
-        rng.random(size) ** 3,
-        rng.integers(1, 4, size).astype(float),
-        rng.random(size) * (rng.random(size) < 0.6),
-        10.0 ** rng.uniform(-12, 0, size),
-        np.r_[1.0, rng.random(size - 1) * 1e-9],
-    ][rng.integers(5)]
-    values[rng.integers(size)] += 1e-3
-    return values / values.sum()
-
-
-def tuple_law(q: np.ndarray, n: int, sampling: str) -> dict[tuple[int, ...], float]:
-    size = len(q)
-    if sampling == "with_replacement":
-        tuples = itertools.product(range(size), repeat=n)
-        return {drafted: math.prod(q[token] for token in drafted) for drafted in tuples}
-    support = [token for token in range(size) if q[token] > 0.0]
-    law = {}
-    if sampling == "greedy":
-        top = sorted(support, key=lambda token: (-q[token], token))[: n - 1]
-        rest = [token for token in support if token not in top]
-        total = math.fsum(q[token] for token in rest)
-        law = {(*top, token): q[token] / total for token in rest}
-        return law or {tuple(top): 1.0}
-    for drafted in itertools.permutations(support, min(n, len(support))):
-        probability, left = 1.0, list(support)
-        for token in drafted:
-            probability *= q[token] / math.fsum(q[other] for other in left)
-            left.remove(token)
-        law[drafted] = probability
-    return law
-
-
-def random_case(seed: int) -> tuple[np.ndarray, np.ndarray, int]:
-    rng = np.random.default_rng(seed)
-    size, n = int(rng.integers(1, 7)), int(rng.integers(1, 5))
-    p, q = random_distribution(rng, size), random_distribution(rng, size)
-    return (q if seed % 7 == 0 else p), q, n
 
 
 @pytest.mark.parametrize("sampling", LAWS)
 @pytest.mark.parametrize("seed", range(60))
 def test_selected_law_is_feasible_and_optimal(seed: int, sampling: str) -> None:
-    p, q, n = random_case(seed)
+    p, (q, *_), n = random_case(seed)
     decomposition = canonical_decomposition(p, q, n, sampling)
-    law = tuple_law(q, n, sampling)
+    law = tuple_law([q], n, sampling)
     assert decomposition.selected.min() >= 0.0
     assert decomposition.selected.sum() == pytest.approx(1.0, abs=1e-13)
-    optimum = 1.0
+    best = 1.0
     for chosen in itertools.product([False, True], repeat=len(p)):
-        contained = math.fsum(w for drafted, w in law.items() if all(chosen[t] for t in drafted))
         inside = list(chosen)
+        contained = containment(law, np.flatnonzero(inside).tolist())
         assert math.fsum(decomposition.selected[inside]) >= contained - 1e-13
-        optimum = min(optimum, 1.0 + math.fsum(p[inside]) - contained)
-    assert decomposition.acceptance == pytest.approx(optimum, abs=1e-12)
-    assert np.minimum(p, decomposition.selected).sum() == pytest.approx(optimum, abs=1e-12)
+        best = min(best, 1.0 + math.fsum(p[inside]) - contained)
+    assert decomposition.acceptance == pytest.approx(best, abs=1e-12)
+    assert np.minimum(p, decomposition.selected).sum() == pytest.approx(best, abs=1e-12)
 
 
 @pytest.mark.parametrize("sampling", LAWS)
@@ -152,11 +112,10 @@ def test_increments_add_up_to_the_containments(seed: int) -> None:
     size, n = int(rng.integers(1, 8)), int(rng.integers(1, 6))
     q = 10.0 ** rng.uniform(-9, 0, size)
     q /= q.sum()
-    law = tuple_law(q, n, "without_replacement")
+    law = tuple_law([q], n, "without_replacement")
     without = np.cumsum(without_replacement_increments(q, n))
     for k in range(size):
-        contained = math.fsum(w for drafted, w in law.items() if max(drafted) <= k)
-        assert without[k] == pytest.approx(contained, abs=1e-14)
+        assert without[k] == pytest.approx(containment(law, range(k + 1)), abs=1e-14)
     replaced = np.cumsum(with_replacement_increments(q, n))
     np.testing.assert_allclose(replaced, np.cumsum(q) ** n, rtol=1e-13)
 

@@ -13,19 +13,7 @@ from mdbound.bounds.canonical.decomposition import CanonicalDecomposition, canon
 from mdbound.bounds.canonical.gauss_compression import gauss_compression
 from mdbound.bounds.canonical.weights import solve_block
 from mdbound.errors import InvalidSettingError, UnsolvedError
-
-
-def random_distribution(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Dense, tied, sparse, spanning decades, or nearly a point mass."""
-    values = [
-        rng.random(size) ** 3,
-        rng.integers(1, 4, size).astype(float),
-        rng.random(size) * (rng.random(size) < 0.6),
-        10.0 ** rng.uniform(-12, 0, size),
-        np.r_[1.0, rng.random(size - 1) * 1e-9],
-    ][rng.integers(5)]
-    values[rng.integers(size)] += 1e-3
-    return values / values.sum()
+from tests.hard_rows import random_distribution
 
 
 def enumerate_scheme(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mdbound import bounds
-from tests.oracles.optimum import adversarial_row, brute_force_acceptance, contained_independent
+from tests.hard_rows import adversarial_row
+from tests.oracles.acceptance_over_all_sets import brute_force_acceptance, contained_independent
 
 torch = pytest.importorskip("torch")
 

@@ -11,7 +11,7 @@ import pytest
 from mdbound import bounds
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
 from tests.bounds.device.cases import DEVICES, LAWS, assert_same_curve, several, to
-from tests.oracles.optimum import adversarial_pairs
+from tests.hard_rows import adversarial_pairs
 
 torch = pytest.importorskip("torch")
 

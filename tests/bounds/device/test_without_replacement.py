@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mdbound import bounds
-from tests.oracles.optimum import (
-    adversarial_pairs,
+from tests.hard_rows import adversarial_pairs
+from tests.oracles.acceptance_over_all_sets import (
     brute_force_acceptance,
     contained_without_replacement,
 )

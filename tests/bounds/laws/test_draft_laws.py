@@ -7,9 +7,8 @@ import pytest
 
 from mdbound import bounds
 from mdbound.errors import InvalidDistributionError
-from tests.oracles.optimum import (
-    adversarial_pairs,
-    adversarial_row,
+from tests.hard_rows import adversarial_pairs, adversarial_row
+from tests.oracles.acceptance_over_all_sets import (
     brute_force_acceptance,
     contained_greedy,
     contained_independent,

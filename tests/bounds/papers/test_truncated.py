@@ -8,59 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import linprog
 
 from mdbound.bounds.papers.truncated import truncated_alphabet, truncated_selection
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
-
-Distribution = np.ndarray
-
-
-def random_distribution(rng: np.random.Generator, size: int) -> Distribution:
-    """Dense, tied, sparse or peaked, so that zeros and equal values are common."""
-    kind = rng.integers(4)
-    if kind == 0:
-        values = rng.random(size) ** 3
-    elif kind == 1:
-        values = rng.integers(1, 4, size).astype(float)
-    elif kind == 2:
-        values = rng.random(size) * (rng.random(size) < 0.6)
-        values[rng.integers(size)] += 0.1
-    else:
-        values = 10.0 ** rng.uniform(-9, 0, size)
-    return values / values.sum()
-
-
-def brute_optimum(p: Distribution, q: Distribution, n: int) -> float:
-    subsets = itertools.product([False, True], repeat=len(p))
-    return 1.0 + min(p[list(h)].sum() - q[list(h)].sum() ** n if any(h) else 0.0 for h in subsets)
-
-
-def program_optimum(p: Distribution, q1: Distribution, q2: Distribution, s: int) -> float:
-    """The truncated linear program as the paper states it: one weight per pair of contenders."""
-    order = np.argsort(-(p - q1 * q2), kind="stable")
-    p, q1, q2 = p[order], q1[order], q2[order]
-    size = len(p)
-    fixed = np.zeros(size)
-    pairs = []
-    for i, j in itertools.product(range(size), repeat=2):
-        if i != j and max(i, j) < s:
-            pairs.append((i, j))
-        else:
-            fixed[min(i, j)] += q1[i] * q2[j]
-    # Columns: a weight per unordered pair, then the accepted mass of each token.
-    pairs = [(i, j) for i, j in pairs if i < j]
-    mass = np.array([q1[i] * q2[j] + q1[j] * q2[i] for i, j in pairs])
-    rows = np.zeros((size, len(pairs) + size))
-    limit = fixed.copy()
-    for k, (i, j) in enumerate(pairs):
-        rows[i, k] = -mass[k]
-        rows[j, k] = mass[k]
-        limit[j] += mass[k]
-    rows[:, len(pairs) :] = np.eye(size)
-    cost = np.concatenate([np.zeros(len(pairs)), -np.ones(size)])
-    bounds = [(0.0, 1.0)] * len(pairs) + [(0.0, value) for value in p]
-    return float(-linprog(cost, A_ub=rows, b_ub=limit, bounds=bounds).fun)
+from tests.hard_rows import random_distribution
+from tests.oracles.acceptance_over_all_sets import (
+    brute_force_acceptance,
+    contained_with_replacement,
+)
+from tests.oracles.truncated_program import program_optimum
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -81,7 +37,9 @@ def test_two_identical_drafts_with_every_token_reach_the_optimum(seed: int) -> N
     size = int(rng.integers(2, 8))
     p, q = random_distribution(rng, size), random_distribution(rng, size)
     rule = truncated_selection(p, q, 2, size)
-    assert rule.acceptance == pytest.approx(brute_optimum(p, q, 2), abs=1e-12)
+    assert rule.acceptance == pytest.approx(
+        brute_force_acceptance(p, contained_with_replacement(q, 2)), abs=1e-12
+    )
 
 
 @settings(max_examples=150, deadline=None)
@@ -94,7 +52,7 @@ def test_loss_is_at_most_the_published_guarantee(seed: int) -> None:
     rule = truncated_selection(p, q, 2, contenders)
     left_out = np.argsort(-(p - q * q), kind="stable")[contenders:]
     guarantee = np.maximum(p - q * q, 0.0)[left_out].sum()
-    loss = brute_optimum(p, q, 2) - rule.acceptance
+    loss = brute_force_acceptance(p, contained_with_replacement(q, 2)) - rule.acceptance
     assert -1e-12 <= loss <= guarantee + 1e-12
 
 

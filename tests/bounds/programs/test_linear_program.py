@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 import sys
-from collections.abc import Sequence
 
 import highspy
 import numpy as np
@@ -24,68 +21,11 @@ from mdbound.errors import (
     MissingDependencyError,
     UnsolvedError,
 )
+from tests.hard_rows import random_case
+from tests.oracles.acceptance_over_all_sets import optimum
+from tests.oracles.drafted_tuples import tuple_law
 
 LAWS = ("with_replacement", "without_replacement", "greedy", "independent")
-
-
-def random_distribution(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Dense, tied, sparse, spanning decades, or nearly a point mass."""
-    values = [
-        rng.random(size) ** 3,
-        rng.integers(1, 4, size).astype(float),
-        rng.random(size) * (rng.random(size) < 0.6),
-        10.0 ** rng.uniform(-12, 0, size),
-        np.r_[1.0, rng.random(size - 1) * 1e-9],
-    ][rng.integers(5)]
-    values[rng.integers(size)] += 1e-3
-    return values / values.sum()
-
-
-def tuple_law(drafts: Sequence[np.ndarray], n: int, sampling: str) -> dict[tuple[int, ...], float]:
-    """Probability of every ordered tuple of drafts, by the definition of the law."""
-    size = len(drafts[0])
-    if sampling in ("with_replacement", "independent"):
-        rows = drafts if sampling == "independent" else [drafts[0]] * n
-        return {
-            drafted: math.prod(q[token] for q, token in zip(rows, drafted, strict=True))
-            for drafted in itertools.product(range(size), repeat=n)
-        }
-    q = drafts[0]
-    support = [token for token in range(size) if q[token] > 0.0]
-    law = {}
-    if sampling == "greedy":
-        top = sorted(support, key=lambda token: (-q[token], token))[: n - 1]
-        rest = [token for token in support if token not in top]
-        total = math.fsum(q[token] for token in rest)
-        for token in rest:
-            law[(*top, token)] = q[token] / total
-        return law or {tuple(top): 1.0}
-    for drafted in itertools.permutations(support, min(n, len(support))):
-        probability, left = 1.0, list(support)
-        for token in drafted:
-            probability *= q[token] / math.fsum(q[other] for other in left)
-            left.remove(token)
-        law[drafted] = probability
-    return law
-
-
-def brute_force(p: np.ndarray, drafts: Sequence[np.ndarray], n: int, sampling: str) -> float:
-    law = tuple_law(drafts, n, sampling)
-    best = 0.0
-    for chosen in itertools.product([False, True], repeat=len(p)):
-        contained = math.fsum(w for drafted, w in law.items() if all(chosen[t] for t in drafted))
-        best = min(best, math.fsum(p[list(chosen)]) - contained)
-    return 1.0 + best
-
-
-def random_case(seed: int) -> tuple[np.ndarray, list[np.ndarray], int]:
-    rng = np.random.default_rng(seed)
-    size, n = int(rng.integers(1, 7)), int(rng.integers(1, 5))
-    p = random_distribution(rng, size)
-    drafts = [random_distribution(rng, size) for _ in range(n)]
-    if seed % 5 == 0:
-        drafts[0] = p
-    return p, drafts, n
 
 
 def check_plan(solution: TransportSolution, expected: float) -> None:
@@ -108,7 +48,7 @@ def check_plan(solution: TransportSolution, expected: float) -> None:
 def test_highs_programs_reach_the_brute_force_optimum(seed: int, sampling: str) -> None:
     p, drafts, n = random_case(seed)
     draft = drafts if sampling == "independent" else drafts[0]
-    expected = brute_force(p, drafts, n, sampling)
+    expected = float(optimum(p, tuple_law(drafts, n, sampling)))
     solution = solve_transport(p, draft, n, sampling)
     check_plan(solution, expected)
     assert solution.acceptance == pytest.approx(expected, abs=1e-13)
@@ -123,7 +63,7 @@ def test_cvxpy_agrees(seed: int, sampling: str) -> None:
     p, drafts, n = random_case(seed)
     draft = drafts if sampling == "independent" else drafts[0]
     solution = solve_transport(p, draft, n, sampling, "cvxpy")
-    check_plan(solution, brute_force(p, drafts, n, sampling))
+    check_plan(solution, float(optimum(p, tuple_law(drafts, n, sampling))))
     assert solution.backend == "cvxpy"
 
 

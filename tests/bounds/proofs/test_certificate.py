@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import sys
 from fractions import Fraction
 
@@ -15,6 +14,8 @@ from mdbound.bounds.proofs.ball_containment import BallContainment
 from mdbound.bounds.proofs.certificate import CheckedInterval, make_certificate
 from mdbound.bounds.proofs.exact_arithmetic import dyadic, exact_ratio_order, total
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, MissingDependencyError
+from tests.hard_rows import random_case
+from tests.oracles.drafted_tuples import DraftLaw, containment, tuple_law
 
 LAWS = ("with_replacement", "without_replacement", "greedy", "independent")
 needs_flint = pytest.mark.skipif(
@@ -23,67 +24,20 @@ needs_flint = pytest.mark.skipif(
 )
 
 
-def random_distribution(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Dense, tied, sparse, spanning many decades, or nearly a point mass."""
-    values = [
-        rng.random(size) ** 3,
-        rng.integers(1, 4, size).astype(float),
-        rng.random(size) * (rng.random(size) < 0.6),
-        10.0 ** rng.uniform(-60, 0, size),
-        np.r_[1.0, rng.random(size - 1) * 1e-14],
-    ][rng.integers(5)]
-    values[rng.integers(size)] += 1e-3
-    return values / values.sum()
-
-
-def exact_containment(
-    drafts: list[np.ndarray], inside: tuple[bool, ...], n: int, sampling: str
-) -> Fraction:
-    """F(H) in fractions, from the definition of the law."""
-    rows = [[Fraction(value) for value in q.tolist()] for q in drafts]
-    q = rows[0]
-    mass = [sum((r[t] for t in range(len(q)) if inside[t]), Fraction(0)) for r in rows]
-    if sampling == "with_replacement":
-        return mass[0] ** n
-    if sampling == "independent":
-        return math.prod(mass, start=Fraction(1))
-    support = [t for t in range(len(q)) if q[t] > 0]
-    if sampling == "greedy":
-        top = sorted(support, key=lambda t: (-q[t], t))[: n - 1]
-        rest = [t for t in support if t not in top]
-        if not all(inside[t] for t in top):
-            return Fraction(0)
-        drawn = sum((q[t] for t in rest if inside[t]), Fraction(0))
-        return drawn / sum(q[t] for t in rest) if rest else Fraction(1)
-    contained = Fraction(0)
-    for drafted in itertools.permutations([t for t in support if inside[t]], min(n, len(support))):
-        probability, left = Fraction(1), sum(q)
-        for token in drafted:
-            probability *= q[token] / left
-            left -= q[token]
-        contained += probability
-    return contained
-
-
-def random_case(seed: int) -> tuple[np.ndarray, list[np.ndarray], int]:
-    rng = np.random.default_rng(seed)
-    size, n = int(rng.integers(1, 7)), int(rng.integers(1, 5))
-    p = random_distribution(rng, size)
-    drafts = [random_distribution(rng, size) for _ in range(n)]
-    if seed % 5 == 0:
-        drafts[0] = p
-    return p, drafts, n
+def exact_law(drafts: list[np.ndarray], n: int, sampling: str) -> DraftLaw:
+    return tuple_law([[Fraction(value) for value in q.tolist()] for q in drafts], n, sampling)
 
 
 @needs_flint
 @pytest.mark.parametrize("sampling", LAWS)
 @pytest.mark.parametrize("seed", range(40))
 def test_interval_holds_the_exact_optimum(seed: int, sampling: str) -> None:
-    p, drafts, n = random_case(seed)
+    p, drafts, n = random_case(seed, decades=60, light=1e-14)
     draft = drafts if sampling == "independent" else drafts[0]
+    law = exact_law(drafts, n, sampling)
     values = {
         inside: sum((Fraction(float(p[t])) for t in range(len(p)) if inside[t]), Fraction(1))
-        - exact_containment(drafts, inside, n, sampling)
+        - containment(law, np.flatnonzero(inside).tolist())
         for inside in itertools.product([False, True], repeat=len(p))
     }
     optimum = min(values.values())
@@ -159,8 +113,7 @@ def test_ball_containment_encloses_the_exact_value(decades: int) -> None:
         n, held = int(rng.integers(3, size)), int(rng.integers(1, size))
         q = 10.0 ** rng.uniform(-decades, 0, size)
         q /= q.sum()
-        inside = tuple(t < held for t in range(size))
-        exact = exact_containment([q], inside, n, "without_replacement")
+        exact = containment(exact_law([q], n, "without_replacement"), range(held))
         low, high = BallContainment(q, n).enclose(slice(0, held))
         assert low <= exact <= high
         assert high - low <= 1e-14

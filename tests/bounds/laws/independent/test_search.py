@@ -1,4 +1,4 @@
-"""The number of boxes that a search took comes back with a batch, under the law that searches."""
+"""Contract and branch: few boxes at full vocabulary, and their number comes back with a batch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mdbound import bounds
+from mdbound.bounds.laws.independent.law import optimal_subset, solve_independent
 
 TEMPERATURES = [1.2, 2.0, 0.8]
 
@@ -59,3 +60,23 @@ def test_boxes_go_with_the_rows_they_are_put_with(logits):
     larger = curve.among(np.array([5, 0, 2, 3]), 6)
     assert larger.boxes[[5, 0, 2, 3]].tolist() == curve.boxes.tolist()
     assert (larger.boxes[[1, 4]] == 0).all()
+
+
+@pytest.mark.parametrize("num_drafts", [2, 3, 4])
+def test_few_boxes_at_full_vocabulary(num_drafts):
+    """And no single token moved in or out makes the set better."""
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0.0, 3.0, 10_000)
+    p = bounds.distribution_from_logits(logits + rng.normal(0.0, 1.0, len(logits)))
+    q = np.stack(
+        [bounds.distribution_from_logits(logits, 0.8 + 0.2 * k) for k in range(num_drafts)]
+    )
+    found, boxes = solve_independent(p[None], [row[None] for row in q], num_drafts)
+    assert (boxes <= 200).all()
+    members, used = optimal_subset(p, q)
+    assert used <= 200
+    inside = q[:, members].sum(axis=1)
+    moved = np.where(members, -1.0, 1.0)
+    changed = moved * p - (np.prod(inside[:, None] + moved * q, axis=0) - inside.prod())
+    assert changed.min() >= -1e-13
+    assert found[0, 0, -1] == pytest.approx(1.0 + p[members].sum() - inside.prod(), abs=1e-13)

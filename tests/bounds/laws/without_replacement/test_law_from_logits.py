@@ -7,50 +7,11 @@ import numpy as np
 import pytest
 
 from mdbound import bounds
+from tests.oracles.softmax_in_digits import exact_softmax
+from tests.oracles.without_replacement_by_sorting import digits_containments
+from tests.oracles.without_replacement_over_all_sets import digits_optima
 
 MAX_DRAFTS = 5
-
-
-def exact_softmax(logits, temperature):
-    powers = [mpmath.exp(mpmath.mpf(float(x)) / mpmath.mpf(temperature)) for x in logits]
-    total = mpmath.fsum(powers)
-    return [x / total for x in powers]
-
-
-def sums_over_subsets(values, vocab_size):
-    """For every set H, the sum of the values of all sets inside H."""
-    sums = list(values)
-    for i in range(vocab_size):
-        for members in range(1 << vocab_size):
-            if members >> i & 1:
-                sums[members] += sums[members ^ (1 << i)]
-    return sums
-
-
-def exact_optima(p, q):
-    """alpha* for n = 1..MAX_DRAFTS over all sets; the drafted sets are followed draw by draw."""
-    vocab_size = len(p)
-    support = [i for i in range(vocab_size) if q[i] > 0]
-    target = [mpmath.mpf(0)] * (1 << vocab_size)
-    for i in range(vocab_size):
-        target[1 << i] = p[i]
-    target = sums_over_subsets(target, vocab_size)
-    drawn = {0: mpmath.mpf(1)}
-    optima = []
-    for n in range(1, MAX_DRAFTS + 1):
-        if n <= len(support):
-            following = {}
-            for members, probability in drawn.items():
-                left = [i for i in support if not members >> i & 1]
-                mass = mpmath.fsum(q[i] for i in left)
-                for i in left:
-                    grown = members | 1 << i
-                    following[grown] = following.get(grown, 0) + probability * q[i] / mass
-            drawn = following
-        contained = [drawn.get(members, mpmath.mpf(0)) for members in range(1 << vocab_size)]
-        contained = sums_over_subsets(contained, vocab_size)
-        optima.append(1 + min(x - f for x, f in zip(target, contained, strict=True)))
-    return optima
 
 
 def row_pairs(rng, vocab_size):
@@ -90,32 +51,10 @@ def test_error_bound_from_logits_holds(vocab_size):
                     target, draft, MAX_DRAFTS, "without_replacement", temperature=temperature
                 )
                 p, q = exact_softmax(target, temperature), exact_softmax(draft, temperature)
-                for n, exact in enumerate(exact_optima(p, q)):
+                for n, exact in enumerate(digits_optima(p, q, MAX_DRAFTS)):
                     error = abs(float(mpmath.mpf(float(curve.acceptance[0, n])) - exact))
                     assert error <= curve.error_bound[0, n], (name, temperature, n + 1)
                 assert curve.error_bound.max() < 2e-12
-
-
-def containments_of_prefixes(rates):
-    """F_1..F_5 of every prefix: the integral in ln t, whose step leaves 4e-19 (theory, 8.2)."""
-    outside = [mpmath.fsum(rates[k:]) for k in range(len(rates) + 1)]
-    kept = [[mpmath.mpf(0)] * MAX_DRAFTS for _ in outside]
-    step = mpmath.mpf("0.17")
-    last = mpmath.log(45 / min(rates)) / step
-    for node in range(-int(42 / step), int(last) + 1):
-        t = mpmath.exp(node * step)
-        law = [mpmath.mpf(1)] + [mpmath.mpf(0)] * (MAX_DRAFTS - 1)
-        for size in range(len(rates)):
-            weight = step * outside[size] * t * mpmath.exp(-outside[size] * t)
-            below = mpmath.mpf(0)
-            for n in range(MAX_DRAFTS):
-                below += law[n]
-                kept[size][n] += weight * below
-            silent = mpmath.exp(-rates[size] * t)
-            for m in range(MAX_DRAFTS - 1, 0, -1):
-                law[m] = law[m] * silent + law[m - 1] * (1 - silent)
-            law[0] *= silent
-    return [[1 - value for value in row] for row in kept]
 
 
 def test_error_bound_from_logits_holds_for_the_bucketed_search():
@@ -128,7 +67,7 @@ def test_error_bound_from_logits_holds_for_the_bucketed_search():
     with mpmath.workdps(30):
         p, q = exact_softmax(target, 0.7), exact_softmax(draft, 0.7)
         order = sorted(range(256), key=lambda i: p[i] / q[i])
-        contained = containments_of_prefixes([q[i] for i in order])
+        contained = digits_containments([q[i] for i in order], MAX_DRAFTS, 0.17)
         inside = mpmath.mpf(0)
         optima = [mpmath.mpf(1)] * MAX_DRAFTS
         for size in range(1, 257):

@@ -1,9 +1,4 @@
-"""The optimum over independent drafts and its error bound against every subset, without rounding.
-
-Masses are integers: float64 numbers are multiples of 2^-1074. Adding copies of a token one by one
-makes p(H) - q_1(H) ... q_K(H) a concave function of their number, so with a few kinds of equal
-tokens only sets that hold all or none of each kind can be optimal, at any vocabulary size.
-"""
+"""The optimum over independent drafts and its error bound, against every set without rounding."""
 
 from __future__ import annotations
 
@@ -14,31 +9,11 @@ import numpy as np
 import pytest
 
 from mdbound import bounds
+from tests.hard_rows import awkward_logits
+from tests.oracles.independent_over_all_sets import digits_optima, exact_optima
+from tests.oracles.softmax_in_digits import exact_softmax
 
-UNIT = 1074
 DRAFTS = (2, 3, 4)
-
-
-def units(probability):
-    return int(Fraction(float(probability)) * 2**UNIT)
-
-
-def exact_optima(p, drafts, copies):
-    """1 + min over all sets of p(H) - q_1(H) ... q_n(H) for n = 1..K, as fractions."""
-    rows = [[units(x) * int(c) for x, c in zip(row, copies, strict=True)] for row in (p, *drafts)]
-    best = [Fraction(0)] * len(drafts)
-    sums = [[0] for _ in rows]
-    for row, kept in zip(rows, sums, strict=True):
-        for x in row:
-            kept += [known + x for known in kept]
-    for p_inside, *inside in zip(*sums, strict=True):
-        product = 1
-        for n, mass in enumerate(inside):
-            product *= mass
-            excess = (p_inside << (UNIT * n)) - product
-            if excess < 0:
-                best[n] = min(best[n], Fraction(excess, 1 << (UNIT * (n + 1))))
-    return [1 + value for value in best]
 
 
 def awkward_row(rng, kind, size):
@@ -125,37 +100,6 @@ def test_a_few_kinds_of_tokens_in_large_vocabularies(num_drafts):
         check(*problem(rng, case, num_drafts, size, copies), copies, case)
 
 
-def awkward_logits(rng, case, size):
-    scale = (0.0, 1e-6, 1.0, 5.0, 100.0, 600.0)[case % 6]
-    logits = (scale * rng.normal(size=size)).astype(np.float32)
-    if case % 4 == 1:
-        logits = np.round(logits)
-    if case % 5 == 2:
-        logits[rng.random(size) < 0.4] = -np.inf
-        logits[rng.integers(size)] = 0.0
-    return logits
-
-
-def exact_softmax(logits, temperature, copies):
-    powers = [mpmath.exp(mpmath.mpf(float(x)) / mpmath.mpf(temperature)) for x in logits]
-    total = mpmath.fsum(x * int(c) for x, c in zip(powers, copies, strict=True))
-    return [x * int(c) / total for x, c in zip(powers, copies, strict=True)]
-
-
-def exact_optima_of(p, drafts):
-    sums = [[mpmath.mpf(0)] for _ in range(len(drafts) + 1)]
-    for row, kept in zip((p, *drafts), sums, strict=True):
-        for x in row:
-            kept += [known + x for known in kept]
-    best = [mpmath.mpf(1)] * len(drafts)
-    for p_inside, *inside in zip(*sums, strict=True):
-        product = mpmath.mpf(1)
-        for n, mass in enumerate(inside):
-            product *= mass
-            best[n] = min(best[n], 1 + p_inside - product)
-    return best
-
-
 @pytest.mark.parametrize("num_drafts", DRAFTS)
 @pytest.mark.parametrize(("total", "cases"), [(0, 400), (9_000, 60)])
 def test_from_logits(num_drafts, total, cases):
@@ -179,7 +123,7 @@ def test_from_logits(num_drafts, total, cases):
             drafts = [
                 exact_softmax(row, t, copies) for row, t in zip(rows[1:], temperatures, strict=True)
             ]
-            for n, exact in enumerate(exact_optima_of(p, drafts)):
+            for n, exact in enumerate(digits_optima(p, drafts)):
                 error = abs(float(curve.acceptance[0, n] - exact))
                 assert error <= curve.error_bound[0, n], (case, n)
                 assert curve.error_bound[0, n] <= 1e-12

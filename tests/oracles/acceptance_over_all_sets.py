@@ -1,17 +1,19 @@
-"""Independent roads to the optimum: every subset, every draft tuple, no cleverness.
+"""Oracle of the optimum and of F(H): every set, every tuple of drafts, no cleverness.
 
-Everything here is for vocabularies small enough to enumerate. Subsets are bit masks: bit i of H
+For vocabularies small enough to enumerate. Sets are bit masks where they are arrays: bit i of H
 says that token i is in H.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 
 import numpy as np
+
+from tests.oracles.drafted_tuples import DraftLaw, Number, containment
 
 Row = np.ndarray
 
@@ -24,6 +26,15 @@ def memberships(vocab_size: int) -> Row:
 
 def subset_masses(probabilities: Row) -> Row:
     return memberships(len(probabilities)) @ probabilities
+
+
+def optimum(target: Sequence[Number], law: DraftLaw) -> Number:
+    """1 + min over all sets H of p(H) - F(H), for any law of the drafts; exact for fractions."""
+    best = Fraction(0)
+    for size in range(1, len(target) + 1):
+        for chosen in combinations(range(len(target)), size):
+            best = min(best, sum(target[y] for y in chosen) - containment(law, chosen))
+    return 1 + best
 
 
 def brute_force_acceptance(target: Row, contained: Row) -> float:
@@ -116,61 +127,3 @@ def exact_acceptance_without_replacement(
         ]
         optima.append(1 + min(x - f for x, f in zip(masses, inside, strict=True)))
     return optima
-
-
-def exact_prefix_minimum(target: Row, draft: Row, num_drafts: int) -> Fraction:
-    """Rational optimum over prefixes of the exact order q/p: the truth at any vocabulary size."""
-    pairs = [
-        (Fraction(float(p)), Fraction(float(q)))
-        for p, q in zip(target, draft, strict=True)
-        if q > 0.0
-    ]
-    pairs.sort(key=lambda pair: pair[0] / pair[1])
-    best = p_in = q_in = Fraction(0)
-    for p, q in pairs:
-        p_in += p
-        q_in += q
-        best = min(best, p_in - q_in**num_drafts)
-    return 1 + best
-
-
-def adversarial_pairs(count: int, seed: int, max_vocab: int = 6) -> Iterator[tuple[Row, Row]]:
-    """Small targets and drafts full of ties, zeros, sparse and near-degenerate rows."""
-    rng = np.random.default_rng(seed)
-    for case in range(count):
-        vocab_size = int(rng.integers(1, max_vocab + 1))
-        yield adversarial_row(rng, case, vocab_size), adversarial_row(rng, case // 9, vocab_size)
-
-
-def adversarial_row(rng: np.random.Generator, kind: int, vocab_size: int) -> Row:
-    """One distribution of a named kind of trouble."""
-    kinds = (
-        lambda: rng.dirichlet(np.ones(vocab_size)),
-        lambda: rng.dirichlet(np.full(vocab_size, 0.1)) + 1e-300,
-        lambda: rng.integers(0, 3, vocab_size).astype(float),  # ties and zeros
-        lambda: np.ones(vocab_size),
-        lambda: 10.0 ** rng.uniform(-9, 0, vocab_size),
-        lambda: 10.0 ** rng.uniform(-300, 0, vocab_size),
-        lambda: np.eye(vocab_size)[rng.integers(vocab_size)],  # one-hot
-        lambda: 1.0 + 1e-15 * rng.integers(0, 5, vocab_size),  # near-ties
-        lambda: rng.dirichlet(np.ones(vocab_size)) * (rng.random(vocab_size) < 0.5),  # sparse
-    )
-    row = np.asarray(kinds[kind % len(kinds)]())
-    if row.sum() == 0.0:
-        row[rng.integers(vocab_size)] = 1.0
-    return row / row.sum()
-
-
-def sorted_curve(target: Row, draft: Row, max_drafts: int) -> Row:
-    """Optimum with replacement by sorting the whole vocabulary, sums in extended precision."""
-    order = np.flatnonzero(draft > 0.0)
-    with np.errstate(over="ignore"):
-        order = order[np.argsort(target[order] / draft[order], kind="stable")]
-    p_prefix = np.cumsum(target[order].astype(np.longdouble))
-    q_prefix = np.cumsum(draft[order].astype(np.longdouble))
-    return np.array(
-        [
-            1.0 + min(0.0, float((p_prefix - q_prefix**n).min(initial=0.0)))
-            for n in range(1, max_drafts + 1)
-        ]
-    )

@@ -1,4 +1,4 @@
-"""Buckets of the ratio p/q: what they hold, where their edges are, and which tokens are open."""
+"""Buckets of the ratio p/q, from logits and from probabilities: what they hold, and where."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from mdbound.bounds.laws.with_replacement.buckets import (
     new_buckets,
 )
 from mdbound.bounds.laws.with_replacement.buckets_from_logits import Placement, fill_from_logits
-from mdbound.bounds.laws.with_replacement.edges import bucket_prefixes
-from mdbound.bounds.laws.with_replacement.open_buckets import PARTS, divide, open_tokens
 from mdbound.bounds.numerics.fused_softmax import largest_logit
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF
 
@@ -71,43 +69,3 @@ def test_ratios_lie_between_the_edges_of_their_bucket(fill):
     ratio = np.minimum(ratio, 1e300)
     assert (ratio >= buckets.edges[buckets.bucket_of] * (1.0 - 1e-12)).all()
     assert (ratio <= buckets.edges[buckets.bucket_of + 1] * (1.0 + 1e-12)).all()
-
-
-@pytest.mark.parametrize("vocab_size", [65, 4000, 70_001])
-def test_open_tokens_are_all_tokens_of_open_buckets(vocab_size):
-    buckets, p, q = filled_from_probabilities(vocab_size, False)
-    rng = np.random.default_rng(0)
-    prefixes, _ = bucket_prefixes(buckets, False)
-    for opened in (1, 5, len(buckets.tokens)):
-        chosen = rng.choice(len(buckets.tokens), opened, replace=False)
-        pairs = np.stack([rng.integers(1, 9, opened), chosen], axis=1)
-        tokens = open_tokens(buckets, pairs)
-        assert tokens.ids.tolist() == np.flatnonzero(np.isin(buckets.bucket_of, chosen)).tolist()
-        assert (tokens.buckets[tokens.rank] == buckets.bucket_of[tokens.ids]).all()
-        parts, rounding = divide(tokens, pairs, p[tokens.ids], q[tokens.ids], prefixes)
-        check_parts(tokens, parts, rounding, p, q, prefixes)
-
-
-def check_parts(tokens, parts, rounding, p, q, prefixes):
-    """Each part's masses and range are those of its tokens, in front of it those of the bucket."""
-    assert 0.0 <= rounding <= 256.0
-    rank, part = np.divmod(parts.part, PARTS)
-    assert (rank == tokens.rank).all()
-    low, high = parts.edges[rank, part], parts.edges[rank, part + 1]
-    assert (parts.ratio >= low * (1.0 - 1e-9)).all()
-    assert (parts.ratio <= high * (1.0 + 1e-9)).all()
-    for open_bucket, b in enumerate(tokens.buckets):
-        inside = [tokens.ids[(rank == open_bucket) & (part < k)] for k in range(PARTS + 1)]
-        np.testing.assert_allclose(
-            parts.target[open_bucket],
-            [prefixes.target[b] + p[ids].sum() for ids in inside],
-            atol=1e-14,
-        )
-        np.testing.assert_allclose(
-            parts.draft[open_bucket],
-            [prefixes.draft[b] + q[ids].sum() for ids in inside],
-            atol=1e-14,
-        )
-        assert (parts.tokens[open_bucket] - prefixes.tokens[b]).tolist() == [
-            len(ids) for ids in inside
-        ]

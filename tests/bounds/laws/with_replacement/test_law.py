@@ -7,19 +7,14 @@ import numpy as np
 import pytest
 
 from mdbound import bounds
-from mdbound.bounds.laws.with_replacement.buckets import new_buckets
-from mdbound.bounds.laws.with_replacement.buckets_from_logits import Placement, fill_from_logits
-from mdbound.bounds.laws.with_replacement.edges import Minimum, bucket_prefixes
-from mdbound.bounds.laws.with_replacement.segment_search import Segment, search_segment
-from mdbound.bounds.numerics.fused_softmax import (
-    entropy_rows,
-    largest_logit,
-    softmax_into,
-    softmax_rows,
-)
-from mdbound.bounds.numerics.vector_exp import EXP_RELATIVE_ERROR, exp_of
 from mdbound.errors import InvalidSettingError
-from tests.oracles.optimum import adversarial_row, exact_prefix_minimum, sorted_curve
+from tests.hard_rows import adversarial_row
+from tests.oracles.softmax_in_digits import exact_softmax
+from tests.oracles.with_replacement_by_sorting import (
+    digits_curve,
+    exact_acceptance,
+    sorted_curve,
+)
 
 SIZES = (1, 2, 3, 17, 700, 5000)
 
@@ -122,7 +117,7 @@ def test_error_bound_holds_in_rational_arithmetic(vocab_size):
         q = adversarial_row(rng, case // 9 + case, vocab_size)
         curve = bounds.solve_curve(p, q, 5)
         for n in range(1, 6):
-            error = abs(curve.acceptance[0, n - 1] - exact_prefix_minimum(p, q, n))
+            error = abs(curve.acceptance[0, n - 1] - exact_acceptance(p, q, n))
             assert error <= curve.error_bound[0, n - 1]
 
 
@@ -133,25 +128,10 @@ def test_error_bound_from_logits_holds_against_forty_digits(kind):
     for vocab_size in (1, 2, 3, 30, 200):
         target, draft = logits_of_kind(kind, rng, vocab_size)
         curve = bounds.solve_curve_from_logits(target, draft, 4, temperature=0.7)
-        for n, expected in enumerate(forty_digit_curve(target, draft, 4, 0.7), start=1):
-            error = abs(mpmath.mpf(curve.acceptance[0, n - 1]) - expected)
-            assert error <= curve.error_bound[0, n - 1]
-
-
-def forty_digit_curve(target, draft, max_drafts, temperature):
-    with mpmath.workdps(40):
-        p, q = (
-            [mpmath.exp(mpmath.mpf(float(x)) / mpmath.mpf(temperature)) for x in row]
-            for row in (target, draft)
-        )
-        p, q = ([x / mpmath.fsum(row) for x in row] for row in (p, q))
-        pairs = sorted(((a, b) for a, b in zip(p, q, strict=True) if b), key=lambda x: x[0] / x[1])
-        best = [mpmath.mpf(0)] * max_drafts
-        p_in = q_in = mpmath.mpf(0)
-        for a, b in pairs:
-            p_in, q_in = p_in + a, q_in + b
-            best = [min(x, p_in - q_in**n) for n, x in enumerate(best, start=1)]
-        return [1 + x for x in best]
+        with mpmath.workdps(40):
+            expected = digits_curve(exact_softmax(target, 0.7), exact_softmax(draft, 0.7), 4)
+            error = [abs(x - y) for x, y in zip(curve.acceptance[0], expected, strict=True)]
+        assert (error <= curve.error_bound[0]).all()
 
 
 def test_many_tokens_in_one_bucket_are_summed_with_compensation():
@@ -164,85 +144,6 @@ def test_many_tokens_in_one_bucket_are_summed_with_compensation():
     assert (curve.error_bound < 5e-13).all()
     p, q = bounds.distribution_from_logits(target), bounds.distribution_from_logits(draft)
     np.testing.assert_allclose(curve.acceptance[0], sorted_curve(p, q, 3), atol=2e-15)
-
-
-def test_bucket_edges_are_prefixes_of_the_ratio_order():
-    rng = np.random.default_rng(2)
-    target, draft = logits_of_kind("plain", rng, 4000)
-    buckets = new_buckets(4000)
-    largest = (largest_logit(target), largest_logit(draft))
-    placement = Placement(0.0, -9.0, True)
-    fill_from_logits(target, draft, largest, (1.0, 1.0), placement, 8, False, buckets)
-    prefixes, _ = bucket_prefixes(buckets, True)
-    p, q = bounds.distribution_from_logits(target), bounds.distribution_from_logits(draft)
-    order = np.argsort(p / q, kind="stable")
-    assert (np.diff(buckets.bucket_of[order].astype(int)) >= 0).all()
-    np.testing.assert_allclose(
-        prefixes.target, np.concatenate([[0], np.cumsum(p[order])])[prefixes.tokens], atol=1e-13
-    )
-    np.testing.assert_allclose(
-        prefixes.draft, np.concatenate([[0], np.cumsum(q[order])])[prefixes.tokens], atol=1e-13
-    )
-
-
-@pytest.mark.parametrize("num_drafts", [1, 2, 5])
-def test_segment_search_survives_lopsided_pivots(num_drafts):
-    """Ratios that halve from token to token: every pivot splits off a few tokens only."""
-    ratio = 2.0 ** -np.arange(900.0)
-    draft = np.full(900, 1.0 / 900)
-    target = ratio * draft
-    p, q = target / target.sum(), draft
-    segment = Segment(p.copy(), q.copy(), p / q, 0.0, 0.0, 0)
-    found = search_segment(segment, num_drafts, Minimum(0.0, 0.0, 0.0, 0))
-    assert 1.0 + found.value == pytest.approx(sorted_curve(p, q, num_drafts)[-1], abs=1e-14)
-
-
-def test_vector_exp_keeps_its_error():
-    rng = np.random.default_rng(3)
-    x = -np.concatenate([rng.uniform(0, 680, 1500), rng.uniform(0, 1, 500), [0.0, 1e-300, 679.9]])
-    with mpmath.workdps(30):
-        error = [
-            abs(mpmath.mpf(y) / mpmath.exp(mpmath.mpf(v)) - 1)
-            for v, y in zip(x, exp_of(x), strict=True)
-        ]
-    assert float(max(error)) <= EXP_RELATIVE_ERROR
-    assert exp_of(np.array([-709.0, -1e30, -np.inf])).tolist() == [0.0, 0.0, 0.0]
-
-
-def test_softmax_row_equals_the_reference():
-    rng = np.random.default_rng(4)
-    for size in (1, 5, 511, 512, 513, 3000):
-        logits = rng.normal(0.0, 5.0, size).astype(np.float32)
-        found = np.empty(size)
-        assert softmax_into(logits, 0.7, found)
-        np.testing.assert_allclose(
-            found, bounds.distribution_from_logits(logits, 0.7), rtol=1e-13, atol=1e-300
-        )
-
-
-@pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf])
-def test_a_row_that_is_no_logits_has_no_largest(bad):
-    row = np.zeros(40, dtype=np.float32)
-    row[17] = bad
-    assert np.isnan(largest_logit(row))
-    assert np.isnan(largest_logit(np.full(3, -np.inf, dtype=np.float32)))
-    assert largest_logit(np.array([-3.5, -np.inf, -7.0], dtype=np.float32)) == -3.5
-
-
-def test_softmax_and_entropy_of_a_batch():
-    rng = np.random.default_rng(5)
-    logits = rng.normal(0.0, 4.0, (5, 1300)).astype(np.float32)
-    logits[1, ::2] = -np.inf
-    logits[3, 7] = np.nan
-    found = np.zeros(logits.shape)
-    assert softmax_rows(logits, 0.7, found).tolist() == [True, True, True, False, True]
-    entropy = entropy_rows(logits, 0.7)
-    for row in (0, 1, 2, 4):
-        expected = bounds.distribution_from_logits(logits[row], 0.7)
-        np.testing.assert_allclose(found[row], expected, rtol=1e-13)
-        kept = expected[expected > 0.0]
-        assert entropy[row] == pytest.approx(-(kept * np.log(kept)).sum(), abs=1e-12)
-    assert np.isnan(entropy[3])
 
 
 @pytest.mark.parametrize("kind", ["confident target", "cold target", "sample misleads", "crowds"])
