@@ -1,7 +1,8 @@
 """What checks a solver shares no code with it: what certificates, programs and oracles may import.
 
-Allowed are array types, checks of input, errors, one checked position of a law, the lookup in a table
-by law, and threads for the rows of a batch. Formulas, sums, orders and selections are their own.
+Allowed are array types, checks of input, errors, one checked position of a law, the lookup in a
+table by law, and threads for the rows of a batch. Formulas, sums, orders and selections are their
+own.
 """
 
 from __future__ import annotations
