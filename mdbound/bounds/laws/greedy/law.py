@@ -36,7 +36,7 @@ SUM_ERROR = (2.0 * BLOCK + 40.0) * UNIT_ROUNDOFF
 
 
 class Close(NamedTuple):
-    """Room for the tokens that one n puts into the set and another does not."""
+    """Scratch for the tokens that one n puts into the set and another does not."""
 
     ids: npt.NDArray[np.int32]
     p: FloatArray
@@ -64,7 +64,10 @@ class Greedy(DraftLaw):
         temperatures = problem.warpers.temperature, problem.draft_temperatures[0]
         found, error_bound = new_findings(len(p), max_drafts)
         run_chunks(
-            lambda chunk, chunks: _solve_logits(p, q, *temperatures, chunk, chunks, found), len(p)
+            lambda chunk, chunks: _solve_logits(
+                p, q, *temperatures, max_drafts, chunk, chunks, found
+            ),
+            len(p),
         )
         solved = ~np.isnan(found[:, 0])
         error_bound[solved] = SUM_ERROR + _softmax_error(problem.vocab_size)
@@ -115,7 +118,10 @@ def greedy_curve(target: FloatArray, draft: FloatArray, max_drafts: int) -> Acce
         [[0.7, 0.9, 1.0]]
     """
     found, error_bound = new_findings(len(target), max_drafts)
-    run_chunks(lambda chunk, chunks: _solve_rows(target, draft, chunk, chunks, found), len(target))
+    run_chunks(
+        lambda chunk, chunks: _solve_rows(target, draft, max_drafts, chunk, chunks, found),
+        len(target),
+    )
     error_bound[:] = SUM_ERROR
     return AcceptanceCurve.of_findings(found, error_bound)
 
@@ -134,15 +140,16 @@ def _softmax_error(vocab_size: int) -> float:
 def _solve_rows(
     target: FloatArray,
     draft: FloatArray,
+    max_drafts: int,
     chunk: int,
     chunks: int,
     found: FloatArray,
 ) -> None:
     rest = np.empty(target.shape[1])
-    close = _room(target.shape[1])
+    close = _close_scratch(target.shape[1])
     for row in range(chunk, len(target), chunks):
         copy(draft[row], rest)
-        _solve_row(target[row], rest, (1.0, 1.0), close, found[row])
+        _solve_row(target[row], rest, (1.0, 1.0), max_drafts, close, found[row])
 
 
 @kernel
@@ -151,22 +158,23 @@ def _solve_logits(
     draft: LogitsRows,
     temperature: float,
     draft_temperature: float,
+    max_drafts: int,
     chunk: int,
     chunks: int,
     found: FloatArray,
 ) -> None:
     p = np.empty(target.shape[1])
     rest = np.empty(target.shape[1])
-    close = _room(target.shape[1])
+    close = _close_scratch(target.shape[1])
     for row in range(chunk, len(target), chunks):
         target_total = exponentials_into(target[row], temperature, p)
         draft_total = exponentials_into(draft[row], draft_temperature, rest)
         if not (np.isnan(target_total) or np.isnan(draft_total)):
-            _solve_row(p, rest, (target_total, draft_total), close, found[row])
+            _solve_row(p, rest, (target_total, draft_total), max_drafts, close, found[row])
 
 
 @kernel
-def _room(vocab_size: int) -> Close:
+def _close_scratch(vocab_size: int) -> Close:
     # One id more: it is written before it is known to be one.
     return Close(
         np.empty(vocab_size + 1, dtype=np.int32), np.empty(vocab_size), np.empty(vocab_size)
@@ -178,6 +186,7 @@ def _solve_row(
     p: FloatArray,
     rest: FloatArray,
     totals: tuple[float, float],
+    max_drafts: int,
     close: Close,
     found: FloatArray,
 ) -> None:
@@ -187,7 +196,6 @@ def _solve_row(
     below h at the smallest scale, and those above it at the largest, need one pass for all n;
     only the others are looked at for each n.
     """
-    max_drafts = found.shape[1]
     target_total, draft_total = totals
     top = most_likely_tokens(rest, max_drafts - 1)
     top_draft = np.empty(len(top))

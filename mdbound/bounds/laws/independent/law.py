@@ -107,7 +107,7 @@ class Independent(DraftLaw):
                     for k, (one, temperature) in enumerate(zip(logits, temperatures, strict=True))
                 ]
                 if all(usable):
-                    _solve_row(masses, found[:, row], boxes[row])
+                    _solve_row(masses, max_drafts, found[:, row], boxes[row])
 
         run_chunks(solve, rows)
         curve = _curve_of(found, boxes)
@@ -175,7 +175,9 @@ def solve_independent(
     found = np.full((5, len(target), max_drafts), np.nan)
     boxes = np.zeros((len(target), max_drafts), dtype=np.int64)
     rows = np.ascontiguousarray(np.stack([target, *list(drafts)[:max_drafts]], axis=1))
-    run_chunks(lambda chunk, chunks: _solve_rows(rows, chunk, chunks, found, boxes), len(rows))
+    run_chunks(
+        lambda chunk, chunks: _solve_rows(rows, max_drafts, chunk, chunks, found, boxes), len(rows)
+    )
     return found, boxes
 
 
@@ -226,17 +228,18 @@ def optimal_subset(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, i
         >>> mask.tolist(), boxes
         ([False, True, True], 1)
     """
-    members, boxes = _optimal_members(np.ascontiguousarray(np.vstack([target[None], drafts])))
+    masses = np.ascontiguousarray(np.vstack([target[None], drafts]))
+    members, boxes = _optimal_members(masses, len(drafts))
     if boxes > MAX_BOXES:
         raise UnsolvedError(f"{len(drafts)} independent drafts need more than {MAX_BOXES} boxes")
     return members, boxes
 
 
 @kernel
-def _optimal_members(masses: FloatArray) -> tuple[BoolArray, int]:
-    if len(masses) == 2:
+def _optimal_members(masses: FloatArray, num_drafts: int) -> tuple[BoolArray, int]:
+    if num_drafts == 1:
         return masses[0] < masses[1], 1
-    solved = solve_sets(masses, take_sample(masses))
+    solved = solve_sets(masses, num_drafts, take_sample(masses))
     gain = np.empty(masses.shape[1])
     weighted(masses, 0, masses.shape[1], solved.weights, gain)
     members = masses[0] < solved.lower * gain
@@ -246,22 +249,27 @@ def _optimal_members(masses: FloatArray) -> tuple[BoolArray, int]:
 
 
 def _solve_rows(
-    rows: FloatArray, chunk: int, chunks: int, found: FloatArray, boxes: IntArray
+    rows: FloatArray,
+    max_drafts: int,
+    chunk: int,
+    chunks: int,
+    found: FloatArray,
+    boxes: IntArray,
 ) -> None:
     for row in range(chunk, len(rows), chunks):
-        _solve_row(rows[row], found[:, row], boxes[row])
+        _solve_row(rows[row], max_drafts, found[:, row], boxes[row])
 
 
 @kernel
-def _solve_row(masses: FloatArray, found: FloatArray, boxes: IntArray) -> None:
+def _solve_row(masses: FloatArray, max_drafts: int, found: FloatArray, boxes: IntArray) -> None:
     """Fill in what is known of the optimal sets; NaN stays where one was not found."""
     sample = take_sample(masses)
-    for n in range(1, len(boxes) + 1):
+    for n in range(1, max_drafts + 1):
         if n == 1:
             best = masses_below(masses[:2], masses.shape[1], np.ones(1), 1.0)
             boxes[0] = 1
         else:
-            solved = solve_sets(masses[: n + 1], sample)
+            solved = solve_sets(masses[: n + 1], n, sample)
             best = solved.masses
             boxes[n - 1] = solved.boxes
         if boxes[n - 1] <= MAX_BOXES:

@@ -100,20 +100,21 @@ class _Root(NamedTuple):
 
 
 @kernel
-def solve_sets(masses: FloatArray, sample: Sample) -> Solved:
+def solve_sets(masses: FloatArray, num_drafts: int, sample: Sample) -> Solved:
     """The optimal set of one row.
 
     Args:
-        masses: p and q_1..q_K, K + 1 rows; K at least 2.
+        masses: p and q_1..q_K, K + 1 rows.
+        num_drafts: K, at least 2.
         sample: from `take_sample`, of at least K + 1 rows.
 
     Example:
         >>> masses = np.array([[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.2, 0.5, 0.3]])
         >>> from mdbound.bounds.laws.independent.sample import take_sample
-        >>> solve_sets(masses, take_sample(masses)).masses.tolist()
+        >>> solve_sets(masses, 2, take_sample(masses)).masses.tolist()
         [0.5, 0.8, 0.8, 2.0]
     """
-    root, best, used = _find_root(masses, sample)
+    root, best, used = _find_root(masses, num_drafts, sample)
     members = _marks(root.tokens, best, used)
     size = root.tokens.size
     boxes = 1
@@ -124,10 +125,11 @@ def solve_sets(masses: FloatArray, sample: Sample) -> Solved:
 
 
 @kernel
-def _find_root(masses: FloatArray, sample: Sample) -> tuple[_Root, FloatArray, FloatArray]:
+def _find_root(
+    masses: FloatArray, num_drafts: int, sample: Sample
+) -> tuple[_Root, FloatArray, FloatArray]:
     """The best threshold set met, as masses and weights, and where a better one can be."""
     vocab_size = masses.shape[1]
-    num_drafts = len(masses) - 1
     start = leave_one_out_products(np.full(num_drafts, _START))
     weights, width = start, np.inf
     if vocab_size > _SMALL:

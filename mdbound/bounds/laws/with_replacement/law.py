@@ -79,7 +79,9 @@ class WithReplacement(DraftLaw):
         inverse = (1.0 / problem.warpers.temperature, 1.0 / problem.draft_temperatures[0])
         found, bounds = new_findings(len(p), max_drafts)
         run_chunks(
-            lambda chunk, chunks: _solve_logits(p, q, inverse, chunk, chunks, found, bounds),
+            lambda chunk, chunks: _solve_logits(
+                p, q, inverse, max_drafts, chunk, chunks, found, bounds
+            ),
             len(p),
         )
         return AcceptanceCurve.of_findings(found, bounds)
@@ -111,7 +113,9 @@ def with_replacement_curve(
     """
     found, bounds = new_findings(len(target), max_drafts)
     run_chunks(
-        lambda chunk, chunks: _solve_probabilities(target, draft, chunk, chunks, found, bounds),
+        lambda chunk, chunks: _solve_probabilities(
+            target, draft, max_drafts, chunk, chunks, found, bounds
+        ),
         len(target),
     )
     return AcceptanceCurve.of_findings(found, bounds)
@@ -147,6 +151,7 @@ def _solve_logits(
     target: LogitsRows,
     draft: LogitsRows,
     inverse: tuple[float, float],
+    max_drafts: int,
     chunk: int,
     chunks: int,
     found: FloatArray,
@@ -154,13 +159,16 @@ def _solve_logits(
 ) -> None:
     buckets = new_buckets(target.shape[1])
     for row in range(chunk, len(target), chunks):
-        _solve_logits_row(target[row], draft[row], inverse, buckets, found[row], bounds[row])
+        _solve_logits_row(
+            target[row], draft[row], inverse, max_drafts, buckets, found[row], bounds[row]
+        )
 
 
 @kernel
 def _solve_probabilities(
     target: FloatArray,
     draft: FloatArray,
+    max_drafts: int,
     chunk: int,
     chunks: int,
     found: FloatArray,
@@ -168,7 +176,9 @@ def _solve_probabilities(
 ) -> None:
     buckets = new_buckets(target.shape[1])
     for row in range(chunk, len(target), chunks):
-        _solve_probabilities_row(target[row], draft[row], buckets, found[row], bounds[row])
+        _solve_probabilities_row(
+            target[row], draft[row], max_drafts, buckets, found[row], bounds[row]
+        )
 
 
 @kernel
@@ -176,6 +186,7 @@ def _solve_logits_row(
     p: LogitsRow,
     q: LogitsRow,
     inverse: tuple[float, float],
+    max_drafts: int,
     buckets: Buckets,
     found: FloatArray,
     bounds: FloatArray,
@@ -183,7 +194,6 @@ def _solve_logits_row(
     largest = (largest_logit(p), largest_logit(q))
     if np.isnan(largest[0]) or np.isnan(largest[1]):
         return
-    max_drafts = found.shape[1]
     shift = sampled_log_shift(p, q, largest, inverse)
     placement = Placement(shift, LOWEST_LOG_RATIO, True)
     prefixes, crowd = _fill_logits(p, q, largest, inverse, placement, max_drafts, buckets)
@@ -238,9 +248,13 @@ def _opens_many(open_pairs: IntArray, buckets: Buckets) -> bool:
 
 @kernel
 def _solve_probabilities_row(
-    p: FloatArray, q: FloatArray, buckets: Buckets, found: FloatArray, bounds: FloatArray
+    p: FloatArray,
+    q: FloatArray,
+    max_drafts: int,
+    buckets: Buckets,
+    found: FloatArray,
+    bounds: FloatArray,
 ) -> None:
-    max_drafts = found.shape[1]
     prefixes, crowd = _fill_probabilities(p, q, LOWEST_LOG_RATIO, max_drafts, buckets)
     minima, open_pairs = search_edges(prefixes, max_drafts)
     if _opens_many(open_pairs, buckets):

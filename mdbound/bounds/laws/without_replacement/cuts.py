@@ -54,7 +54,7 @@ def cut_cells(
     n: int,
     threshold: float,
     divisible: bool,
-    work: FloatArray,
+    cut_scratch: FloatArray,
 ) -> tuple[float, int]:
     """Lower bound on the objective between two prefixes, and the boundary to evaluate next.
 
@@ -68,7 +68,7 @@ def cut_cells(
         n: number of drafts.
         threshold: objectives at or above this are of no interest.
         divisible: whether cells hold several tokens, so that a minimum can lie inside one.
-        work: scratch, shape (3, end - begin + 1) or more.
+        cut_scratch: scratch, shape (3, end - begin + 1) or more.
 
     Returns:
         The bound, infinite if nothing below the threshold is possible; and the cell in front of
@@ -87,14 +87,14 @@ def cut_cells(
     right = max(left, _first_above(cells, LOW, begin, end, ends.slope_b, True))
     if left == end or right == begin or ends.outside_a <= ends.outside_b:
         return np.inf, begin
-    _fluid_bounds(cells, begin, end, ends, shares, a, n, left, right, work)
+    _fluid_bounds(cells, begin, end, ends, shares, a, n, left, right, cut_scratch)
     chord = (ends.contained_b - ends.contained_a) / (ends.outside_a - ends.outside_b)
     first, last = right + 1, left - 1
     lowest, place = np.inf, left
     below_chord, below_fluid, behind = 0.0, 0.0, 0.0
     for k in range(left, right + 1):
         chord_before, fluid_before, behind_before = below_chord, below_fluid, behind
-        bound = work[1, k - begin]
+        bound = cut_scratch[1, k - begin]
         if k == begin:
             below_chord = below_fluid = ends.target_a - ends.contained_a
             behind = ends.outside_a
@@ -111,11 +111,14 @@ def cut_cells(
             first, last = (min(first, k), k) if value < threshold else (first, last)
             lowest, place = (value, k) if value < lowest else (lowest, place)
         if divisible and k > left:
-            low, high, span = cells[LOW, k - 1], cells[HIGH, k - 1], behind_before - behind
-            value = lowest_between(chord_before, below_chord, span, chord - low, high - chord)
-            if value < threshold and bound < np.inf:
-                fall, rise = work[2, k - begin] - low, high - work[2, k - 1 - begin]
-                value = max(value, lowest_between(fluid_before, below_fluid, span, fall, rise))
+            value = _bound_inside(
+                (cells[LOW, k - 1], cells[HIGH, k - 1]),
+                behind_before - behind,
+                (chord_before, below_chord, chord),
+                (fluid_before, below_fluid),
+                (cut_scratch[2, k - 1 - begin], cut_scratch[2, k - begin]),
+                threshold,
+            )
             first, last = (min(first, k - 1), k) if value < threshold else (first, last)
             lowest, place = (value, min(k, end - 1)) if value < lowest else (lowest, place)
     if first > last:
@@ -123,6 +126,34 @@ def cut_cells(
     if end - begin == 1:
         return lowest, begin
     return lowest, _choose_cut(begin, end, first, last, place)
+
+
+@kernel
+def _bound_inside(
+    ratios: tuple[float, float],
+    span: float,
+    below_chord: tuple[float, float, float],
+    below_fluid: tuple[float, float],
+    slopes: tuple[float, float],
+    threshold: float,
+) -> float:
+    """Lower bound on the objective inside one cell, from what is known at its two boundaries.
+
+    Args:
+        ratios: least and largest p/q of its tokens.
+        span: its draft mass.
+        below_chord: the objective less the chord at both boundaries, and the chord's slope.
+        below_fluid: the same with the polynomial.
+        slopes: of the polynomial there, infinite where it is not used.
+        threshold: the polynomial is not asked where the chord's bound is not below this.
+    """
+    low, high = ratios
+    left, right, chord = below_chord
+    value = lowest_between(left, right, span, chord - low, high - chord)
+    if value < threshold and slopes[1] < np.inf:
+        fall, rise = slopes[1] - low, high - slopes[0]
+        value = max(value, lowest_between(below_fluid[0], below_fluid[1], span, fall, rise))
+    return value
 
 
 @njit(inline="always")
@@ -151,16 +182,20 @@ def _fluid_bounds(
     n: int,
     left: int,
     right: int,
-    work: FloatArray,
+    cut_scratch: FloatArray,
 ) -> None:
     """Upper bounds on F_n at the boundaries, and their slopes, from the polynomial of a.
 
-    Rows of `work`: the part of the mass outside a that is added, the bound, its slope. Where the
-    polynomial is not used both are infinite.
+    Rows of `cut_scratch`: the part of the mass outside a that is added, the bound, its slope.
+    Where the polynomial is not used both are infinite.
     """
     inverse = 1.0 / ends.outside_a
     first, last = left - begin, right - begin + 1
-    added, bound, slope = work[0, first:last], work[1, first:last], work[2, first:last]
+    added, bound, slope = (
+        cut_scratch[0, first:last],
+        cut_scratch[1, first:last],
+        cut_scratch[2, first:last],
+    )
     outside = cells[OUTSIDE, left : right + 1]
     for k in range(len(added)):
         added[k] = (ends.outside_a - outside[k]) * inverse

@@ -48,7 +48,7 @@ _LAST_NODES = 16  # where light tokens are not faint
 _GONE = 40.0  # e^-40 = 4e-18
 
 
-class ArrivalSpace(NamedTuple):
+class ArrivalScratch(NamedTuple):
     """Scratch arrays of one thread.
 
     Attributes:
@@ -56,25 +56,25 @@ class ArrivalSpace(NamedTuple):
         later: C / W of equation (1), shape (N, N + 1).
         rows: by node. `DECAY`: weight times the chance that neither fluid nor light clock rang;
             `POINTS`: W t; for the plain loops 3 N more, shape (2 or 2 + 3 N, J).
-        work: for `cuts`.
+        cuts: for `cuts.cut_cells`.
     """
 
     newton: FloatArray
     later: FloatArray
     rows: FloatArray
-    work: FloatArray
+    cuts: FloatArray
 
 
 @kernel
-def arrival_space(max_drafts: int, nodes: int) -> ArrivalSpace:
+def arrival_scratch(max_drafts: int, nodes: int) -> ArrivalScratch:
     """Scratch for so many drafts and nodes.
 
     Example:
-        >>> arrival_space(8, 48).later.shape
+        >>> arrival_scratch(8, 48).later.shape
         (8, 9)
     """
     plain = 3 * max_drafts if max_drafts != KERNEL_DRAFTS else KERNEL_DRAFTS
-    return ArrivalSpace(
+    return ArrivalScratch(
         np.zeros((max_drafts, NUM_POWERS + 1)),
         np.zeros((max_drafts, max_drafts + 1)),
         np.empty((2 + plain, nodes)),
@@ -88,7 +88,7 @@ def arrival_shares(
     law: FloatArray,
     sums: FloatArray,
     outside: float,
-    space: ArrivalSpace,
+    scratch: ArrivalScratch,
     shares: FloatArray,
     slope: FloatArray,
 ) -> None:
@@ -104,7 +104,7 @@ def arrival_shares(
         law: P(N_t = m) of the heavy clocks of H, shape (N, J).
         sums: power sums of the light ones.
         outside: W.
-        space: scratch.
+        scratch: scratch.
         shares: written at [n, m], m <= n, shape (N + 1, N + 1).
         slope: written, shape (N + 1,).
 
@@ -115,13 +115,13 @@ def arrival_shares(
         >>> law, sums, shares = np.zeros((8, 48)), np.zeros(NUM_POWERS + 1), np.empty((9, 9))
         >>> slope = np.empty(9)
         >>> law[0] = 1.0
-        >>> arrival_shares(nodes, law, sums, 1.0, arrival_space(8, 48), shares, slope)
+        >>> arrival_shares(nodes, law, sums, 1.0, arrival_scratch(8, 48), shares, slope)
         >>> float(round(shares[2, 2], 12))  # no clock in H: all arrivals are fluid
         1.0
     """
     max_drafts = len(law)
-    grid, series, newton = nodes.grid, nodes.series, space.newton
-    later, rows = space.later, space.rows
+    grid, series, newton = nodes.grid, nodes.series, scratch.newton
+    later, rows = scratch.later, scratch.rows
     last = grid.shape[1]
     count = last
     while count > NODES and outside * grid[TIMES, count - NODES] > _GONE:

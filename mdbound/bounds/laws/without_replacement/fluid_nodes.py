@@ -12,7 +12,7 @@ from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import FloatArray
 
 DECAY, POINTS = 0, 1
-"""Rows of `fluid_arrivals.ArrivalSpace.rows`."""
+"""Rows of `fluid_arrivals.ArrivalScratch.rows`."""
 
 
 @kernel(fastmath={"contract"})
@@ -27,12 +27,12 @@ def add_nodes(
     """Add the first nodes to C / W, for any N.
 
     Args:
-        newton: as in `ArrivalSpace`.
+        newton: as in `ArrivalScratch`.
         grid: `RingNodes.grid`.
-        rows: as in `ArrivalSpace`.
+        rows: as in `ArrivalScratch`.
         heavy: P(N_t = m) of the heavy clocks, shape (N, J or more).
         count: nodes.
-        later: as in `ArrivalSpace`, updated.
+        later: as in `ArrivalScratch`, updated.
     """
     max_drafts = len(heavy)
     light = rows[2 + max_drafts : 2 + 2 * max_drafts]
@@ -110,11 +110,11 @@ def add_nodes_at_once(  # noqa: PLR0915, unrolled for vectors
 
     Args:
         terms: e_m of the light clocks at the nodes, as `_light_law` sums them.
-        rows: as in `ArrivalSpace`.
+        rows: as in `ArrivalScratch`.
         heavy: P(N_t = m) of the heavy clocks, shape (N, J or more).
         start: first node.
         stop: the node behind the last.
-        later: as in `ArrivalSpace`, updated.
+        later: as in `ArrivalScratch`, updated.
     """
     c01 = c02 = c03 = c04 = c05 = c06 = c07 = c08 = 0.0
     c11 = c12 = c13 = c14 = c15 = c16 = c17 = 0.0

@@ -10,20 +10,20 @@ from __future__ import annotations
 import numpy as np
 
 from mdbound.bounds.laws.draft_law import DraftLaw, optimal_prefix
-from mdbound.bounds.laws.without_replacement.fluid_arrivals import arrival_shares, arrival_space
+from mdbound.bounds.laws.without_replacement.fluid_arrivals import arrival_scratch, arrival_shares
 from mdbound.bounds.laws.without_replacement.partition import (
     OUTSIDE,
     TARGET,
-    PartitionSpace,
+    PartitionScratch,
     mass,
-    partition_space,
+    partition_scratch,
     ratio_partition,
 )
 from mdbound.bounds.laws.without_replacement.points import (
     SIZE,
     Points,
     SegmentClocks,
-    clock_space,
+    clock_scratch,
     new_points,
 )
 from mdbound.bounds.laws.without_replacement.ring_law import (
@@ -44,10 +44,10 @@ from mdbound.bounds.problem.array_types import BoolArray, FloatArray, LogitsRows
 from mdbound.bounds.problem.logits_problem import LogitsProblem
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
 
-_ROOM = 96
+_USUAL_POINTS = 96
 """Points that usual rows stay below."""
 
-_NODES = 128
+_USUAL_NODES = 128
 """Nodes that usual rows stay below."""
 
 
@@ -73,7 +73,9 @@ class WithoutReplacement(DraftLaw):
         rule = clock_quadrature(max_drafts)
         found, error = new_findings(len(p), max_drafts)
         run_chunks(
-            lambda chunk, chunks: _solve_logits(p, q, *both, rule, chunk, chunks, found, error),
+            lambda chunk, chunks: _solve_logits(
+                p, q, *both, rule, max_drafts, chunk, chunks, found, error
+            ),
             len(p),
             per_thread=1,  # the scratch of a chunk is megabytes
         )
@@ -114,7 +116,9 @@ def without_replacement_curve(
     found, error = new_findings(len(target), max_drafts)
     rule = clock_quadrature(max_drafts)
     run_chunks(
-        lambda chunk, chunks: _solve_rows(target, draft, rule, chunk, chunks, found, error),
+        lambda chunk, chunks: _solve_rows(
+            target, draft, rule, max_drafts, chunk, chunks, found, error
+        ),
         len(target),
         per_thread=1,
     )
@@ -159,8 +163,8 @@ def _prefix_containment(
     add_heavy(nodes.grid, heavy[:found], law)
     shares = np.empty((max_drafts + 1, max_drafts + 1))
     slope = np.empty(max_drafts + 1)
-    space = arrival_space(max_drafts, count)
-    arrival_shares(nodes, law, sums, mass(rates[size:]), space, shares, slope)
+    scratch = arrival_scratch(max_drafts, count)
+    arrival_shares(nodes, law, sums, mass(rates[size:]), scratch, shares, slope)
     return float(shares[num_drafts, 0])
 
 
@@ -169,16 +173,27 @@ def _solve_rows(
     target: FloatArray,
     draft: FloatArray,
     rule: ClockQuadrature,
+    max_drafts: int,
     chunk: int,
     chunks: int,
     found: FloatArray,
     error: FloatArray,
 ) -> None:
-    space = partition_space(target.shape[1])
-    clocks = clock_space(target.shape[1])
-    points = new_points(_ROOM, len(rule.series), _NODES)
+    scratch = partition_scratch(target.shape[1])
+    clocks = clock_scratch(target.shape[1])
+    points = new_points(_USUAL_POINTS, len(rule.series), _USUAL_NODES)
     for row in range(chunk, len(target), chunks):
-        _solve_row(target[row], draft[row], rule, space, clocks, points, found[row], error[row])
+        _solve_row(
+            target[row],
+            draft[row],
+            rule,
+            max_drafts,
+            scratch,
+            clocks,
+            points,
+            found[row],
+            error[row],
+        )
 
 
 @kernel
@@ -188,6 +203,7 @@ def _solve_logits(
     temperature: float,
     draft_temperature: float,
     rule: ClockQuadrature,
+    max_drafts: int,
     chunk: int,
     chunks: int,
     found: FloatArray,
@@ -195,15 +211,15 @@ def _solve_logits(
 ) -> None:
     p = np.empty(target.shape[1])
     q = np.empty(target.shape[1])
-    space = partition_space(target.shape[1])
-    clocks = clock_space(target.shape[1])
-    points = new_points(_ROOM, len(rule.series), _NODES)
+    scratch = partition_scratch(target.shape[1])
+    clocks = clock_scratch(target.shape[1])
+    points = new_points(_USUAL_POINTS, len(rule.series), _USUAL_NODES)
     for row in range(chunk, len(target), chunks):
         if not softmax_into(target[row], temperature, p):
             continue
         if not softmax_into(draft[row], draft_temperature, q):
             continue
-        _solve_row(p, q, rule, space, clocks, points, found[row], error[row])
+        _solve_row(p, q, rule, max_drafts, scratch, clocks, points, found[row], error[row])
         _add_softmax_error(p, q, error[row])
 
 
@@ -212,16 +228,17 @@ def _solve_row(
     target: FloatArray,
     draft: FloatArray,
     rule: ClockQuadrature,
-    space: PartitionSpace,
+    max_drafts: int,
+    scratch: PartitionScratch,
     clocks: SegmentClocks,
     points: Points,
     found: FloatArray,
     error: FloatArray,
 ) -> None:
-    order = ratio_partition(target, draft, 1.0 / mass(draft), space)
+    order = ratio_partition(target, draft, 1.0 / mass(draft), scratch)
     nodes = ring_nodes(rule, order.rates)
-    scratch = arrival_space(len(rule.series), nodes.grid.shape[1])
-    last, used = smallest_objectives(order, nodes, len(error), clocks, points, scratch)
+    arrivals = arrival_scratch(len(rule.series), nodes.grid.shape[1])
+    last, used = smallest_objectives(order, nodes, max_drafts, clocks, points, arrivals)
     _read_points(last, used, found)
     error[:] = _search_error(order.rates, nodes.light_rate)
 

@@ -79,7 +79,7 @@ class RatioPartition(NamedTuple):
     opened: BoolArray
 
 
-class PartitionSpace(NamedTuple):
+class PartitionScratch(NamedTuple):
     """Arrays of one thread, for rows of up to V tokens.
 
     Allocating them for every row would cost as much as a search: the system hands out fresh pages
@@ -99,14 +99,14 @@ class PartitionSpace(NamedTuple):
 
 
 @kernel
-def partition_space(vocab_size: int) -> PartitionSpace:
+def partition_scratch(vocab_size: int) -> PartitionScratch:
     """Scratch for one thread.
 
     Example:
-        >>> partition_space(10).keys.shape
+        >>> partition_scratch(10).keys.shape
         (10,)
     """
-    return PartitionSpace(
+    return PartitionScratch(
         np.empty(vocab_size, dtype=np.int16),
         np.empty((4, NUM_KEYS + 1), dtype=np.int32),
         np.empty((2, NUM_KEYS + 1), dtype=np.int64),
@@ -136,7 +136,7 @@ def mass(values: FloatArray) -> float:
 
 @kernel
 def ratio_partition(
-    target: FloatArray, draft: FloatArray, scale: float, space: PartitionSpace
+    target: FloatArray, draft: FloatArray, scale: float, scratch: PartitionScratch
 ) -> RatioPartition:
     """Partition one row.
 
@@ -144,33 +144,35 @@ def ratio_partition(
         target: p, shape (V,).
         draft: q, shape (V,).
         scale: 1 / q of all tokens: the rates are q * scale.
-        space: scratch; the result refers to it.
+        scratch: scratch; the result refers to it.
 
     Example:
         >>> p, q = np.array([0.5, 0.3, 0.2, 0.0]), np.array([0.2, 0.3, 0.5, 0.0])
-        >>> order = ratio_partition(p, q, 1.0, partition_space(4))
+        >>> order = ratio_partition(p, q, 1.0, partition_scratch(4))
         >>> order.target.tolist(), order.segments.values[OUTSIDE, :4].round(3).tolist()
         ([0.2, 0.3, 0.5], [1.0, 0.5, 0.2, 0.0])
     """
-    _ratio_keys(target, draft, scale, space.keys)
-    start, place = space.begins[0], space.begins[1]
-    _key_starts(space.keys, space.counts, start)
+    _ratio_keys(target, draft, scale, scratch.keys)
+    start, place = scratch.begins[0], scratch.begins[1]
+    _key_starts(scratch.keys, scratch.counts, start)
     copy(start, place)
     size = start[NUM_KEYS]
-    ordered_target, ordered_rates = space.target[:size], space.rates[:size]
-    _distribute(target, draft, scale, space.keys, place, ordered_target, ordered_rates)
-    count, num_segments = _cells(start, place, space.buckets, space.segments, space.first_bucket)
-    segments = Cells(space.segments.start[: num_segments + 1], space.segments.values)
+    ordered_target, ordered_rates = scratch.target[:size], scratch.rates[:size]
+    _distribute(target, draft, scale, scratch.keys, place, ordered_target, ordered_rates)
+    count, num_segments = _cells(
+        start, place, scratch.buckets, scratch.segments, scratch.first_bucket
+    )
+    segments = Cells(scratch.segments.start[: num_segments + 1], scratch.segments.values)
     _segment_sums(ordered_target, ordered_rates, segments)
-    space.opened[:, :count] = False
+    scratch.opened[:, :count] = False
     return RatioPartition(
         ordered_target,
         ordered_rates,
         segments,
-        space.first_bucket[: num_segments + 1],
-        Cells(space.buckets.start[: count + 1], space.buckets.values),
-        space.tokens,
-        space.opened,
+        scratch.first_bucket[: num_segments + 1],
+        Cells(scratch.buckets.start[: count + 1], scratch.buckets.values),
+        scratch.tokens,
+        scratch.opened,
     )
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mdbound.bounds.laws.without_replacement.fluid_arrivals import ArrivalSpace, arrival_shares
+from mdbound.bounds.laws.without_replacement.fluid_arrivals import ArrivalScratch, arrival_shares
 from mdbound.bounds.laws.without_replacement.partition import (
     HIGH,
     LOW,
@@ -77,11 +77,11 @@ class Points(NamedTuple):
 
 
 @kernel
-def clock_space(vocab_size: int) -> SegmentClocks:
+def clock_scratch(vocab_size: int) -> SegmentClocks:
     """Scratch for one thread.
 
     Example:
-        >>> clock_space(10).large.shape
+        >>> clock_scratch(10).large.shape
         (11,)
     """
     return SegmentClocks(
@@ -93,20 +93,22 @@ def clock_space(vocab_size: int) -> SegmentClocks:
 
 
 @kernel
-def segment_clocks(order: RatioPartition, nodes: RingNodes, space: SegmentClocks) -> SegmentClocks:
-    """Power sums and heavy tokens of every segment, in arrays of `clock_space`."""
+def segment_clocks(
+    order: RatioPartition, nodes: RingNodes, scratch: SegmentClocks
+) -> SegmentClocks:
+    """Power sums and heavy tokens of every segment, in arrays of `clock_scratch`."""
     rates, start = order.rates, order.segments.start
-    large = space.large[: large_tokens(rates, nodes.faint_rate, space.large)]
-    sums, found = space.sums, 0
+    large = scratch.large[: large_tokens(rates, nodes.faint_rate, scratch.large)]
+    sums, found = scratch.sums, 0
     sums[0] = 0.0
-    space.first_heavy[0] = 0
+    scratch.first_heavy[0] = 0
     for s in range(len(start) - 1):
         copy(sums[s], sums[s + 1])
         found = add_tokens(
-            nodes, rates, large, start[s], start[s + 1], sums[s + 1], space.heavy, found
+            nodes, rates, large, start[s], start[s + 1], sums[s + 1], scratch.heavy, found
         )
-        space.first_heavy[s + 1] = found
-    return SegmentClocks(sums, space.first_heavy, space.heavy, large)
+        scratch.first_heavy[s + 1] = found
+    return SegmentClocks(sums, scratch.first_heavy, scratch.heavy, large)
 
 
 @kernel
@@ -150,7 +152,7 @@ def evaluate_point(
     points: Points,
     point: int,
     left: int,
-    space: ArrivalSpace,
+    scratch: ArrivalScratch,
 ) -> None:
     """Fill in shares and slopes of a point from the nearest point on its left (-1: none)."""
     law, sums = points.law[point], points.sums[point]
@@ -174,7 +176,7 @@ def evaluate_point(
             add_heavy(nodes.grid, heavy[first:last], law)
     outside = points.mass[point, OUTSIDE]
     shares, slope = points.shares[point], points.slope[point]
-    arrival_shares(nodes, law, sums, outside, space, shares, slope)
+    arrival_shares(nodes, law, sums, outside, scratch, shares, slope)
     for n in range(1, len(slope)):
         if size < n:
             shares[n, 0] = 0.0

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from mdbound.bounds.laws.without_replacement.cuts import Ends, cut_cells
-from mdbound.bounds.laws.without_replacement.fluid_arrivals import ArrivalSpace
+from mdbound.bounds.laws.without_replacement.fluid_arrivals import ArrivalScratch
 from mdbound.bounds.laws.without_replacement.partition import (
     HIGH,
     LOW,
@@ -59,7 +59,9 @@ FIRST_SPACING = 0.15
 MANY_POINTS = 512
 """Beyond this, intervals are no longer taken in the order of their bounds."""
 
-_SETTLED, _ROOM, _SEGMENT, _BUCKET = 0, 1, 2, 3  # what `_bound_levels` may need
+_SETTLED, _ROOM, _SEGMENT, _BUCKET, _DEEPER = 0, 1, 2, 3, 4
+"""What `_bound_levels` may need: nothing more, longer scratch, a segment or a bucket opened; and
+what a level may say: that the next one has to look."""
 
 
 @kernel
@@ -67,9 +69,9 @@ def smallest_objectives(
     order: RatioPartition,
     nodes: RingNodes,
     max_drafts: int,
-    room: SegmentClocks,
+    unfilled: SegmentClocks,
     points: Points,
-    space: ArrivalSpace,
+    scratch: ArrivalScratch,
 ) -> tuple[Points, int]:
     """Evaluate points until the best of them is the minimum, for every n = 1..max_drafts.
 
@@ -77,21 +79,23 @@ def smallest_objectives(
         order: the row, by ratio.
         nodes: the row's nodes, for at least max_drafts.
         max_drafts: N.
-        room: scratch of `clock_space`.
+        unfilled: scratch of `clock_scratch`.
         points: scratch for them.
-        space: scratch.
+        scratch: scratch.
 
     Returns:
         The points (in larger arrays if these were too small), and their number.
     """
-    clocks = segment_clocks(order, nodes, room)
+    clocks = segment_clocks(order, nodes, unfilled)
     if points.law.shape[2] < nodes.grid.shape[1]:
         points = new_points(16, points.law.shape[1], nodes.grid.shape[1])
-    work = space.work
-    points, used = _first_points(order, nodes, clocks, points, space)
+    cut_scratch = scratch.cuts
+    points, used = _first_points(order, nodes, clocks, points, scratch)
     for n in range(1, max_drafts + 1):
         best = _best_objective(points.mass, points.shares, used, n)
-        work = _bound_all(order, nodes, clocks, points, n, best - SEARCH_TOLERANCE, work)
+        cut_scratch = _bound_all(
+            order, nodes, clocks, points, n, best - SEARCH_TOLERANCE, cut_scratch
+        )
         left = 0
         while True:
             left = _next_interval(points.mass, points.place, used, left, best - SEARCH_TOLERANCE)
@@ -100,10 +104,12 @@ def smallest_objectives(
             if used == len(points.mass):
                 points = doubled_points(points)
             _cut(order, points, left, used)
-            evaluate_point(order.rates, nodes, clocks, points, used, left, space)
+            evaluate_point(order.rates, nodes, clocks, points, used, left, scratch)
             best = min(best, points.mass[used, TARGET] - points.shares[used, n, 0])
             for a in (left, used):
-                work = _bound(order, nodes, clocks, points, a, n, best - SEARCH_TOLERANCE, work)
+                cut_scratch = _bound(
+                    order, nodes, clocks, points, a, n, best - SEARCH_TOLERANCE, cut_scratch
+                )
             used += 1
     return points, used
 
@@ -122,7 +128,7 @@ def _first_points(
     nodes: RingNodes,
     clocks: SegmentClocks,
     points: Points,
-    space: ArrivalSpace,
+    scratch: ArrivalScratch,
 ) -> tuple[Points, int]:
     """The empty prefix, the whole, and segment boundaries about `FIRST_SPACING` apart."""
     outside = order.segments.values[OUTSIDE]
@@ -136,7 +142,7 @@ def _first_points(
         if used == len(points.mass):
             points = doubled_points(points)
         place_point(points, used, order.segments, s, order.first_bucket[s], s)
-        evaluate_point(order.rates, nodes, clocks, points, used, used - 1, space)
+        evaluate_point(order.rates, nodes, clocks, points, used, used - 1, scratch)
         points.place[used, AFTER] = -1
         if used > 0:
             points.place[used - 1, AFTER] = used
@@ -186,7 +192,7 @@ def _bound_all(
     points: Points,
     n: int,
     threshold: float,
-    work: FloatArray,
+    cut_scratch: FloatArray,
 ) -> FloatArray:
     """`_bound` between all neighbours, which the slopes at the points exclude for the most part."""
     place, mass, slope = points.place, points.mass, points.slope
@@ -196,10 +202,10 @@ def _bound_all(
         if slope[a, n] >= mass[b, HIGH] or slope[b, n] <= mass[a, LOW]:
             mass[a, LOWEST] = np.inf
         else:
-            work = _bound(order, nodes, clocks, points, a, n, threshold, work)
+            cut_scratch = _bound(order, nodes, clocks, points, a, n, threshold, cut_scratch)
         a = b
     mass[a, LOWEST] = np.inf
-    return work
+    return cut_scratch
 
 
 @kernel
@@ -211,7 +217,7 @@ def _bound(
     a: int,
     n: int,
     threshold: float,
-    work: FloatArray,
+    cut_scratch: FloatArray,
 ) -> FloatArray:
     """Bound the objective between a point and the next, and choose where to cut, at what level.
 
@@ -219,6 +225,7 @@ def _bound(
         The scratch array, which may have grown.
     """
     while True:
+        # Array by array: a tuple of tuples is unpacked, and its references counted, at every call.
         needed = _bound_levels(
             order.segments.values,
             order.buckets.start,
@@ -232,11 +239,11 @@ def _bound(
             a,
             n,
             threshold,
-            work,
+            cut_scratch,
         )
         if needed == _SETTLED:
-            return work
-        work = _open(order, nodes, clocks.large, points, a, needed, work)
+            return cut_scratch
+        cut_scratch = _open(order, nodes, clocks.large, points, a, needed, cut_scratch)
 
 
 @kernel
@@ -247,7 +254,7 @@ def _open(
     points: Points,
     a: int,
     needed: int,
-    work: FloatArray,
+    cut_scratch: FloatArray,
 ) -> FloatArray:
     """Do what `_bound_levels` needs: open the segment or bucket behind a point, or give it room."""
     bucket = points.place[a, BUCKET]
@@ -260,12 +267,12 @@ def _open(
         renew_large(order.rates, nodes.faint_rate, start, stop, large)
     else:
         cells = points.place[points.place[a, AFTER], SIZE] - points.place[a, SIZE]
-        work = np.empty((3, cells + 1))
-    return work
+        cut_scratch = np.empty((3, cells + 1))
+    return cut_scratch
 
 
 @kernel
-def _bound_levels(  # noqa: PLR0911, one for each outcome at each level
+def _bound_levels(
     segments: FloatArray,
     bucket_start: IntArray,
     buckets: FloatArray,
@@ -278,8 +285,9 @@ def _bound_levels(  # noqa: PLR0911, one for each outcome at each level
     a: int,
     n: int,
     threshold: float,
-    work: FloatArray,
+    cut_scratch: FloatArray,
 ) -> int:
+    """Bound by segments, by buckets or by tokens, the first level that settles it or needs more."""
     b = place[a, AFTER]
     mass[a, LOWEST] = np.inf
     falling, rising = slope[a, n] >= mass[b, HIGH], slope[b, n] <= mass[a, LOW]
@@ -295,32 +303,69 @@ def _bound_levels(  # noqa: PLR0911, one for each outcome at each level
         shares[b, n, 0],
         slope[b, n],
     )
-    begin, end = place[a, SEGMENT], place[b, SEGMENT]
-    if begin >= 0 and end >= 0:
-        if work.shape[1] <= end - begin:
-            return _ROOM
-        lowest, cut = cut_cells(segments, begin, end, ends, shares, a, n, threshold, True, work)
-        if lowest == np.inf or cut > begin:
-            mass[a, LOWEST] = lowest
-            place[a, LEVEL], place[a, CUT] = 0, cut
-            return _SETTLED
+    outcome = _DEEPER
+    at = (a, n)
+    if place[a, SEGMENT] >= 0 and place[b, SEGMENT] >= 0:
+        cells = (place[a, SEGMENT], place[b, SEGMENT])
+        outcome = _bound_by(
+            segments, cells, 0, ends, shares, at, threshold, place, mass, cut_scratch
+        )
     begin, end = place[a, BUCKET], place[b, BUCKET]
-    if not opened[0, begin]:
-        return _SEGMENT
-    if bucket_start[begin] == place[a, SIZE] and bucket_start[end] == place[b, SIZE]:
-        if work.shape[1] <= end - begin:
-            return _ROOM
-        lowest, cut = cut_cells(buckets, begin, end, ends, shares, a, n, threshold, True, work)
-        if lowest == np.inf or cut > begin:
-            mass[a, LOWEST] = lowest
-            place[a, LEVEL], place[a, CUT] = 1, cut
-            return _SETTLED
-    if not opened[1, begin]:
-        return _BUCKET
-    begin, end = place[a, SIZE], place[b, SIZE]
-    if work.shape[1] <= end - begin:
+    if outcome == _DEEPER and not opened[0, begin]:
+        outcome = _SEGMENT
+    whole = bucket_start[begin] == place[a, SIZE] and bucket_start[end] == place[b, SIZE]
+    if outcome == _DEEPER and whole:
+        cells = (begin, end)
+        outcome = _bound_by(
+            buckets, cells, 1, ends, shares, at, threshold, place, mass, cut_scratch
+        )
+    if outcome == _DEEPER and not opened[1, begin]:
+        outcome = _BUCKET
+    if outcome == _DEEPER:
+        cells = (place[a, SIZE], place[b, SIZE])
+        outcome = _bound_by(tokens, cells, 2, ends, shares, at, threshold, place, mass, cut_scratch)
+    return outcome
+
+
+@kernel
+def _bound_by(
+    values: FloatArray,
+    cells: tuple[int, int],
+    level: int,
+    ends: Ends,
+    shares: FloatArray,
+    at: tuple[int, int],
+    threshold: float,
+    place: IntArray,
+    mass: FloatArray,
+    cut_scratch: FloatArray,
+) -> int:
+    """Bound by the cells of one level, and note bound and cut at the point.
+
+    Args:
+        values: of the level's cells.
+        cells: the first cell between the prefixes, and the boundary behind the last.
+        level: 0 for segments, 1 for buckets, 2 for tokens.
+        ends: as for `cut_cells`.
+        shares: likewise.
+        at: the point on the left, and n.
+        threshold: as for `cut_cells`.
+        place: of all points, updated.
+        mass: of all points, updated.
+        cut_scratch: as for `cut_cells`.
+
+    Returns:
+        `_SETTLED`; `_ROOM` if the scratch is too small; `_DEEPER` if a single cell is left.
+    """
+    (begin, end), (a, n) = cells, at
+    if cut_scratch.shape[1] <= end - begin:
         return _ROOM
-    lowest, cut = cut_cells(tokens, begin, end, ends, shares, a, n, threshold, False, work)
+    divisible = level < 2
+    lowest, cut = cut_cells(
+        values, begin, end, ends, shares, a, n, threshold, divisible, cut_scratch
+    )
+    if divisible and lowest < np.inf and cut == begin:
+        return _DEEPER
     mass[a, LOWEST] = lowest
-    place[a, LEVEL], place[a, CUT] = 2, cut
+    place[a, LEVEL], place[a, CUT] = level, cut
     return _SETTLED

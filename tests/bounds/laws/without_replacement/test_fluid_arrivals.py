@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mdbound.bounds.laws.without_replacement.fluid_arrivals import arrival_shares, arrival_space
+from mdbound.bounds.laws.without_replacement.fluid_arrivals import arrival_scratch, arrival_shares
 from mdbound.bounds.laws.without_replacement.law import prefix_containment
 from mdbound.bounds.laws.without_replacement.ring_law import (
     add_heavy,
@@ -47,6 +47,6 @@ def prefix_shares(rule, rates, size):
     found = add_tokens(nodes, rates, large, 0, size, sums, heavy, 0)
     add_heavy(nodes.grid, heavy[:found], law)
     shares, slope = np.zeros((9, 9)), np.zeros(9)
-    space = arrival_space(8, count)
+    space = arrival_scratch(8, count)
     arrival_shares(nodes, law, sums, rates[size:].sum(), space, shares, slope)
     return shares
