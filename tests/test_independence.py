@@ -1,7 +1,8 @@
 """What checks a solver shares no code with it: what certificates, programs and oracles may import.
 
-Allowed are array types, checks of input, errors, one checked position of a law, and the lookup in a
-table by law. Formulas, sums, orders and selections are their own.
+Allowed are array types, checks of input, errors, one checked position of a law, the lookup in a
+table by law, and threads for the rows of a batch. Formulas, sums, orders and selections are their
+own.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ LAWS = {
     "mdbound.bounds.laws.position": {"check_position"},
     "mdbound.bounds.laws.registry": {"entry_of_law"},
 }
+THREADS = {"mdbound.bounds.numerics.compiled.row_threads": {"run_chunks"}}
 ALLOWED: dict[str, dict[str, set[str] | None]] = {
     "mdbound/bounds/proofs": INPUT | LAWS | {"mdbound.bounds.proofs": None},
     "mdbound/bounds/programs": INPUT | LAWS | {"mdbound.bounds.programs": None},
-    "mdbound/bounds/papers/two_drafts.py": INPUT,
+    "mdbound/bounds/papers/two_drafts.py": INPUT | THREADS,
     "tests/oracles": {"tests.oracles": None},
 }
 """By room or file: modules of the project, or rooms, and which of their names; None for all."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.bounds.problem.checks import check_num_drafts, check_pair
 from mdbound.errors import InvalidDistributionError
@@ -104,9 +105,14 @@ def equals_one_margin(
     """
     check_num_drafts(num_drafts)
     rows, drafts = check_pair(target, draft)
-    margins = np.array(
-        [_prefix_margins(p, q, num_drafts)[1].min() for p, q in zip(rows, drafts, strict=True)]
-    )
+    margins = np.empty(len(rows))
+
+    def fill(chunk: int, chunks: int) -> None:
+        for row in range(chunk, len(rows), chunks):
+            margins[row] = _prefix_margins(rows[row], drafts[row], num_drafts)[1].min()
+
+    # What takes time of a long row, numpy does without the interpreter's lock.
+    run_chunks(fill, len(rows))
     return margins if np.ndim(target) > 1 or np.ndim(draft) > 1 else float(margins[0])
 
 
