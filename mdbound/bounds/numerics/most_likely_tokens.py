@@ -31,7 +31,7 @@ def most_likely_tokens(draft: FloatArray, count: int) -> IntArray:
     for block in range(blocks):
         largest[block] = _largest(draft[block * BLOCK : (block + 1) * BLOCK])
     # As many tokens as blocks are at least as likely as the count-th largest of these.
-    least = np.partition(largest, blocks - count)[blocks - count] if blocks > count else 0.0
+    least = _at_rank(largest, count) if blocks > count else 0.0
     for block in range(blocks):
         if largest[block] < least:
             continue
@@ -48,6 +48,23 @@ def most_likely_tokens(draft: FloatArray, count: int) -> IntArray:
             top[place] = token
             found = min(found + 1, count)
     return top[:found]
+
+
+@kernel
+def _at_rank(values: FloatArray, rank: int) -> float:
+    """The rank-th largest value, the first being the largest; by insertion, for small ranks."""
+    first = np.empty(rank)
+    found = 0
+    for i in range(len(values)):
+        if found == rank and values[i] <= first[rank - 1]:
+            continue
+        place = found if found < rank else rank - 1
+        while place > 0 and first[place - 1] < values[i]:
+            first[place] = first[place - 1]
+            place -= 1
+        first[place] = values[i]
+        found += 1 if found < rank else 0
+    return float(first[rank - 1])
 
 
 @kernel

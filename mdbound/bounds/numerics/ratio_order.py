@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from mdbound.bounds.numerics.compiled.kernels import kernel
-from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.bounds.problem.array_types import FloatArray, IntArray
 
 
-@kernel
-def ratio_order(target: FloatArray, draft: FloatArray) -> npt.NDArray[np.int64]:
+def ratio_order(target: FloatArray, draft: FloatArray) -> IntArray:
     """Ids of the tokens that can be drafted, by q/p descending, ties by id.
 
     Tokens of zero draft probability are left out: they add to p(H) and never to F(H), so no
@@ -27,24 +24,7 @@ def ratio_order(target: FloatArray, draft: FloatArray) -> npt.NDArray[np.int64]:
         [1, 2, 0]
     """
     support = np.flatnonzero(draft > 0.0)
-    ratio = np.empty(len(support))
-    for i in range(len(support)):
-        ratio[i] = target[support[i]] / draft[support[i]]
-    return support[np.argsort(ratio, kind="mergesort")]
-
-
-@kernel
-def smallest_minimiser(objective: FloatArray, error: float) -> int:
-    """First index whose value is the minimum up to rounding.
-
-    Without the allowance, p = q would report a set that rounding noise picked.
-
-    Example:
-        >>> smallest_minimiser(np.array([0.0, -0.25, -0.25 - 1e-17]), 1e-15)
-        1
-    """
-    threshold = objective.min() + error
-    for i in range(len(objective)):
-        if objective[i] <= threshold:
-            return i
-    return 0
+    with np.errstate(over="ignore"):  # of a denormal draft mass: last, whatever the target
+        ratio = target[support] / draft[support]
+    order: IntArray = support[np.argsort(ratio, kind="stable")]
+    return order

@@ -16,7 +16,6 @@ tokens, until no bound is below the best point by more than `SEARCH_TOLERANCE`.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from mdbound.bounds.laws.without_replacement.cuts import Ends, cut_cells
 from mdbound.bounds.laws.without_replacement.fluid_arrivals import ArrivalSpace
@@ -25,7 +24,6 @@ from mdbound.bounds.laws.without_replacement.partition import (
     LOW,
     OUTSIDE,
     TARGET,
-    Cells,
     RatioPartition,
     open_bucket,
     open_segment,
@@ -47,7 +45,6 @@ from mdbound.bounds.laws.without_replacement.points import (
     segment_clocks,
 )
 from mdbound.bounds.laws.without_replacement.ring_law import RingNodes, first_from, renew_large
-from mdbound.bounds.numerics.borrowed_array import borrowed
 from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
 
@@ -90,21 +87,6 @@ def smallest_objectives(
     clocks = segment_clocks(order, nodes, room)
     if points.law.shape[2] < nodes.grid.shape[1]:
         points = new_points(16, points.law.shape[1], nodes.grid.shape[1])
-    return _search(order, nodes, clocks, max_drafts, points, space)
-
-
-@kernel
-def _search(
-    owned_order: RatioPartition,
-    owned_nodes: RingNodes,
-    owned_clocks: SegmentClocks,
-    max_drafts: int,
-    owned_points: Points,
-    owned_space: ArrivalSpace,
-) -> tuple[Points, int]:
-    order, nodes, clocks, points, space = _borrowed_all(
-        owned_order, owned_nodes, owned_clocks, owned_points, owned_space
-    )
     work = space.work
     points, used = _first_points(order, nodes, clocks, points, space)
     for n in range(1, max_drafts + 1):
@@ -123,58 +105,7 @@ def _search(
             for a in (left, used):
                 work = _bound(order, nodes, clocks, points, a, n, best - SEARCH_TOLERANCE, work)
             used += 1
-    # What has not grown is the caller's own.
-    grown = len(points.mass) > len(owned_points.mass)
-    return (points if grown else owned_points), used
-
-
-@njit(inline="always")
-def _borrowed_all(
-    order: RatioPartition,
-    nodes: RingNodes,
-    clocks: SegmentClocks,
-    points: Points,
-    space: ArrivalSpace,
-) -> tuple[RatioPartition, RingNodes, SegmentClocks, Points, ArrivalSpace]:
-    return (
-        RatioPartition(
-            borrowed(order.target),
-            borrowed(order.rates),
-            Cells(borrowed(order.segments.start), borrowed(order.segments.values)),
-            borrowed(order.first_bucket),
-            Cells(borrowed(order.buckets.start), borrowed(order.buckets.values)),
-            Cells(borrowed(order.tokens.start), borrowed(order.tokens.values)),
-            borrowed(order.opened),
-        ),
-        RingNodes(
-            borrowed(nodes.grid),
-            borrowed(nodes.series),
-            nodes.light_rate,
-            nodes.faint_rate,
-            nodes.early,
-            nodes.early_time,
-        ),
-        SegmentClocks(
-            borrowed(clocks.sums),
-            borrowed(clocks.first_heavy),
-            borrowed(clocks.heavy),
-            borrowed(clocks.large),
-        ),
-        Points(
-            borrowed(points.place),
-            borrowed(points.mass),
-            borrowed(points.shares),
-            borrowed(points.slope),
-            borrowed(points.law),
-            borrowed(points.sums),
-        ),
-        ArrivalSpace(
-            borrowed(space.newton),
-            borrowed(space.later),
-            borrowed(space.rows),
-            borrowed(space.work),
-        ),
-    )
+    return points, used
 
 
 @kernel

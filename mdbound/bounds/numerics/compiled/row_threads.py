@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import count
 
 import numba
@@ -61,10 +61,11 @@ def run_chunks(
     try:
         work()
     finally:
-        for other in others:
-            # What has not begun is not needed any more, and may never begin in nested calls.
-            if not other.cancel():
-                other.result()
+        # What has not begun is not needed any more, and may never begin in nested calls.
+        running = [other for other in others if not other.cancel()]
+        wait(running)  # after an exception, too: they write to the caller's arrays
+    for other in running:
+        other.result()
 
 
 def _pool() -> ThreadPoolExecutor:
