@@ -68,8 +68,8 @@ class Optimal(Scheme):
         if self.sampling != _RUNNABLE or any(q is not drafts[0] for q in drafts):
             raise InvalidSettingError(
                 f"sampling is {self.sampling!r}, and the optimal scheme can be run for identical "
-                f"drafts drawn {_RUNNABLE!r} only: use its acceptance(), or scheme 'greedy', "
-                "which is optimal for greedy drafts"
+                f"drafts drawn {_RUNNABLE!r} only: use its acceptance(), or scheme 'greedy', which "
+                "is optimal for greedy drafts"
             )
 
     def _draw(

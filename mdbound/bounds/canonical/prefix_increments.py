@@ -93,7 +93,6 @@ def _clock_increments(
     slope = np.zeros(size)
     law = np.empty(num_drafts)
     node = math.floor(math.log(FIRST_TIME) / step)
-    shrink = math.exp(-step)
     first = math.exp(node * step)
     while True:
         t = math.exp(node * step)
@@ -122,12 +121,21 @@ def _clock_increments(
         if not contributes:
             break
         node += 1
-    # Below the first node P(N_t < n - 1) is 1 up to t^2, and the sum over nodes is geometric.
+    _add_early_times(slope, outside, first, step)
+    return rates * slope
+
+
+@kernel
+def _add_early_times(slope: FloatArray, outside: FloatArray, first: float, step: float) -> None:
+    """Turn sums over nodes into integrals, with the nodes before the first.
+
+    There P(N_t < n - 1) is 1 up to t^2, and the sum over nodes is geometric.
+    """
     sums = np.empty(4)
     for r in range(1, 4):
-        sums[r] = (first * shrink) ** r / (1.0 - shrink**r)
-    for k in range(size):
+        shrink = math.exp(-r * step)
+        sums[r] = first**r * shrink / (1.0 - shrink)
+    for k in range(len(slope)):
         w, v = outside[k], outside[k + 1]
         early = sums[1] - (w + v) * sums[2] + 0.5 * (w * w + w * v + v * v) * sums[3]
         slope[k] = max(step * (slope[k] + early), 0.0)
-    return rates * slope
