@@ -22,9 +22,9 @@ EXP_RELATIVE_ERROR = 2.5 * 2.0**-53
 """Relative error of `vector_exp`: 2.5 unit roundoffs (measured: 1.95)."""
 
 _ROUND = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer in the low bits
-_LOG2_E = 1.4426950408889634
+_LOG2_E = 1.4426950408889634  # 1 / ln 2
 _LN2_HIGH = 6.93147180369123816490e-01  # 33 bits, so that k * _LN2_HIGH is exact
-_LN2_LOW = 1.90821492927058770002e-10
+_LN2_LOW = 1.90821492927058770002e-10  # the rest of ln 2
 SMALLEST_EXPONENT = -680.0
 """Below this the exponential is 0, so that ratios of what remains stay far from overflow."""
 

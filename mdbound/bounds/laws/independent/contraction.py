@@ -36,10 +36,21 @@ MARGIN = 2.0 * SUM_ERROR
 """Relative allowance on the ends of a box for the rounding of the masses."""
 
 _ROUNDS = 100
-_PROGRESS = 0.75  # another round if one leaves less than this of the tokens or of the box
-_SCALES = 8  # per side
+"""Most rounds for one box: a box that still moves then is cut."""
+
+_PROGRESS = 0.75
+"""Another round follows if one leaves less than this of the tokens or of the box: nearer to 1, and
+rounds are spent where cutting gains more."""
+
+_SCALES = 8
+"""Scales on each side of a set that a box is bounded at: fewer decide fewer tokens, more cost as
+many additions for each open token."""
+
 _RATIO = 0.4
+"""Of the distances of neighbouring scales from the set."""
+
 _LEAST_OFFSET = 1e-6
+"""Nearest scale, relatively: nearer, rounding of the masses decides."""
 
 
 @kernel

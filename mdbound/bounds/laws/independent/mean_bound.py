@@ -32,8 +32,13 @@ LEAST_PRODUCT = 1e-250
 """Below this the product of the weights is too near to underflow for the bound."""
 
 _BISECTIONS = 40
-_LEAST_STEP = 1e-7  # between scales that say how far a set may reach
+"""Halvings towards an end of a range: it then is off by 1e-12 of it, outwards."""
+
+_LEAST_STEP = 1e-7
+"""Between scales that say how far a set may reach: nearer ones differ by rounding."""
+
 _ROUNDING = 1.0 + 1e-6
+"""Allowance on how far a set may reach, well above the rounding of what it is computed from."""
 
 
 class Confinement(NamedTuple):

@@ -37,26 +37,60 @@ from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.tolerances import BOX_TOLERANCE
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray
 
-_START = 0.8  # x of the first guess
-_OTHER_STARTS = np.array([0.95, 0.6, 0.4, 0.25, 0.12])
-_SAMPLE_ERROR = 0.01  # relative, of a value
-_MANY = 0.2  # of the tokens: too many to be open without another guess
-_SMALL = 8192  # vocabularies up to this size are looked at as a whole
-_GUESSES = 20  # steps in the sample
+_START = 0.8
+"""q_k(H) of the first guess: near what real rows have; any other costs a few steps more."""
+
+_SMALL = 8192
+"""Vocabularies up to this size are looked at as a whole: guessing in a sample of them costs more
+than it saves; larger ones take a pass over all tokens for every step that starts too far away."""
+
+_GUESSES = 60
+"""Steps in the sample: more, where they creep, than a bracket that is wider costs."""
+
 _GUESS_ERROR = 0.05
-_FASTEST = 0.95
-_SHARE = 0.05  # of the tokens that a bracket holds
+"""Relative change of the weights at which guessing ends: less takes more steps, more a wider
+bracket around the guess."""
+
+_SHARE = 0.05
+"""Of the tokens, that a bracket holds: a wider one rarely has to be followed by another, but every
+step in it costs more."""
+
 _WIDTHS = np.array([2.0, 1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015, 0.008, 0.004, 0.002, 0.001])
-_STEPS = 40
+"""Of brackets, as distances of the scale from 1; the widest that `_SHARE` allows is taken."""
+
+_STEPS = 200
+"""Towards a fixed point inside a bracket; usual are four. One that is not met by then ends the
+bracket, and the next begins there."""
+
 _BRACKETS = 6
-_FAR_SCALES = 12  # at most, on each side
+"""Brackets before the whole vocabulary is looked at: each is a pass over all tokens."""
+
+_FAR_SCALES = 12
+"""Most scales outside the bracket, on each side, that a row is bounded at; a pass for all of them
+costs as many additions a token. Fewer leave a wider range of S(H)."""
+
 _FAR_RATIO = 2.5
+"""Of the distances of neighbouring scales from the set found: closer ones bound better between
+them, but reach less far."""
+
 _FAR_STEP = 0.2
+"""Largest step between two scales, in sigma: as for `_FAR_RATIO`."""
+
 _LEAST_SIGMA = 0.15
+"""The last scale below the bracket: S(H) further down is bounded by it alone."""
+
 _NEAR_SCALES = 12
+"""Most scales inside the bracket, on each side: these see only its tokens, and are cheap."""
+
 _NEAR_RATIO = 0.4
+"""Of the distances of neighbouring scales there, towards the set found: as for `_FAR_RATIO`."""
+
 _LEAST_OFFSET = 1e-5
-_LARGEST_MASS = 1.0 + 1e-8  # of a row: one that is further off is refused
+"""A bracket must reach this far, relatively, to both sides of the set found: nearer, rounding of
+the masses decides."""
+
+_LARGEST_MASS = 1.0 + 1e-8
+"""Of a row: one that is further off is refused before it comes here."""
 
 
 class Solved(NamedTuple):
@@ -133,8 +167,8 @@ def _find_root(
     start = leave_one_out_products(np.full(num_drafts, _START))
     weights, width = start, np.inf
     if vocab_size > _SMALL:
-        weights, width, _ = _guess(num_drafts, vocab_size, sample, _START)
-    attempt, starts = 0, 0
+        weights, width = _guess(num_drafts, vocab_size, sample, start)
+    attempt = 0
     while True:
         lower, upper = 1.0 / (1.0 + width), 1.0 + width
         whole = width == np.inf or attempt == _BRACKETS or product(weights) <= LEAST_PRODUCT
@@ -152,29 +186,12 @@ def _find_root(
             root, confined = _confine_root(
                 masses, tokens, weights, lower, upper, best, used, following
             )
-            if confined and (starts > 0 or root.tokens.size <= _MANY * vocab_size):
+            if confined:
                 return root, best, used
-            # Much is open where a better set is far away: look for it from elsewhere.
-            value = min(set_value(sampled_masses_below(sample, used)), 0.0)
-            following, width, found = _other_guess(num_drafts, vocab_size, sample, value)
-            if confined and not found:
-                return root, best, used
-            starts += 1
+            # Nothing can be said outside the bracket: the whole vocabulary is looked at.
+            attempt = _BRACKETS - 1
         weights = following
         attempt += 1
-
-
-@kernel
-def _other_guess(
-    num_drafts: int, vocab_size: int, sample: Sample, value: float
-) -> tuple[FloatArray, float, bool]:
-    """The best of a few guesses, and whether it is better in the sample than `value`."""
-    best, width, found = np.zeros(num_drafts), np.inf, False
-    for start in _OTHER_STARTS:
-        weights, around, reached = _guess(num_drafts, vocab_size, sample, start)
-        if reached < value + _SAMPLE_ERROR * value:
-            best, width, value, found = weights, around, reached, True
-    return best, width, found
 
 
 @kernel
@@ -191,46 +208,22 @@ def _marks(tokens: OpenTokens, best: FloatArray, used: FloatArray) -> BoolArray:
 
 @kernel
 def _guess(
-    num_drafts: int, vocab_size: int, sample: Sample, start: float
-) -> tuple[FloatArray, float, float]:
-    """Weights near those of a good set, how far to look around them, and about its value.
+    num_drafts: int, vocab_size: int, sample: Sample, weights: FloatArray
+) -> tuple[FloatArray, float]:
+    """Weights near those of a good set, and how far to look around them.
 
-    The search begins where all draft masses are `start`.
+    The search in the sample begins at the weights given.
     """
-    weights = leave_one_out_products(np.full(num_drafts, start))
-    value = 0.0
-    before = np.zeros(num_drafts)
-    width, error = 0.0, _GUESS_ERROR
-    for count in range(_GUESSES):
+    for _ in range(_GUESSES):
         found = sampled_masses_below(sample, weights)
-        value = set_value(found)
         following = leave_one_out_products(found[1 : num_drafts + 1])
         if product(following) <= LEAST_PRODUCT:
             break
         step: FloatArray = np.log(following / weights)
-        weights = _accelerated(following, step, before, count)
-        before = step
-        if max(most(step), -least(step)) < error:
-            width = widest_bracket(sample, weights, _WIDTHS, _SHARE * vocab_size)
-            if width >= 5.0 * error:
-                return weights, width, value
-            error = 0.2 * width
-    width = widest_bracket(sample, weights, _WIDTHS, _SHARE * vocab_size)
-    return weights, width, value
-
-
-@kernel
-def _accelerated(
-    following: FloatArray, step: FloatArray, before: FloatArray, count: int
-) -> FloatArray:
-    """Every third time, sum the steps to come, as if each shrank like the last one did."""
-    square = total(before * before)
-    if count % 3 == 2 and square > 0.0:
-        rate = min(total(step * before) / square, _FASTEST)
-        if rate > 0.0:
-            rest = step * (rate / (1.0 - rate))
-            following = following * np.exp(np.minimum(np.maximum(rest, -1.0), 1.0))
-    return following
+        weights = following
+        if max(most(step), -least(step)) < _GUESS_ERROR:
+            break
+    return weights, widest_bracket(sample, weights, _WIDTHS, _SHARE * vocab_size)
 
 
 @kernel
@@ -251,8 +244,7 @@ def _settle(
     first = weights
     best, used = np.zeros(num_drafts + 2), weights
     x = np.zeros(num_drafts)
-    before = np.zeros(num_drafts)
-    for count in range(_STEPS):
+    for _ in range(_STEPS):
         found = masses_below(tokens.masses, tokens.size, weights, 1.0)
         found += tokens.inside
         if set_value(found) < set_value(best):
@@ -263,9 +255,6 @@ def _settle(
         x = found[1 : num_drafts + 1]
         if least(following) <= 0.0:
             return best, used, following, False
-        step: FloatArray = np.log(following / weights)
-        following = _accelerated(following, step, before, count)
-        before = step
         inside = nowhere_above(lower * first, following) and nowhere_above(following, upper * first)
         weights = following
         if not inside:

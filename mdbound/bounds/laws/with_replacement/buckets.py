@@ -34,6 +34,8 @@ EDGE_SLACK = 1e-9
 """Relative allowance on a bucket's range of ratios for the rounding of bucket numbers."""
 
 MAX_BUCKETS = 2048
+"""More hold fewer tokens each, which are then searched faster; but there are more cells to fill and
+more edges to compare."""
 
 TOKENS_PER_BUCKET = 96
 """Aim for the number of buckets: fewer cost more tokens to look at, more cost more edges."""

@@ -38,6 +38,7 @@ lies beyond goes to the first and last."""
 _QUARTER_OCTAVES = 3  # up to so many octaves from 1 a segment is a quarter octave long
 NUM_SEGMENTS = 2 * (4 * _QUARTER_OCTAVES + _FINE_OCTAVES - _QUARTER_OCTAVES + _COARSE_OCTAVES // 4)
 _BLOCK = 512
+"""Tokens summed in any order; the sums of blocks are added one by one."""
 
 LOW, HIGH, TARGET, OUTSIDE = 0, 1, 2, 3
 """Rows of `Cells.values`."""
