@@ -68,8 +68,8 @@ def solve_during_capture(
         command: Command line, kept in the file's metadata.
         on_progress: Called after each batch of passages.
         on_device: Compute bounds as torch operations where the models' logits are, and bring only
-            results to the host. None decides by the device, see
-            `mdbound.logits_cache.capturing.on_device`.
+            results to the host, and probabilities for the closed form of two drafts. None decides
+            by the device, see `mdbound.logits_cache.capturing.on_device`.
 
     Raises:
         InvalidSettingError: A setting is out of range, `out` is a folder, or holds or resumes

@@ -62,7 +62,8 @@ def _prefix_blocks(
 ) -> tuple[Blocks, FloatArray]:
     # Tied tokens always share a block, so their order is free and the fastest sort will do.
     support = np.flatnonzero(q)
-    order = support[np.argsort(p[support] / q[support])]
+    with np.errstate(over="ignore"):  # of a denormal draft mass: last, whatever the target
+        order = support[np.argsort(p[support] / q[support])]
     heights = increments(q[order], num_drafts)
     starts, slopes = concave_majorant(p[order], heights)
     selected = np.zeros_like(p)

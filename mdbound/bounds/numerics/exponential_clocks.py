@@ -6,10 +6,10 @@ clock outside H, which rings at rate W = 1 - q(H). With N_t the clocks of H that
 
     1 - F_n(H) = integral over t > 0 of W e^(-W t) P(N_t < n) dt.                          (1)
 
-Increments and certificates use the trapezoid rule in ln t on (1); the solver uses nodes of its own
-(`numerics.clock_quadrature`). On the rotated line t e^(i a) the integrand is at most
-cos(a)^(-n) times the integrand of (1) for the time t cos(a), because |1 - e^(-z)| is at most
-(1 - e^(-Re z)) / cos(a) there. So a step h leaves at most
+Increments use the trapezoid rule in ln t on (1), and so do certificates, by code of their own; the
+solver has other nodes (`numerics.clock_quadrature`). On the rotated line t e^(i a) the integrand is
+at most cos(a)^(-n) times the integrand of (1) for the time t cos(a), because |1 - e^(-z)| is at
+most (1 - e^(-Re z)) / cos(a) there. So a step h leaves at most
 
     (1 - F_n(H)) * 2 cos(a)^(-n) / (e^(2 pi a / h) - 1)      for every 0 < a < pi/2,       (2)
 

@@ -195,7 +195,8 @@ def _running_masses(values: FloatArray) -> FloatArray:
     What every addition of the plain running sum lost is known exactly (Knuth's two-sum); the sum of
     these losses is added back.
     """
-    after = np.cumsum(values)
-    before = np.concatenate([[0.0], after[:-1]])
+    sums = np.cumsum(values)
+    before, after = sums[:-1], sums[1:]
     added = after - before
-    return np.asarray(after + np.cumsum((before - (after - added)) + (values - added)))
+    after += np.cumsum((before - (after - added)) + (values[1:] - added))
+    return sums

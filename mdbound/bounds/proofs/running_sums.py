@@ -21,11 +21,12 @@ def sums_from_the_front(values: FloatArray) -> FloatArray:
         >>> sums_from_the_front(np.array([1.0, 2.0**-53, 2.0**-53])).tolist()
         [1.0, 1.0, 1.0000000000000002]
     """
-    after = np.cumsum(values)
-    before = np.concatenate([[0.0], after[:-1]])
+    sums = np.cumsum(values)
+    before, after = sums[:-1], sums[1:]
     added = after - before
-    lost = (before - (after - added)) + (values - added)
-    return np.asarray(after + np.cumsum(lost))
+    lost = (before - (after - added)) + (values[1:] - added)
+    after += np.cumsum(lost)
+    return sums
 
 
 def sums_to_the_end(values: FloatArray) -> FloatArray:
@@ -36,13 +37,3 @@ def sums_to_the_end(values: FloatArray) -> FloatArray:
         [0.75, 0.25, 0.0]
     """
     return np.append(sums_from_the_front(values[::-1])[::-1], 0.0)
-
-
-def total_of(values: FloatArray) -> float:
-    """Sum of all values, 0 of none.
-
-    Example:
-        >>> total_of(np.array([])), total_of(np.array([0.5, 0.25]))
-        (0.0, 0.75)
-    """
-    return float(sums_to_the_end(values)[0])
