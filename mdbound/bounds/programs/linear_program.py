@@ -102,6 +102,7 @@ def optimal_acceptance_lp(
     ).acceptance
 
 
+# Long: the program is built, solved and its plan read back by the same arrays of sets.
 def solve_transport(
     target: npt.ArrayLike,
     draft: Any,

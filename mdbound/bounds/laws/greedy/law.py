@@ -181,6 +181,7 @@ def _close_scratch(vocab_size: int) -> Close:
     )
 
 
+# Long: one thought: the masses that all n share, then each n from them.
 @kernel
 def _solve_row(
     p: FloatArray,

@@ -36,6 +36,7 @@ def set_value(masses: FloatArray) -> float:
     return value
 
 
+# Long: one loop over the boxes, whose stack, best set and counter every step changes.
 @kernel
 def contract_and_branch(
     tokens: OpenTokens,

@@ -53,6 +53,7 @@ _LEAST_OFFSET = 1e-6
 """Nearest scale, relatively: nearer, rounding of the masses decides."""
 
 
+# Long: one round after another, until little moves; every step of a round changes box and tokens.
 @kernel
 def contract(
     root: OpenTokens,
@@ -166,6 +167,7 @@ def _raise_low(low: FloatArray, high: FloatArray, target_inside: float, limit: f
     return True
 
 
+# Long: one pass over the open tokens, which are decided, moved and summed together.
 @kernel
 def _decide(
     ids: IntArray,

@@ -262,6 +262,7 @@ def _settle(
     return best, used, weights, False
 
 
+# Long: a chain of proofs: each step returns as soon as it settles the row.
 @kernel
 def _confine_root(
     masses: FloatArray,

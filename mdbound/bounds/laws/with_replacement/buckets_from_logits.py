@@ -188,6 +188,7 @@ def _log_ratio_range(
     return lowest, max(highest, lowest + 1e-3)
 
 
+# Long: the blocks and what is left behind the last are filled alike, with one scratch.
 @kernel
 def fill_from_logits(
     target: LogitsRow,

@@ -158,6 +158,7 @@ def _put_objective(
     return best
 
 
+# Long: one pass over groups and, inside the few that may matter, their buckets.
 @kernel
 def edge_minimum(
     prefixes: Prefixes,

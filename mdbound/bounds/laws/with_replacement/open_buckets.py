@@ -324,6 +324,7 @@ def search_tokens(
     return _search_parts(parts, open_parts[:parts_open], target, draft, minima)
 
 
+# Long: tokens of open parts are gathered, then searched; where each begins serves both.
 @kernel
 def _search_parts(
     parts: Parts,

@@ -43,6 +43,8 @@ class Ends(NamedTuple):
     slope_b: float
 
 
+# Long: one loop over the boundaries carries the bounds at the one before; parts would hand on
+# six numbers.
 @kernel
 def cut_cells(
     cells: FloatArray,

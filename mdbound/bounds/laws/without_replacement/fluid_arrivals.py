@@ -82,6 +82,7 @@ def arrival_scratch(max_drafts: int, nodes: int) -> ArrivalScratch:
     )
 
 
+# Long: equation (1) of the module, term by term, in the order of its proof.
 @kernel
 def arrival_shares(
     nodes: RingNodes,
