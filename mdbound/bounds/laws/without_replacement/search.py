@@ -271,6 +271,7 @@ def _open(
     return cut_scratch
 
 
+# Long by its arguments: see its caller.
 @kernel
 def _bound_levels(
     segments: FloatArray,
