@@ -370,7 +370,10 @@ def open_bucket(order: RatioPartition, segment: int, bucket: int) -> None:
 
 @kernel
 def sort_by_ratio(ratio: FloatArray, target: FloatArray, rates: FloatArray) -> None:
-    """Sort three arrays by the first.
+    """Sort three arrays by the first, in place: Shell's method, on a bucket at a time.
+
+    Numpy's argsort takes 0.94 of its time at 50 tokens, 0.67 at 1,000 and 0.63 at 150,000, but
+    needs a copy of each array, and seconds to compile.
 
     Example:
         >>> ratio, p, q = np.array([2.0, 0.5]), np.array([0.8, 0.2]), np.array([0.4, 0.4])
