@@ -26,7 +26,7 @@ import numpy.typing as npt
 from mdbound.bounds.laws.draft_law import DraftLaw
 from mdbound.bounds.laws.independent.branch import set_value
 from mdbound.bounds.laws.independent.sample import take_sample
-from mdbound.bounds.laws.independent.search import solve_sets
+from mdbound.bounds.laws.independent.search import Solved, solve_sets
 from mdbound.bounds.laws.independent.undecided import SUM_ERROR, masses_below, product, weighted
 from mdbound.bounds.numerics.compiled.array_loops import total
 from mdbound.bounds.numerics.compiled.kernels import kernel
@@ -107,7 +107,7 @@ class Independent(DraftLaw):
                     for k, (one, temperature) in enumerate(zip(logits, temperatures, strict=True))
                 ]
                 if all(usable):
-                    _solve_row(masses, max_drafts, found[:, row], boxes[row])
+                    _solve_row(masses, 1, max_drafts, found[:, row], boxes[row], _NO_MEMBERS)
 
         run_chunks(solve, rows)
         curve = _curve_of(found, boxes)
@@ -229,23 +229,12 @@ def optimal_subset(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, i
         ([False, True, True], 1)
     """
     masses = np.ascontiguousarray(np.vstack([target[None], drafts]))
-    members, boxes = _optimal_members(masses, len(drafts))
-    if boxes > MAX_BOXES:
+    found, boxes = np.empty((5, len(drafts))), np.zeros(len(drafts), dtype=np.int64)
+    members = np.zeros(len(target), dtype=np.bool_)
+    _solve_row(masses, len(drafts), len(drafts), found, boxes, members)
+    if boxes[-1] > MAX_BOXES:
         raise UnsolvedError(f"{len(drafts)} independent drafts need more than {MAX_BOXES} boxes")
-    return members, boxes
-
-
-@kernel
-def _optimal_members(masses: FloatArray, num_drafts: int) -> tuple[BoolArray, int]:
-    if num_drafts == 1:
-        return masses[0] < masses[1], 1
-    solved = solve_sets(masses, num_drafts, take_sample(masses))
-    gain = np.empty(masses.shape[1])
-    weighted(masses, 0, masses.shape[1], solved.weights, gain)
-    members = masses[0] < solved.lower * gain
-    for i in range(len(solved.ids)):
-        members[solved.ids[i]] = solved.members[i]
-    return members, solved.boxes
+    return members, int(boxes[-1])
 
 
 def _solve_rows(
@@ -257,21 +246,39 @@ def _solve_rows(
     boxes: IntArray,
 ) -> None:
     for row in range(chunk, len(rows), chunks):
-        _solve_row(rows[row], max_drafts, found[:, row], boxes[row])
+        _solve_row(rows[row], 1, max_drafts, found[:, row], boxes[row], _NO_MEMBERS)
+
+
+_NO_MEMBERS = np.zeros(0, dtype=np.bool_)
 
 
 @kernel
-def _solve_row(masses: FloatArray, max_drafts: int, found: FloatArray, boxes: IntArray) -> None:
-    """Fill in what is known of the optimal sets; NaN stays where one was not found."""
+def _solve_row(
+    masses: FloatArray,
+    first: int,
+    last: int,
+    found: FloatArray,
+    boxes: IntArray,
+    members: BoolArray,
+) -> None:
+    """Fill in what is known of the optimal sets for n = first..last, at n - 1.
+
+    NaN stays where a set was not found. The members of the last are written where there is room
+    for them: a kernel of its own would compile the search once more.
+    """
     sample = take_sample(masses)
-    for n in range(1, max_drafts + 1):
+    for n in range(first, last + 1):
         if n == 1:
             best = masses_below(masses[:2], masses.shape[1], np.ones(1), 1.0)
             boxes[0] = 1
+            for i in range(len(members)):
+                members[i] = masses[0, i] < masses[1, i]
         else:
             solved = solve_sets(masses[: n + 1], n, sample)
             best = solved.masses
             boxes[n - 1] = solved.boxes
+            if len(members) > 0:
+                _put_members(masses[: n + 1], solved, members)
         if boxes[n - 1] <= MAX_BOXES:
             inside = best[1 : n + 1]
             found[0, n - 1] = 1.0 + set_value(best)
@@ -279,3 +286,13 @@ def _solve_row(masses: FloatArray, max_drafts: int, found: FloatArray, boxes: In
             found[2, n - 1] = best[0]
             found[3, n - 1] = total(inside) / n
             found[4, n - 1] = product(inside)
+
+
+@kernel
+def _put_members(masses: FloatArray, solved: Solved, members: BoolArray) -> None:
+    gain = np.empty(masses.shape[1])
+    weighted(masses, 0, masses.shape[1], solved.weights, gain)
+    for i in range(len(members)):
+        members[i] = masses[0, i] < solved.lower * gain[i]
+    for i in range(len(solved.ids)):
+        members[solved.ids[i]] = solved.members[i]

@@ -7,6 +7,9 @@ ratio and searched for all n (`search`), whatever their number and n.
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 
 from mdbound.bounds.laws.draft_law import DraftLaw, optimal_prefix
@@ -34,12 +37,16 @@ from mdbound.bounds.laws.without_replacement.ring_law import (
     smallest_positive,
 )
 from mdbound.bounds.laws.without_replacement.search import smallest_objectives
+from mdbound.bounds.laws.without_replacement.sorted_rows import sorted_curve
 from mdbound.bounds.numerics.clock_quadrature import NUM_POWERS, ClockQuadrature, clock_quadrature
+from mdbound.bounds.numerics.compiled.kept_scratch import kept_scratch
 from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.fused_softmax import mass_error, softmax_into
+from mdbound.bounds.numerics.small_problems import is_small
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.bounds.numerics.tolerances import INTEGRAL_ERROR, SAME_OBJECTIVE
+from mdbound.bounds.numerics.warped_softmax import warped_softmax
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, LogitsRows
 from mdbound.bounds.problem.logits_problem import LogitsProblem
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
@@ -62,28 +69,37 @@ class WithoutReplacement(DraftLaw):
     ) -> AcceptanceCurve:
         """See `without_replacement_curve`."""
         del strict  # every checked row is solved
-        return without_replacement_curve(target, draft, max_drafts)
+        solve = sorted_curve if is_small(target, max_drafts) else without_replacement_curve
+        return solve(target, draft, max_drafts)
 
     def curve_from_logits(
         self, problem: LogitsProblem[LogitsRows], max_drafts: int
     ) -> AcceptanceCurve:
         """As `without_replacement_curve`, one row of probabilities per thread at a time."""
-        p, q = problem.target, problem.drafts[0]
-        both = problem.warpers.temperature, problem.draft_temperatures[0]
-        rule = clock_quadrature(max_drafts)
-        found, error = new_findings(len(p), max_drafts)
-        run_chunks(
-            lambda chunk, chunks: _solve_logits(
-                p, q, *both, rule, max_drafts, chunk, chunks, found, error
-            ),
-            len(p),
-            per_thread=1,  # the scratch of a chunk is megabytes
-        )
+        logits = problem.target, problem.drafts[0]
+        temperatures = problem.warpers.temperature, problem.draft_temperatures[0]
+        if is_small(problem.target, max_drafts):
+            return _small_curve_from_logits(self, problem, max_drafts)
+        found, error = new_findings(len(logits[0]), max_drafts)
+
+        def solve(chunk: int, chunks: int) -> None:
+            scratch = kept_scratch(_new_scratch, problem.vocab_size, max_drafts)
+            masses = np.empty((2, problem.vocab_size))
+            for row in range(chunk, len(found), chunks):
+                usable = [
+                    softmax_into(one[row], temperature, masses[k])
+                    for k, (one, temperature) in enumerate(zip(logits, temperatures, strict=True))
+                ]
+                if all(usable):
+                    least = _solve_row(masses[0], masses[1], scratch, found[row], error[row])
+                    error[row] += _softmax_error(problem.vocab_size, max_drafts, least)
+
+        run_chunks(solve, len(found), per_thread=1)
         return AcceptanceCurve.of_findings(found, error)
 
     def optimal_subset(self, target: FloatArray, draft: FloatArray, num_drafts: int) -> BoolArray:
         """The smallest optimal prefix of the order q/p descending."""
-        curve = without_replacement_curve(target[None], draft[None], num_drafts)
+        curve = self.curve(target[None], draft[None], num_drafts)
         return optimal_prefix(target, draft, int(curve.subset_size[0, -1]))
 
     def containment(self, draft: FloatArray, subset: BoolArray, num_drafts: int) -> float:
@@ -114,14 +130,13 @@ def without_replacement_curve(
         [[0.7, 0.985714, 1.0]]
     """
     found, error = new_findings(len(target), max_drafts)
-    rule = clock_quadrature(max_drafts)
-    run_chunks(
-        lambda chunk, chunks: _solve_rows(
-            target, draft, rule, max_drafts, chunk, chunks, found, error
-        ),
-        len(target),
-        per_thread=1,
-    )
+
+    def solve(chunk: int, chunks: int) -> None:
+        scratch = kept_scratch(_new_scratch, target.shape[1], max_drafts)
+        for row in range(chunk, len(target), chunks):
+            _solve_row(target[row], draft[row], scratch, found[row], error[row])
+
+    run_chunks(solve, len(target), per_thread=1)
     return AcceptanceCurve.of_findings(found, error)
 
 
@@ -168,79 +183,43 @@ def _prefix_containment(
     return float(shares[num_drafts, 0])
 
 
-@kernel
-def _solve_rows(
-    target: FloatArray,
-    draft: FloatArray,
-    rule: ClockQuadrature,
-    max_drafts: int,
-    chunk: int,
-    chunks: int,
-    found: FloatArray,
-    error: FloatArray,
-) -> None:
-    scratch = partition_scratch(target.shape[1])
-    clocks = clock_scratch(target.shape[1])
-    points = new_points(_USUAL_POINTS, len(rule.series), _USUAL_NODES)
-    for row in range(chunk, len(target), chunks):
-        _solve_row(
-            target[row],
-            draft[row],
-            rule,
-            max_drafts,
-            scratch,
-            clocks,
-            points,
-            found[row],
-            error[row],
-        )
+class RowScratch(NamedTuple):
+    """What a thread needs to solve rows, the rule of the integral among it."""
+
+    rule: ClockQuadrature
+    partition: PartitionScratch
+    clocks: SegmentClocks
+    points: Points
 
 
-@kernel
-def _solve_logits(
-    target: LogitsRows,
-    draft: LogitsRows,
-    temperature: float,
-    draft_temperature: float,
-    rule: ClockQuadrature,
-    max_drafts: int,
-    chunk: int,
-    chunks: int,
-    found: FloatArray,
-    error: FloatArray,
-) -> None:
-    p = np.empty(target.shape[1])
-    q = np.empty(target.shape[1])
-    scratch = partition_scratch(target.shape[1])
-    clocks = clock_scratch(target.shape[1])
-    points = new_points(_USUAL_POINTS, len(rule.series), _USUAL_NODES)
-    for row in range(chunk, len(target), chunks):
-        if not softmax_into(target[row], temperature, p):
-            continue
-        if not softmax_into(draft[row], draft_temperature, q):
-            continue
-        _solve_row(p, q, rule, max_drafts, scratch, clocks, points, found[row], error[row])
-        _add_softmax_error(p, q, error[row])
+def _new_scratch(vocab_size: int, max_drafts: int) -> RowScratch:
+    rule = clock_quadrature(max_drafts)
+    return RowScratch(
+        rule,
+        partition_scratch(vocab_size),
+        clock_scratch(vocab_size),
+        new_points(_USUAL_POINTS, len(rule.series), _USUAL_NODES),
+    )
 
 
 @kernel
 def _solve_row(
     target: FloatArray,
     draft: FloatArray,
-    rule: ClockQuadrature,
-    max_drafts: int,
-    scratch: PartitionScratch,
-    clocks: SegmentClocks,
-    points: Points,
+    scratch: RowScratch,
     found: FloatArray,
     error: FloatArray,
-) -> None:
-    order = ratio_partition(target, draft, 1.0 / mass(draft), scratch)
-    nodes = ring_nodes(rule, order.rates)
-    arrivals = arrival_scratch(len(rule.series), nodes.grid.shape[1])
-    last, used = smallest_objectives(order, nodes, max_drafts, clocks, points, arrivals)
+) -> float:
+    """Fill in what is known of the optimum for each n; the smallest rate is returned."""
+    order = ratio_partition(target, draft, 1.0 / mass(draft), scratch.partition)
+    nodes = ring_nodes(scratch.rule, order.rates)
+    arrivals = arrival_scratch(len(scratch.rule.series), nodes.grid.shape[1])
+    last, used = smallest_objectives(
+        order, nodes, found.shape[1], scratch.clocks, scratch.points, arrivals
+    )
     _read_points(last, used, found)
     error[:] = _search_error(order.rates, nodes.light_rate)
+    return smallest_positive(draft)
 
 
 @kernel
@@ -284,15 +263,24 @@ def _search_error(rates: FloatArray, light_rate: float) -> float:
     return 3.0 * containment + masses + SAME_OBJECTIVE
 
 
-@kernel
-def _add_softmax_error(target: FloatArray, draft: FloatArray, error: FloatArray) -> None:
+def _small_curve_from_logits(
+    law: DraftLaw, problem: LogitsProblem[LogitsRows], max_drafts: int
+) -> AcceptanceCurve:
+    curve = law.curve_through_probabilities(problem, max_drafts)
+    solved = ~np.isnan(curve.acceptance[:, 0])
+    q = warped_softmax(problem.drafts[0][solved], problem.draft_warpers[0])
+    least = np.where(q > 0.0, q, 1.0).min(axis=1, initial=1.0)
+    errors = np.zeros(curve.acceptance.shape)
+    errors[solved] = [_softmax_error(problem.vocab_size, max_drafts, one) for one in least]
+    return curve.with_more_error(errors)
+
+
+def _softmax_error(vocab_size: int, max_drafts: int, least: float) -> FloatArray:
     """Rounding of the probabilities: `mass_error` in p(H), and in F_n one term for each draw.
 
     Relative errors up to e move the law of one draw by at most e / 2 in total variation. What is
-    left after some draws may be the least likely tokens: e is 4 + 3 |ln q| for these, see
-    `numerics.fused_softmax.softmax_into`.
+    left after some draws may be the least likely tokens, of this probability: e is 4 + 3 |ln q|
+    for these, see `numerics.fused_softmax.softmax_into`.
     """
-    least = smallest_positive(draft)
-    for n in range(1, len(error) + 1):
-        draws = n * (10.0 - 2.0 * np.log(least))
-        error[n - 1] += UNIT_ROUNDOFF * (mass_error(len(target)) + draws)
+    draws = np.arange(1.0, max_drafts + 1.0) * (10.0 - 2.0 * math.log(least))
+    return UNIT_ROUNDOFF * (mass_error(vocab_size) + draws)
