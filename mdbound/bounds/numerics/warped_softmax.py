@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from mdbound.bounds.numerics.fused_softmax import softmax_rows
 from mdbound.bounds.numerics.nucleus import keep_nucleus
-from mdbound.bounds.numerics.small_problems import is_small
 from mdbound.bounds.numerics.vector_exp import SMALLEST_EXPONENT
 from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.bounds.problem.small_problems import is_small
 from mdbound.bounds.problem.warpers import Warpers
 
 

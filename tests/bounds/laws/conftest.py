@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mdbound.bounds.numerics import small_problems
+from mdbound.bounds.problem import small_problems
 
 
 @pytest.fixture(params=["kernels", "numpy"], autouse=True)

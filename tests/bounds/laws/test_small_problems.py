@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mdbound import bounds
-from mdbound.bounds.numerics import small_problems
+from mdbound.bounds.problem import small_problems
 from tests.hard_rows import adversarial_row, random_distribution
 
 LAWS = ("with_replacement", "without_replacement", "greedy")

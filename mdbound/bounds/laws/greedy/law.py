@@ -22,10 +22,10 @@ from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.flagged import put_flagged
 from mdbound.bounds.numerics.fused_softmax import block_sum, exponentials_into
 from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
-from mdbound.bounds.numerics.small_problems import is_small
 from mdbound.bounds.numerics.summation import compensated_add, prefix_sums
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray, LogitsRows
 from mdbound.bounds.problem.logits_problem import LogitsProblem
+from mdbound.bounds.problem.small_problems import is_small
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
 
 
@@ -42,6 +42,7 @@ class Greedy(DraftLaw):
 
     name = "greedy"
     renormalises = True
+    compile_seconds = 3.0
 
     def curve(
         self, target: FloatArray, draft: FloatArray, max_drafts: int, strict: bool = True

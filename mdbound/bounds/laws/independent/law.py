@@ -37,7 +37,7 @@ from mdbound.bounds.numerics.tolerances import BOX_TOLERANCE, MAX_BOXES
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray, LogitsRows
 from mdbound.bounds.problem.checks import check_num_drafts, check_pair
 from mdbound.bounds.problem.logits_problem import LogitsProblem
-from mdbound.bounds.problem.solution import AcceptanceCurve, refuse_unsolved
+from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings, refuse_unsolved
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
 
 
@@ -46,6 +46,7 @@ class Independent(DraftLaw):
 
     name = "independent"
     num_distributions = None
+    compile_seconds = 12.0
 
     def check_num_drafts(self, max_drafts: int, num_distributions: int) -> None:
         """Refuse a number of drafts below 1 or above that of the distributions."""
@@ -96,7 +97,7 @@ class Independent(DraftLaw):
         logits = (problem.target, *problem.drafts[:max_drafts])
         temperatures = [problem.warpers.temperature, *problem.draft_temperatures[:max_drafts]]
         rows = len(problem.target)
-        found = np.full((5, rows, max_drafts), np.nan)
+        found = new_findings(rows, max_drafts)[0]
         boxes = np.zeros((rows, max_drafts), dtype=np.int64)
 
         def solve(chunk: int, chunks: int) -> None:
@@ -107,7 +108,7 @@ class Independent(DraftLaw):
                     for k, (one, temperature) in enumerate(zip(logits, temperatures, strict=True))
                 ]
                 if all(usable):
-                    _solve_row(masses, 1, max_drafts, found[:, row], boxes[row], _NO_MEMBERS)
+                    _solve_row(masses, 1, max_drafts, found[row], boxes[row], _NO_MEMBERS)
 
         run_chunks(solve, rows)
         curve = _curve_of(found, boxes)
@@ -165,14 +166,14 @@ def solve_independent(
         max_drafts: N, from 1 to K.
 
     Returns:
-        Shape (5, B, N), NaN where more than `MAX_BOXES` boxes were needed; and boxes, (B, N).
+        Shape (B, 5, N), NaN where more than `MAX_BOXES` boxes were needed; and boxes, (B, N).
 
     Example:
         >>> p, q = np.array([[0.5, 0.3, 0.2]]), np.array([[0.2, 0.5, 0.3]])
         >>> solve_independent(p, [q, q], 2)[1].tolist()
         [[1, 1]]
     """
-    found = np.full((5, len(target), max_drafts), np.nan)
+    found = new_findings(len(target), max_drafts)[0]
     boxes = np.zeros((len(target), max_drafts), dtype=np.int64)
     rows = np.ascontiguousarray(np.stack([target, *list(drafts)[:max_drafts]], axis=1))
     run_chunks(
@@ -183,8 +184,8 @@ def solve_independent(
 
 def _curve_of(found: FloatArray, boxes: IntArray) -> AcceptanceCurve:
     errors = np.array([error_bound(n) for n in range(1, found.shape[2] + 1)])
-    errors = np.where(np.isnan(found[0]), np.nan, errors)
-    curve = AcceptanceCurve.of_findings(found.transpose(1, 0, 2), errors)
+    errors = np.where(np.isnan(found[:, 0]), np.nan, errors)
+    curve = AcceptanceCurve.of_findings(found, errors)
     return replace(curve, boxes=boxes)
 
 
@@ -246,7 +247,7 @@ def _solve_rows(
     boxes: IntArray,
 ) -> None:
     for row in range(chunk, len(rows), chunks):
-        _solve_row(rows[row], 1, max_drafts, found[:, row], boxes[row], _NO_MEMBERS)
+        _solve_row(rows[row], 1, max_drafts, found[row], boxes[row], _NO_MEMBERS)
 
 
 _NO_MEMBERS = np.zeros(0, dtype=np.bool_)

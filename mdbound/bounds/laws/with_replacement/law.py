@@ -41,7 +41,6 @@ from mdbound.bounds.laws.with_replacement.sorted_rows import sorted_curve
 from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.fused_softmax import largest_logit
-from mdbound.bounds.numerics.small_problems import PAIRWISE_ROUNDINGS, is_small
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.bounds.numerics.vector_exp import vector_exp
 from mdbound.bounds.problem.array_types import (
@@ -52,6 +51,7 @@ from mdbound.bounds.problem.array_types import (
     LogitsRows,
 )
 from mdbound.bounds.problem.logits_problem import LogitsProblem
+from mdbound.bounds.problem.small_problems import PAIRWISE_ROUNDINGS, is_small
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
 
 MANY_TOKENS = 8 * TOKENS_PER_BUCKET
@@ -65,6 +65,7 @@ class WithReplacement(DraftLaw):
     """n i.i.d. draws from q."""
 
     name = "with_replacement"
+    compile_seconds = 9.0
 
     def curve(
         self, target: FloatArray, draft: FloatArray, max_drafts: int, strict: bool = True

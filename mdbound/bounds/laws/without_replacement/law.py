@@ -7,7 +7,6 @@ ratio and searched for all n (`search`), whatever their number and n.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -43,12 +42,12 @@ from mdbound.bounds.numerics.compiled.kept_scratch import kept_scratch
 from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.fused_softmax import mass_error, softmax_into
-from mdbound.bounds.numerics.small_problems import is_small
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.bounds.numerics.tolerances import INTEGRAL_ERROR, SAME_OBJECTIVE
 from mdbound.bounds.numerics.warped_softmax import warped_softmax
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, LogitsRows
 from mdbound.bounds.problem.logits_problem import LogitsProblem
+from mdbound.bounds.problem.small_problems import is_small
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
 
 _USUAL_POINTS = 96
@@ -63,6 +62,7 @@ class WithoutReplacement(DraftLaw):
 
     name = "without_replacement"
     renormalises = True
+    compile_seconds = 12.0
 
     def curve(
         self, target: FloatArray, draft: FloatArray, max_drafts: int, strict: bool = True
@@ -80,22 +80,10 @@ class WithoutReplacement(DraftLaw):
         temperatures = problem.warpers.temperature, problem.draft_temperatures[0]
         if is_small(problem.target, max_drafts):
             return _small_curve_from_logits(self, problem, max_drafts)
-        found, error = new_findings(len(logits[0]), max_drafts)
-
-        def solve(chunk: int, chunks: int) -> None:
-            scratch = kept_scratch(_new_scratch, problem.vocab_size, max_drafts)
-            masses = np.empty((2, problem.vocab_size))
-            for row in range(chunk, len(found), chunks):
-                usable = [
-                    softmax_into(one[row], temperature, masses[k])
-                    for k, (one, temperature) in enumerate(zip(logits, temperatures, strict=True))
-                ]
-                if all(usable):
-                    least = _solve_row(masses[0], masses[1], scratch, found[row], error[row])
-                    error[row] += _softmax_error(problem.vocab_size, max_drafts, least)
-
-        run_chunks(solve, len(found), per_thread=1)
-        return AcceptanceCurve.of_findings(found, error)
+        found, error, least = _solve(logits, temperatures, _NO_MASSES, max_drafts)
+        return AcceptanceCurve.of_findings(found, error).with_more_error(
+            _softmax_error(problem.vocab_size, max_drafts, least)
+        )
 
     def optimal_subset(self, target: FloatArray, draft: FloatArray, num_drafts: int) -> BoolArray:
         """The smallest optimal prefix of the order q/p descending."""
@@ -129,15 +117,31 @@ def without_replacement_curve(
         >>> without_replacement_curve(p, q, 3).acceptance.round(6).tolist()
         [[0.7, 0.985714, 1.0]]
     """
-    found, error = new_findings(len(target), max_drafts)
+    found, error, _ = _solve(_NO_LOGITS, (1.0, 1.0), (target, draft), max_drafts)
+    return AcceptanceCurve.of_findings(found, error)
+
+
+_NO_LOGITS = (np.empty((0, 0), dtype=np.float32),) * 2
+_NO_MASSES = (np.empty((0, 0)),) * 2
+
+
+def _solve(
+    logits: tuple[LogitsRows, LogitsRows],
+    temperatures: tuple[float, float],
+    masses: tuple[FloatArray, FloatArray],
+    max_drafts: int,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Findings, error bounds, least rates (B,) of rows of logits or, if none, of probabilities."""
+    rows, vocab_size = max(logits[0].shape, masses[0].shape)
+    found, error = new_findings(rows, max_drafts)
+    least = np.ones(rows)
 
     def solve(chunk: int, chunks: int) -> None:
-        scratch = kept_scratch(_new_scratch, target.shape[1], max_drafts)
-        for row in range(chunk, len(target), chunks):
-            _solve_row(target[row], draft[row], scratch, found[row], error[row])
+        scratch = kept_scratch(_new_scratch, vocab_size, max_drafts)
+        _solve_rows(logits, temperatures, masses, scratch, chunk, chunks, found, error, least)
 
-    run_chunks(solve, len(target), per_thread=1)
-    return AcceptanceCurve.of_findings(found, error)
+    run_chunks(solve, rows, per_thread=1)  # the scratch of a chunk is megabytes
+    return found, error, least
 
 
 def prefix_containment(rates: FloatArray, num_drafts: int, size: int) -> float:
@@ -202,6 +206,34 @@ def _new_scratch(vocab_size: int, max_drafts: int) -> RowScratch:
     )
 
 
+# Logits and probabilities are solved by one kernel, so that the search is compiled once.
+@kernel
+def _solve_rows(
+    logits: tuple[LogitsRows, LogitsRows],
+    temperatures: tuple[float, float],
+    masses: tuple[FloatArray, FloatArray],
+    scratch: RowScratch,
+    chunk: int,
+    chunks: int,
+    found: FloatArray,
+    error: FloatArray,
+    least: FloatArray,
+) -> None:
+    """Fill in what is known of the optima, and the smallest rate of each row."""
+    of_logits = len(logits[0]) > 0
+    p, q = np.empty(logits[0].shape[1]), np.empty(logits[1].shape[1])
+    for row in range(chunk, len(found), chunks):
+        if of_logits:
+            usable = softmax_into(logits[0][row], temperatures[0], p)
+            usable = usable and softmax_into(logits[1][row], temperatures[1], q)
+            if not usable:
+                continue
+        else:
+            p, q = masses[0][row], masses[1][row]
+        _solve_row(p, q, scratch, found[row], error[row])
+        least[row] = smallest_positive(q)
+
+
 @kernel
 def _solve_row(
     target: FloatArray,
@@ -209,8 +241,7 @@ def _solve_row(
     scratch: RowScratch,
     found: FloatArray,
     error: FloatArray,
-) -> float:
-    """Fill in what is known of the optimum for each n; the smallest rate is returned."""
+) -> None:
     order = ratio_partition(target, draft, 1.0 / mass(draft), scratch.partition)
     nodes = ring_nodes(scratch.rule, order.rates)
     arrivals = arrival_scratch(len(scratch.rule.series), nodes.grid.shape[1])
@@ -219,7 +250,6 @@ def _solve_row(
     )
     _read_points(last, used, found)
     error[:] = _search_error(order.rates, nodes.light_rate)
-    return smallest_positive(draft)
 
 
 @kernel
@@ -271,16 +301,17 @@ def _small_curve_from_logits(
     q = warped_softmax(problem.drafts[0][solved], problem.draft_warpers[0])
     least = np.where(q > 0.0, q, 1.0).min(axis=1, initial=1.0)
     errors = np.zeros(curve.acceptance.shape)
-    errors[solved] = [_softmax_error(problem.vocab_size, max_drafts, one) for one in least]
+    errors[solved] = _softmax_error(problem.vocab_size, max_drafts, least)
     return curve.with_more_error(errors)
 
 
-def _softmax_error(vocab_size: int, max_drafts: int, least: float) -> FloatArray:
+def _softmax_error(vocab_size: int, max_drafts: int, least: FloatArray) -> FloatArray:
     """Rounding of the probabilities: `mass_error` in p(H), and in F_n one term for each draw.
 
     Relative errors up to e move the law of one draw by at most e / 2 in total variation. What is
-    left after some draws may be the least likely tokens, of this probability: e is 4 + 3 |ln q|
-    for these, see `numerics.fused_softmax.softmax_into`.
+    left after some draws may be the least likely tokens, whose probability is given for each row:
+    e is 4 + 3 |ln q| for these, see `numerics.fused_softmax.softmax_into`.
     """
-    draws = np.arange(1.0, max_drafts + 1.0) * (10.0 - 2.0 * math.log(least))
-    return UNIT_ROUNDOFF * (mass_error(vocab_size) + draws)
+    draws = np.arange(1.0, max_drafts + 1.0) * (10.0 - 2.0 * np.log(least[:, None]))
+    error: FloatArray = UNIT_ROUNDOFF * (mass_error(vocab_size) + draws)
+    return error
