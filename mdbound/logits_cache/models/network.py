@@ -81,8 +81,7 @@ def check_report(files: ModelFiles, report: Mapping[str, Any]) -> tuple[str, ...
             f"{_some(missing)}; they would be drawn at random, so give complete files"
         )
     mismatched = [
-        f"{name} {tuple(have)}, not {tuple(want)}"
-        for name, have, want in report["mismatched_keys"]
+        f"{name} {tuple(have)}, not {tuple(want)}" for name, have, want in report["mismatched_keys"]
     ]
     if mismatched:
         raise ModelError(

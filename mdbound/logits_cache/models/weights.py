@@ -102,9 +102,7 @@ def _pad_token(network: Any, encode: Any, ends: frozenset[int], embedded: int) -
     """
     own = getattr(network.config.get_text_config(), "pad_token_id", None)
     candidates = [own, encode.pad_token_id, *sorted(ends), 0]
-    return next(
-        token for token in candidates if isinstance(token, int) and 0 <= token < embedded
-    )
+    return next(token for token in candidates if isinstance(token, int) and 0 <= token < embedded)
 
 
 def _plain_tokens(encode: Any, pad: int, size: int) -> Sequence[int]:

@@ -124,9 +124,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
             {**_EXPERTS, "expert_shared_feed_forward_length": "shared_expert_intermediate_size"},
             rope_of_model,
         ),
-        "qwen3moe": Architecture(
-            "qwen3_moe", _EXPERTS, rope_of_model, implied=_normalised_experts
-        ),
+        "qwen3moe": Architecture("qwen3_moe", _EXPERTS, rope_of_model, implied=_normalised_experts),
         "phi3": Architecture(
             "phi3", _WINDOWED, rope_of_partial_heads, frozenset(GGUF_ROPE_FACTORS)
         ),
