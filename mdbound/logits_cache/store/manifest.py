@@ -178,8 +178,8 @@ class Manifest:
         """The settings that decide the cache's content, flat: `generation.seed` and so on.
 
         Package versions, findings of probes, shards and progress are left out, so that a capture
-        keeps its settings while it grows. Warpers are listed without a name for them, and only if they do something,
-        so that a capture keeps its identity when there come to be more of them.
+        keeps its settings while it grows. Warpers are listed without a name for them, and only if
+        they do something, so that a capture keeps its identity when there come to be more of them.
         """
         nested = {
             "format_version": _IDENTITY_VERSION,

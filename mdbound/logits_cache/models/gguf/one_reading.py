@@ -61,7 +61,7 @@ def _plain_reader() -> type[Any]:
     _gguf()
     from gguf.gguf_reader import GGUFReader  # the class itself, also while `one_reading` is open
 
-    class PlainReader(GGUFReader):  # type: ignore[misc]
+    class PlainReader(GGUFReader):
         """Slices the file as an array: slices of a memory map take three times as long."""
 
         @property
