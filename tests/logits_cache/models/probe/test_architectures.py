@@ -27,7 +27,7 @@ from tests.logits_cache.models.small_architectures import (
 )
 
 VOCAB_SIZE = 258
-RAGGED = [(4, 20), (1, 9), (12, 13), (7, 30), (0, 2)]  # first recorded row, tokens
+RAGGED = [(4, 20), (1, 9), (11, 13), (7, 30), (0, 2)]  # first recorded row, tokens
 LENGTHS = [5, 21, 9]
 """Of prompts. Rope switches of the models lie at 16 tokens, windows at 6."""
 
