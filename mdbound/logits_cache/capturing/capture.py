@@ -174,7 +174,8 @@ def _write_missing_shards(
     open_shard: OpenShard,
     run: CaptureRun,
 ) -> None:
-    target = load_target(plan.models, manifest.vocab_size)
+    answers = manifest.generation.mode == "generate"
+    target = load_target(plan.models, manifest.vocab_size, decodes=answers)
     drafts = load_drafts(plan.models, manifest.vocab_size, target)
     manifest = manifest.with_models(model.record for model in (target, *drafts))
     manifest.write(settings.out)
@@ -185,7 +186,7 @@ def _write_missing_shards(
         with open_shard(len(manifest.shards)) as shard:
             while run.passages < run.total and shard.rows < shard_rows:
                 batch = next(waiting)
-                if manifest.generation.mode == "generate":
+                if answers:
                     batch = answer_prompts(target, batch, _answer_sampling(manifest))
                 shard.record((target, *drafts), batch)
                 run.advance(len(batch), sum(item.rows for item in batch))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,13 +13,18 @@ from mdbound.logits_cache.models.skipped_layers import without_layers
 from mdbound.logits_cache.store.manifest import ModelRecord
 
 
-def load_target(models: PlannedModels, vocab_size: int) -> LanguageModel:
+def load_target(models: PlannedModels, vocab_size: int, *, decodes: bool = True) -> LanguageModel:
     """Load and probe the target.
+
+    Args:
+        models: the planned models.
+        vocab_size: logits to keep, V.
+        decodes: whether it is to answer prompts, and not only to read.
 
     Raises:
         ModelError: its weights cannot be read or are not complete, or it is not causal.
     """
-    return _load(models.target, models, vocab_size)
+    return _load(models.target, models, vocab_size, decodes=decodes)
 
 
 def load_drafts(
@@ -39,7 +43,7 @@ def load_drafts(
     drafts = []
     for planned in models.drafts:
         if planned.record.skipped_layers:
-            target = target or load_target(models, vocab_size)
+            target = target or load_target(models, vocab_size, decodes=False)
             network = without_layers(target.network, planned.record.skipped_layers)
             record = replace(planned.record, unused_weights=target.record.unused_weights)
             drafts.append(_probed(network, record, models, vocab_size))
@@ -48,15 +52,23 @@ def load_drafts(
     return drafts
 
 
-def _load(planned: PlannedModel, models: PlannedModels, vocab_size: int) -> LanguageModel:
+def _load(
+    planned: PlannedModel, models: PlannedModels, vocab_size: int, *, decodes: bool = False
+) -> LanguageModel:
     network, unused = load_network(
         planned.files, planned.shape.config, planned.record.dtype, models.device
     )
-    return _probed(network, replace(planned.record, unused_weights=unused), models, vocab_size)
+    record = replace(planned.record, unused_weights=unused)
+    return _probed(network, record, models, vocab_size, decodes=decodes)
 
 
 def _probed(
-    network: Any, record: ModelRecord, models: PlannedModels, vocab_size: int
+    network: Any,
+    record: ModelRecord,
+    models: PlannedModels,
+    vocab_size: int,
+    *,
+    decodes: bool = False,
 ) -> LanguageModel:
     encode = models.tokenizer.encode
     embedded = _embedded_tokens(network, vocab_size)
@@ -67,8 +79,10 @@ def _probed(
         dtype=record.dtype,
         device=models.device,
         pad_id=pad,
-        vocabulary=_plain_tokens(encode, pad, min(embedded, vocab_size)),
+        vocab_size=min(embedded, vocab_size),
+        avoided={*encode.all_special_ids, pad},
         name=record.name if record.skipped_layers else record.source,
+        decodes=decodes,
     )
     return LanguageModel(
         record=replace(record, probe=findings),
@@ -103,9 +117,3 @@ def _pad_token(network: Any, encode: Any, ends: frozenset[int], embedded: int) -
     own = getattr(network.config.get_text_config(), "pad_token_id", None)
     candidates = [own, encode.pad_token_id, *sorted(ends), 0]
     return next(token for token in candidates if isinstance(token, int) and 0 <= token < embedded)
-
-
-def _plain_tokens(encode: Any, pad: int, size: int) -> Sequence[int]:
-    """Tokens that may stand anywhere in a text."""
-    special = {*encode.all_special_ids, pad}
-    return [token for token in range(size) if token not in special] or range(size)

@@ -27,6 +27,7 @@ class ProbeRecord:
         position_ids: `counted`, if they are passed, counted from each sequence's first token;
             `own`, if the model makes its own, which differ; `none`, if it takes none.
         batch_length: longest sequences that may share a batch.
+        decodes: whether the model was to decode: targets that answer are, others only read.
         cache_length: longest sequence that is decoded with a key-value cache; others are decoded
             by running the whole sequence for each token.
         length_switch: length beyond which the model computes all rows of a sequence differently;
@@ -38,6 +39,7 @@ class ProbeRecord:
     differences: dict[str, float | None] = field(default_factory=dict)
     position_ids: str = "counted"
     batch_length: int | None = None
+    decodes: bool = True
     cache_length: int | None = None
     length_switch: int | None = None
 
@@ -82,10 +84,11 @@ class ProbeRecord:
             >>> ProbeRecord(19, 1e-3, cache_length=0).consequences()
             {'batches': 'any', 'positions': 'counted from 0', 'decoding': 'whole sequences'}
         """
+        decoding = _up_to(self.cache_length, "key-value cache", "whole sequences")
         return {
             "batches": _up_to(self.batch_length, "any", "one sequence at a time"),
             "positions": POSITIONS[self.position_ids],
-            "decoding": _up_to(self.cache_length, "key-value cache", "whole sequences"),
+            "decoding": decoding if self.decodes else "reads only",
         }
 
 

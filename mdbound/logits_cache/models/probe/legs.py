@@ -46,6 +46,20 @@ class Legs:
         """Logits of a sequence alone with mask and positions."""
         return self._batch([tokens], [0], len(tokens))[0]
 
+    def together(self, tokens: Sequence[int], longer: Sequence[int]) -> list[torch.Tensor]:
+        """Logits of a sequence padded on both sides, and continued, in one batch.
+
+        Args:
+            tokens: the sequence, of T tokens.
+            longer: a longer one that begins with it; the other is padded to its length.
+
+        Returns:
+            Twice shape (T, V).
+        """
+        left = (len(longer) - len(tokens) + 1) // 2
+        rows = self._batch([tokens, longer], [left, 0], len(longer))
+        return [row[: len(tokens)] for row in rows]
+
     def padded(self, tokens: Sequence[int]) -> list[torch.Tensor]:
         """Logits of a sequence padded left and padded right, each of shape (T, V)."""
         return self._batch([tokens, tokens], [PADDING, 0], len(tokens) + PADDING)
@@ -70,7 +84,7 @@ class Legs:
         first = len(tokens) - steps
         ids, mask, positions = self._tensors([tokens[:first]], [padding], first + padding)
         self._rest()
-        output = self.call(ids, mask, position_ids=positions, use_cache=True)
+        output = self.call(ids, mask, position_ids=positions, logits_to_keep=1, use_cache=True)
         rows = []
         for index in range(first, len(tokens)):
             past = getattr(output, "past_key_values", None)

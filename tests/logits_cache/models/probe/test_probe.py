@@ -39,8 +39,9 @@ def one_thread() -> None:
 
 def probed(made: Any, dtype: str = "float32") -> ProbeRecord:
     return probe_network(
-        made, dtype=dtype, device="cpu", pad_id=0, vocabulary=range(2, 250), name="small"
-    )
+        made, dtype=dtype, device="cpu", pad_id=0, vocab_size=250, avoided={0, 1}, name="small",
+        decodes=True,
+    )  # fmt: skip
 
 
 def spoilt(spoil: Spoil) -> Any:
@@ -63,6 +64,21 @@ def spoilt(spoil: Spoil) -> Any:
 
     made.forward = forward
     return made
+
+
+def padded_at(given: dict[str, Any], column: int) -> torch.Tensor:
+    """Which sequences of a batch that is read are padded there; shape (B, 1, 1)."""
+    mask = given["attention_mask"]
+    if mask is None or given["past_key_values"] is not None:
+        return torch.zeros(1, 1, 1)
+    return (mask[:, column] == 0).to(torch.float32)[:, None, None]
+
+
+def beside_filled(given: dict[str, Any]) -> torch.Tensor:
+    """Which sequences are padded left beside one without padding, shape (B, 1, 1)."""
+    padded = padded_at(given, 0)
+    mask = given["attention_mask"]
+    return padded if mask is not None and bool((mask != 0).all(dim=1).any()) else 0 * padded
 
 
 def untouched(logits: torch.Tensor, given: dict[str, Any]) -> torch.Tensor:
@@ -90,15 +106,14 @@ def test_a_healthy_network() -> None:
     [
         (lambda given: given["position_ids"] is not None and given["past_key_values"] is None,
          {"position_ids"}),
-        (lambda given: given["input_ids"].shape[0] == 2 and bool((given["attention_mask"] == 0)
-         .any(dim=1).all()), {"left_padded", "right_padded"}),
-        (lambda given: given["input_ids"].shape[0] == 2 and bool((given["attention_mask"] == 1)
-         .all(dim=1).any()), {"beside_longer"}),
+        (lambda given: padded_at(given, 0), {"left_padded", "beside_longer"}),
+        (lambda given: padded_at(given, -1), {"right_padded"}),
+        (lambda given: beside_filled(given), {"beside_longer"}),
         (lambda given: given["past_key_values"] is not None, {"key_value_cache"}),
     ],
 )  # fmt: skip
 def test_a_difference_counts_beyond_the_tolerance(
-    concerns: Callable[[dict[str, Any]], bool], names: set[str], size: float
+    concerns: Callable[[dict[str, Any]], Any], names: set[str], size: float
 ) -> None:
     tolerance = probed(spoilt(untouched)).tolerance
     found = probed(spoilt(lambda logits, given: logits + size * tolerance * concerns(given)))
@@ -187,13 +202,19 @@ def test_switches_that_configurations_name(parameters: Any, switch: int | None) 
 def test_sequences_reach_windows_and_switches_that_are_near() -> None:
     assert windows(SimpleNamespace(sliding_window=6, attention_chunk_size=None)) == [6]
     for switch, attended, expected in [
-        (None, [], (8, 12)), (None, [100], (104, 108)), (None, [4096], (8, 12)),
-        (16, [], (8, 20)), (6, [], (6, 10)), (LONGEST - 4, [], (8, LONGEST)),
-        (4096, [], (8, 12)), (50, [60], (50, 54)),
+        (None, [], (8, 11)), (None, [100], (103, 106)), (None, [4096], (8, 11)),
+        (16, [], (8, 19)), (4, [], (4, 7)), (LONGEST - 3, [], (8, LONGEST)),
+        (4096, [], (8, 11)), (50, [60], (50, 53)),
     ]:  # fmt: skip
-        short, longer = probe_sequences(range(9), switch, attended)
+        short, longer = probe_sequences(9, {4}, switch, attended)
         assert (len(short), len(longer)) == expected
+        assert 4 not in longer
         assert longer[: len(short)] == short
+
+
+def test_a_vocabulary_of_next_to_nothing() -> None:
+    short, longer = probe_sequences(2, {0, 1}, None, [])
+    assert (len(short), len(longer)) == (8, 11)
 
 
 def test_a_switch_out_of_reach_is_taken_from_the_configuration() -> None:
@@ -301,7 +322,7 @@ def test_manifest_and_info_say_what_was_found(run: Any, tmp_path: Path) -> None:
     _, text, _ = run("info", "cache")
     lines = [line for line in text.splitlines() if "rwkv" in line]
     assert "one sequence at a time" in lines[-1]
-    assert "whole sequences" in lines[-1]
+    assert "reads only" in lines[-1]
     assert f"padded left {found['differences']['left_padded']:.2g}" in lines[-1]
     content = json.loads(run("info", "cache", "--json")[1])
     assert content["models"][1]["probe"]["differences"] == found["differences"]
