@@ -32,7 +32,8 @@ def capture(
     target: Annotated[
         str | None,
         typer.Option(
-            help="Target model: hub id, folder, .gguf file or tiny:target.",
+            help="Target model: hub id, folder, .gguf file or tiny:target. With --into, it "
+            "confirms the cache's own.",
             rich_help_panel=_MODELS,
         ),
     ] = None,
@@ -141,6 +142,14 @@ def capture(
             rich_help_panel=_RUNNING,
         ),
     ] = None,
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option(
+            "--trust-remote-code",
+            help="Let code that lies in a model's folder run. Read it first.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = False,
     num_drafts: Annotated[
         str | None,
         typer.Option(
@@ -212,12 +221,12 @@ def capture(
         )
     skip_layers = tuple(parse_layers(layers) for layers in draft_skip_layers or ())
     if into is not None:
-        fixed = (target, out, text, field, task, limit, limit_per_task, max_positions)
+        fixed = (out, text, field, task, limit, limit_per_task, max_positions)
         answers = (max_context, temperature, max_new_tokens, chat_template, shard_rows)
         if any(option is not None for option in (*fixed, *answers)):
             raise InvalidSettingError(
-                "--into adds drafts to what the cache holds; give it with --draft, "
-                "--draft-skip-layers, --device, --dtype and --batch-size alone"
+                "--into adds drafts to what the cache holds; give it with --target, --draft, "
+                "--draft-skip-layers, --trust-remote-code, --device, --dtype and --batch-size alone"
             )
         cache, drafts = into, tuple(draft or ())
         _run(
@@ -225,6 +234,8 @@ def capture(
                 cache,
                 drafts,
                 skip_layers,
+                target=target,
+                trust_remote_code=trust_remote_code,
                 device=device,
                 dtype=dtype,
                 batch_size=batch_size,
@@ -257,6 +268,7 @@ def capture(
         dtype=dtype,
         batch_size=batch_size,
         shard_rows=shard_rows,
+        trust_remote_code=trust_remote_code,
     )
     if solve is not None:
         capture_and_solve(settings, solving, solve)

@@ -22,7 +22,7 @@ FLAGS: Mapping[str, str] = {
             *("max_new_tokens", "max_positions", "mode", "model_file", "models", "num_drafts"),
             *("out", "points", "positions", "resamples", "rows", "sampling", "scheme_samples"),
             *("scheme_seed", "schemes", "seed", "shard_rows", "target", "temperature", "text"),
-            *("top_k", "top_p", "vocabulary_of", "where"),
+            *("top_k", "top_p", "trust_remote_code", "vocabulary_of", "where"),
         )
     },
     "draft_temperatures": "--draft-temperature",

@@ -59,9 +59,11 @@ def test_generate_then_add_a_draft(run: Run, tmp_path: Path) -> None:
     assert line.startswith(f"{out}: {size}, ")
     assert line.endswith(" positions/s\n")
     assert " KiB on disk, " in line
-    status, line, _ = run(
-        "capture", "--into", str(out), "--draft-skip-layers", "1,2", "--device", "cpu"
-    )
+    adding = ["capture", "--into", str(out), "--draft-skip-layers", "1,2", "--device", "cpu"]
+    status, _, error = run(*adding)
+    assert (status, error.count("\n")) == (2, 1)
+    assert f"{out} says that its target is 'big'; give it as --target if" in error
+    status, line, _ = run(*adding, "--target", "big")
     assert status == 0
     assert LogitsCache.open(out).draft_names == ("small", "skip-1-2")
 

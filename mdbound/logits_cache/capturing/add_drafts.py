@@ -25,6 +25,8 @@ def add_drafts(
     drafts: Sequence[str],
     skip_layers: Sequence[tuple[int, ...]] = (),
     *,
+    target: str | None = None,
+    trust_remote_code: bool = False,
     device: str = "auto",
     dtype: str = "auto",
     batch_size: int = 8,
@@ -39,6 +41,10 @@ def add_drafts(
         cache: folder of a complete cache.
         drafts: draft models.
         skip_layers: layers to leave out of the target, one tuple per such draft.
+        target: the cache's target: its tokenizer is compared, and drafts that skip layers are made
+            of it. It has to be said, since the manifest of a cache that somebody else made can
+            name anything; it may have moved, but not changed.
+        trust_remote_code: whether code that lies in a model's folder may run.
         device: where to run, or `auto`.
         dtype: type to compute in, or `auto`.
         batch_size: passages per forward pass.
@@ -46,7 +52,7 @@ def add_drafts(
 
     Raises:
         CacheError: there is no complete cache, or it is damaged, or holds no token sequences.
-        InvalidSettingError: no draft is given, or one is given twice.
+        InvalidSettingError: no draft is given, one is given twice, or no target is.
         ModelError: a model is missing, cannot be loaded, or does not fit the cache.
         InvalidDistributionError: a model puts out NaN or infinite logits.
         OutputError: the disk is full; what was there before stays.
@@ -54,12 +60,18 @@ def add_drafts(
     if not drafts and not skip_layers:
         raise InvalidSettingError("no draft; give `drafts` MODEL or `skip_layers` 14,20")
     planned = _growable_manifest(cache)
+    if target is None:
+        raise InvalidSettingError(
+            f"{cache} says that its target is {planned.target.source!r}; give it as `target` if "
+            "you want it loaded, or where that model is now"
+        )
     models = plan_models(
-        planned.target.source,
+        target,
         drafts,
         skip_layers,
         device=device,
         dtype=dtype,
+        trust_remote_code=trust_remote_code,
         known=planned.drafts,
     )
     _check_fits(models, planned)
@@ -72,12 +84,14 @@ def _write_missing_drafts(
     cache: Path, models: PlannedModels, batch_size: int, on_progress: ProgressCallback | None
 ) -> CaptureRun:
     records = [draft.record for draft in models.drafts]
-    manifest = _announce(cache, _growable_manifest(cache), records)
+    manifest = _growable_manifest(cache)
+    remove_leftovers(cache)
     todo = [shard for shard in manifest.shards if _lacks_any(shard, records)]
     run = CaptureRun(cache, sum(shard.documents for shard in manifest.shards), on_progress)
     run.passages = run.total - sum(shard.documents for shard in todo)
     if todo:
         loaded = load_drafts(models, manifest.vocab_size)
+        manifest = _announce(cache, manifest, [model.record for model in loaded])
         run.start()
         for shard in todo:
             manifest = _extend_shard(manifest, shard, loaded, batch_size, run)
@@ -94,7 +108,7 @@ def _growable_manifest(cache: Path) -> Manifest:
 
 
 def _check_fits(models: PlannedModels, manifest: Manifest) -> None:
-    source = manifest.target.source
+    source = models.target.record.source
     if models.tokenizer.sha256 != manifest.tokenizer_sha256:
         raise ModelError(
             f"the tokenizer of {source!r} has changed since the capture; capture again"
@@ -115,10 +129,8 @@ def _check_fits(models: PlannedModels, manifest: Manifest) -> None:
 def _announce(cache: Path, manifest: Manifest, records: Sequence[ModelRecord]) -> Manifest:
     """Enter the drafts in the manifest, so that an interrupted run knows what it was doing."""
     new = [record for record in records if record not in manifest.drafts]
-    remove_leftovers(cache)
-    if new:
-        manifest = replace(manifest, drafts=(*manifest.drafts, *new))
-        manifest.write(cache)
+    manifest = replace(manifest, drafts=(*manifest.drafts, *new)).with_models(records)
+    manifest.write(cache)
     return manifest
 
 

@@ -141,8 +141,7 @@ def _refuse_foreign_folder(cache: Path) -> None:
 def _start_or_resume(planned: Manifest, cache: Path) -> Manifest:
     """The manifest to go on from; refuses a cache that was made with other settings."""
     if not (cache / MANIFEST_NAME).exists():
-        planned.write(cache)
-        return planned
+        return planned  # written once the models are loaded: one that is refused leaves nothing
     found = Manifest.read(cache)
     _check_same_settings(planned, found, cache)
     remove_leftovers(cache)
@@ -175,8 +174,11 @@ def _write_missing_shards(
     open_shard: OpenShard,
     run: CaptureRun,
 ) -> None:
-    target = load_target(plan.models, manifest.vocab_size)
+    answers = manifest.generation.mode == "generate"
+    target = load_target(plan.models, manifest.vocab_size, decodes=answers)
     drafts = load_drafts(plan.models, manifest.vocab_size, target)
+    manifest = manifest.with_models(model.record for model in (target, *drafts))
+    manifest.write(settings.out)
     shard_rows = settings.shard_rows or default_shard_rows(manifest.vocab_size)
     run.start()
     waiting = batches(plan.passages[run.passages :], settings.batch_size)
@@ -184,7 +186,7 @@ def _write_missing_shards(
         with open_shard(len(manifest.shards)) as shard:
             while run.passages < run.total and shard.rows < shard_rows:
                 batch = next(waiting)
-                if manifest.generation.mode == "generate":
+                if answers:
                     batch = answer_prompts(target, batch, _answer_sampling(manifest))
                 shard.record((target, *drafts), batch)
                 run.advance(len(batch), sum(item.rows for item in batch))

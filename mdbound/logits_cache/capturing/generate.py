@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from mdbound.bounds import Warpers
 from mdbound.errors import InvalidSettingError
+from mdbound.logits_cache.capturing.decoding import decoding_of
 from mdbound.logits_cache.capturing.on_device import stays_on_device
 from mdbound.logits_cache.models.language_model import LanguageModel
 from mdbound.logits_cache.store.manifest import TARGET
 from mdbound.logits_cache.store.shards import check_logits
-from mdbound.logits_cache.text.passages import Passage, pad_batch
+from mdbound.logits_cache.text.passages import Passage
 
 if TYPE_CHECKING:
     import torch
@@ -71,6 +72,9 @@ def answer_prompts(
     """
     import torch
 
+    longest = max(len(item.token_ids) for item in prompts) + sampling.max_new_tokens
+    if len(prompts) > 1 and not model.findings.may_share_batch(longest):
+        return [answer_prompts(model, [item], sampling, on_device=on_device)[0] for item in prompts]
     answers: list[list[int]] = [[] for _ in prompts]
     generators = [np.random.default_rng([sampling.seed, item.doc_id]) for item in prompts]
     doc_ids = np.array([item.doc_id for item in prompts], dtype=np.int64)
@@ -78,7 +82,7 @@ def answer_prompts(
     running = [True] * len(prompts)
     stays = stays_on_device(model.device) if on_device is None else on_device
     with torch.inference_mode():
-        steps = _Steps(model, prompts)
+        steps = decoding_of(model, [item.token_ids for item in prompts], longest)
         for step in range(sampling.max_new_tokens):
             last = steps.logits()  # (B, V)
             logits = last if stays else last.float().cpu().numpy()
@@ -141,34 +145,3 @@ def sample_tokens(
     drawn = torch.searchsorted(cumulative, uniform * total, right=True)[:, 0]
     last = (cumulative < total).sum(dim=1)  # the last token that has any probability
     return [int(token) for token in torch.minimum(drawn, last).tolist()]
-
-
-class _Steps:
-    """Left-padded decoding with a key-value cache: one forward pass per token."""
-
-    def __init__(self, model: LanguageModel, prompts: Sequence[Passage]) -> None:
-        sequences = [item.token_ids for item in prompts]
-        ends = [len(tokens) - 1 for tokens in sequences]
-        batch = pad_batch(sequences, ends, model.pad_id, model.device)
-        self._model = model
-        self._mask = batch.attention_mask
-        self._next_positions = batch.position_ids[:, -1:] + 1
-        self._output = self._forward(batch.input_ids, batch.position_ids, None)
-
-    def logits(self) -> Any:
-        """Logits after the last token, a tensor of shape (B, V)."""
-        return self._output.logits[:, -1, : self._model.vocab_size]
-
-    def append(self, tokens: Sequence[int]) -> None:
-        """Extend every sequence by one token."""
-        import torch
-
-        column = torch.tensor(tokens, device=self._mask.device)[:, None]  # (B, 1)
-        self._mask = torch.cat([self._mask, torch.ones_like(column)], dim=1)
-        self._output = self._forward(column, self._next_positions, self._output.past_key_values)
-        self._next_positions = self._next_positions + 1
-
-    def _forward(self, input_ids: Any, position_ids: Any, past: Any) -> Any:
-        return self._model.forward(
-            input_ids, self._mask, position_ids, keep=1, past_key_values=past, use_cache=True
-        )

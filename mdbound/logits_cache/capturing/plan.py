@@ -64,6 +64,7 @@ def plan_capture(settings: CaptureSettings) -> CapturePlan:
         settings.skip_layers,
         device=settings.device,
         dtype=settings.dtype,
+        trust_remote_code=settings.trust_remote_code,
     )
     generation = _generation_record(settings, models)
     manifest = Manifest(

@@ -37,7 +37,7 @@ def score_on_device(
     """As `score_passages`, with the logits as they are, on the model's device."""
     import torch
 
-    for part in _split(passages, model.record.logits_width):
+    for part in _split(model, passages):
         with torch.inference_mode():
             batch = pad_batch(
                 [item.token_ids[:-1] for item in part],
@@ -88,12 +88,16 @@ def record_logits(writer: ShardWriter, model: LanguageModel, batch: Sequence[Pas
         writer.add_logits(model.record, item.doc_ids, item.positions, logits)
 
 
-def _split(passages: Sequence[Passage], width: int) -> Iterator[Sequence[Passage]]:
-    """Consecutive groups whose padded float32 logits stay within FORWARD_BYTES."""
+def _split(model: LanguageModel, passages: Sequence[Passage]) -> Iterator[Sequence[Passage]]:
+    """Consecutive groups that may share a batch, and whose logits stay within FORWARD_BYTES."""
     start = 0
     for stop in range(1, len(passages) + 1):
-        group = passages[start : stop + 1]
-        needed = 4 * width * len(group) * max(item.rows for item in group)
-        if stop == len(passages) or needed > FORWARD_BYTES:
+        if stop == len(passages) or not _fits(model, passages[start : stop + 1]):
             yield passages[start:stop]
             start = stop
+
+
+def _fits(model: LanguageModel, group: Sequence[Passage]) -> bool:
+    needed = 4 * model.record.logits_width * len(group) * max(item.rows for item in group)
+    longest = max(len(item.token_ids) - 1 for item in group)
+    return needed <= FORWARD_BYTES and model.findings.may_share_batch(longest)

@@ -46,6 +46,7 @@ class CaptureSettings:
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
         batch_size: documents per forward pass.
         shard_rows: positions after which a shard is closed; None closes it near 256 MiB of logits.
+        trust_remote_code: whether code that lies in a model's folder may run.
     """
 
     target: str
@@ -68,6 +69,7 @@ class CaptureSettings:
     dtype: str = "auto"
     batch_size: int = 8
     shard_rows: int | None = None
+    trust_remote_code: bool = False
 
     def check(self) -> None:
         """Refuse settings that no capture can have.

@@ -67,6 +67,7 @@ def plan_models(
     *,
     device: str,
     dtype: str,
+    trust_remote_code: bool = False,
     known: Sequence[ModelRecord] = (),
 ) -> PlannedModels:
     """Find the target and the drafts, and check that they share a tokenizer.
@@ -77,6 +78,7 @@ def plan_models(
         skip_layers: layers to leave out of the target, one tuple per such draft.
         device: where to run, or `auto`.
         dtype: type to compute in, or `auto`.
+        trust_remote_code: whether code that lies in a model's folder may run.
         known: drafts that a cache has already: the same draft again keeps its name.
 
     Raises:
@@ -84,12 +86,12 @@ def plan_models(
         InvalidSettingError: the device, the dtype or a skipped layer.
     """
     device = resolve_device(device)
-    files = find_model(target)
+    files = find_model(target, trust_remote_code=trust_remote_code)
     planned_target = _planned(files, TARGET, device, dtype)
     tokenizer = load_tokenizer(files)
     planned = []
     for source in drafts:
-        draft_files = find_model(source)
+        draft_files = find_model(source, trust_remote_code=trust_remote_code)
         if draft_files.revision != files.revision:
             check_same_vocabulary(tokenizer, load_tokenizer(draft_files))
         planned.append(_planned(draft_files, draft_files.short_name, device, dtype))
@@ -109,6 +111,7 @@ def _planned(files: ModelFiles, name: str, device: str, dtype: str) -> PlannedMo
         revision=files.revision,
         dtype=resolve_dtype(dtype, device, shape),
         logits_width=shape.logits_width,
+        trust_remote_code=files.trust_remote_code,
     )
     return PlannedModel(files, shape, record)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mdbound.errors import ModelError
-from mdbound.logits_cache.models.model_files import ModelFiles
-from mdbound.logits_cache.models.quiet_transformers import quiet_transformers
+from mdbound.logits_cache.models.model_files import ModelFiles, needs_code
+from mdbound.logits_cache.models.quiet_transformers import quiet_loading
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,12 @@ def load_tokenizer(files: ModelFiles) -> LoadedTokenizer:
     Raises:
         ModelError: it is missing or cannot be read.
     """
-    with quiet_transformers() as transformers:
+    with quiet_loading(files) as transformers:
         try:
             encode = transformers.AutoTokenizer.from_pretrained(files.location, **files.options)
         except Exception as error:  # transformers raises whatever its readers raise
+            if "trust_remote_code" in str(error):
+                raise needs_code(files) from error
             reason = " ".join(str(error).split())[:160]
             raise ModelError(
                 f"no tokenizer can be loaded for {files.source!r} ({reason}); "

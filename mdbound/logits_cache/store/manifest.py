@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any
 from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache.store.atomic_files import write_text_atomically
 from mdbound.logits_cache.store.format_version import Format
+from mdbound.logits_cache.store.probe_record import ProbeRecord, probe_record_from
 
-#: Version 1 recorded the temperature of answers alone, as `generation.temperature`.
-MANIFEST_FORMAT = Format("cache", newest=2, oldest=1, remake="capture again")
+#: Version 1 recorded the temperature of answers alone, as `generation.temperature`; version 2 did
+#: not say what was found out about models when they were loaded.
+MANIFEST_FORMAT = Format("cache", newest=3, oldest=1, remake="capture again")
 
 #: Part of what the identity of a cache is made of, and no more than that: raised when the same
 #: settings come to mean other logits. Layouts that say the same differently leave it.
@@ -36,6 +39,11 @@ class ModelRecord:
         dtype: the type the model computed in; logits are stored as float32 whatever it is.
         logits_width: columns the model puts out, before they are cut to the cache's `vocab_size`.
         skipped_layers: decoder layers left out (self-speculative drafts), counted from 0.
+        trust_remote_code: whether code of the model's own folder could run.
+        unused_weights: tensors of its files that the model has no place for.
+        probe: what a probe found out when it was loaded; None if it was not probed, as arrays and
+            the models of older caches. Like `unused_weights` it is a finding and no setting:
+            records that differ in it alone are equal.
     """
 
     name: str
@@ -45,11 +53,24 @@ class ModelRecord:
     dtype: str
     logits_width: int
     skipped_layers: tuple[int, ...] = ()
+    trust_remote_code: bool = False
+    unused_weights: tuple[str, ...] = field(default=(), compare=False)
+    probe: ProbeRecord | None = field(default=None, compare=False)
 
     @property
     def folder(self) -> str:
         """Folder of the model's shards inside the cache."""
         return TARGET if self.name == TARGET else f"draft-{self.name}"
+
+    def settings(self) -> dict[str, Any]:
+        """What was asked for, without findings; a flag that was not given is left out.
+
+        So captures keep their identity when there come to be more flags.
+        """
+        kept = asdict(self)
+        if not self.trust_remote_code:
+            del kept["trust_remote_code"]
+        return {name: kept[name] for name in kept if name not in {"unused_weights", "probe"}}
 
 
 @dataclass(frozen=True)
@@ -156,14 +177,14 @@ class Manifest:
     def settings(self) -> dict[str, object]:
         """The settings that decide the cache's content, flat: `generation.seed` and so on.
 
-        Package versions, shards and progress are left out, so that a capture keeps its settings
-        while it grows. Warpers are listed without a name for them, and only if they do something,
-        so that a capture keeps its identity when there come to be more of them.
+        Package versions, findings of probes, shards and progress are left out, so that a capture
+        keeps its settings while it grows. Warpers are listed without a name for them, and only if
+        they do something, so that a capture keeps its identity when there come to be more of them.
         """
         nested = {
             "format_version": _IDENTITY_VERSION,
-            "target": asdict(self.target),
-            "drafts": {record.name: asdict(record) for record in self.drafts},
+            "target": self.target.settings(),
+            "drafts": {record.name: record.settings() for record in self.drafts},
             "text": asdict(self.text),
             "generation": _flat_generation(self.generation),
             "vocab_size": self.vocab_size,
@@ -184,6 +205,12 @@ class Manifest:
             if all(draft.folder in shard.files for shard in self.shards)
         ]
         return (self.target, *present)
+
+    def with_models(self, loaded: Iterable[ModelRecord]) -> Manifest:
+        """A copy in which the records of these models say what was found when they were loaded."""
+        found = {record.name: record for record in loaded}
+        drafts = tuple(found.get(draft.name, draft) for draft in self.drafts)
+        return replace(self, target=found.get(TARGET, self.target), drafts=drafts)
 
     def with_shard(self, shard: ShardInfo) -> Manifest:
         """A copy with one shard added, or replaced if its index is already there."""
@@ -266,7 +293,12 @@ def _manifest_from(raw: Any, path: Path) -> Manifest:
 
 
 def _model_from(raw: dict[str, Any]) -> ModelRecord:
-    return ModelRecord(**{**raw, "skipped_layers": tuple(raw["skipped_layers"])})
+    read = {
+        "skipped_layers": tuple(raw["skipped_layers"]),
+        "unused_weights": tuple(raw.get("unused_weights", ())),
+        "probe": probe_record_from(raw.get("probe")),
+    }
+    return ModelRecord(**{**raw, **read})
 
 
 def _generation_from(raw: dict[str, Any]) -> GenerationRecord:

@@ -76,7 +76,8 @@ class PaddedBatch:
     Attributes:
         input_ids: shape (B, T).
         attention_mask: 1 on real tokens, shape (B, T).
-        position_ids: 0 on each sequence's first token, shape (B, T).
+        position_ids: 0 on each sequence's first token, shape (B, T); on padding those of the
+            nearest token, since some models look at the largest position of all.
         anchor: the shared column.
     """
 
@@ -126,7 +127,8 @@ def pad_batch(
         input_ids[row, start : start + len(tokens)] = torch.tensor(tokens)
         mask[row, start : start + len(tokens)] = 1
     columns = torch.arange(width)[None, :] - torch.tensor(starts)[:, None]
-    positions = columns.clamp(min=0)
+    last = torch.tensor([len(tokens) - 1 for tokens in sequences])[:, None]
+    positions = columns.clamp(min=0).minimum(last)
     return PaddedBatch(input_ids.to(device), mask.to(device), positions.to(device), anchor)
 
 

@@ -93,7 +93,7 @@ def test_large_batches_are_split_within_the_memory_limit(
 ) -> None:
     rows_of_two = 2 * 16 * 4 * model.record.logits_width
     monkeypatch.setattr(score, "FORWARD_BYTES", rows_of_two)
-    groups = list(score._split(passages(), model.record.logits_width))
+    groups = list(score._split(model, passages()))
     assert [len(group) for group in groups] == [2, 1, 1, 1]
     assert [item.doc_id for item, _ in score_passages(model, passages())] == [0, 1, 2, 3, 4]
 

@@ -95,7 +95,8 @@ def test_downloaded_hub_model_needs_no_network(
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: config)
     assert find_model("someone/small-lm").revision == "fedcba"
     # A download that stopped half-way is not taken for a model.
-    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+    (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: 1 / 0)
     with pytest.raises(ModelError, match="hub did not give it"):
@@ -105,6 +106,7 @@ def test_downloaded_hub_model_needs_no_network(
 def test_broken_configuration(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "no-such-model"}', encoding="utf-8")
     byte_tokenizer().save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").touch()
     with pytest.raises(ModelError, match="cannot be loaded"):
         plan(str(tmp_path))
 

@@ -87,10 +87,10 @@ def test_answers_that_this_version_does_not_sample_are_not_gone_on_with() -> Non
         AnswerSampling(Warpers(0.7, top_k=50), 3, 0)
 
 
-@pytest.mark.parametrize("found", [3, 99, "4"])
+@pytest.mark.parametrize("found", [4, 99, "5"])
 def test_a_newer_cache_is_refused_with_both_versions(cache: Path, found: object) -> None:
     change(cache, format_version=found)
-    message = rf"manifest\.json has cache format {found}, this mdbound reads 1 to 2: a newer"
+    message = rf"manifest\.json has cache format {found}, this mdbound reads 1 to 3: a newer"
     with pytest.raises(CacheError, match=message):
         LogitsCache.open(cache)
 
@@ -98,7 +98,7 @@ def test_a_newer_cache_is_refused_with_both_versions(cache: Path, found: object)
 @pytest.mark.parametrize("found", [0, None, True, 1.5, "one", -1])
 def test_what_is_no_version_is_refused(cache: Path, found: object) -> None:
     change(cache, format_version=found)
-    with pytest.raises(CacheError, match=r"this mdbound reads 1 to 2: capture again"):
+    with pytest.raises(CacheError, match=r"this mdbound reads 1 to 3: capture again"):
         LogitsCache.open(cache)
 
 
