@@ -182,6 +182,14 @@ def capture(
             rich_help_panel=_SOLVING,
         ),
     ] = None,
+    solve_min_p: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Least share of the likeliest token's probability, of target and draft, or none. "
+            "Default: none.",
+            rich_help_panel=_SOLVING,
+        ),
+    ] = None,
 ) -> None:
     """Record the raw logits of a target and its drafts on real text, into a cache.
 
@@ -203,6 +211,7 @@ def capture(
         solve_draft_temperature or (),
         solve_top_k or (),
         solve_top_p or (),
+        solve_min_p or (),
     )
     if solve is None:
         solving.refuse()

@@ -32,6 +32,7 @@ class SolveOptions:
     solve_draft_temperature: Sequence[str] = field(default=())
     solve_top_k: Sequence[str] = field(default=())
     solve_top_p: Sequence[str] = field(default=())
+    solve_min_p: Sequence[str] = field(default=())
 
     def refuse(self) -> None:
         """Refuse options about solving in a capture that only records logits.
@@ -63,6 +64,7 @@ class SolveOptions:
             ),
             top_k=parse_optional(self.solve_top_k, "--solve-top-k", int) or plain.top_k,
             top_p=parse_optional(self.solve_top_p, "--solve-top-p", float) or plain.top_p,
+            min_p=parse_optional(self.solve_min_p, "--solve-min-p", float) or plain.min_p,
             num_drafts=parse_num_drafts(self.num_drafts) if self.num_drafts else plain.num_drafts,
         )
         if drafts:

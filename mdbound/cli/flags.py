@@ -19,10 +19,10 @@ FLAGS: Mapping[str, str] = {
         for name in (
             *("batch_rows", "batch_size", "capture", "chat_template", "cvxpy_rows", "device"),
             *("documents", "dtype", "field", "limit", "limit_per_task", "max_context"),
-            *("max_new_tokens", "max_positions", "mode", "model_file", "models", "num_drafts"),
-            *("out", "points", "positions", "resamples", "rows", "sampling", "scheme_samples"),
-            *("scheme_seed", "schemes", "seed", "shard_rows", "target", "temperature", "text"),
-            *("top_k", "top_p", "vocabulary_of", "where"),
+            *("max_new_tokens", "max_positions", "min_p", "mode", "model_file", "models"),
+            *("num_drafts", "out", "points", "positions", "resamples", "rows", "sampling"),
+            *("scheme_samples", "scheme_seed", "schemes", "seed", "shard_rows", "target"),
+            *("temperature", "text", "top_k", "top_p", "vocabulary_of", "where"),
         )
     },
     "draft_temperatures": "--draft-temperature",
@@ -42,6 +42,7 @@ _OF_COMMAND: Mapping[str, Mapping[str, str]] = {
         "draft_temperatures": "--solve-draft-temperature",
         "out": "--solve",
         "temperatures": "--solve-temperature",
+        "min_p": "--solve-min-p",
         "top_k": "--solve-top-k",
         "top_p": "--solve-top-p",
     },
