@@ -51,8 +51,8 @@ def capture(
     text: Annotated[
         list[str] | None,
         typer.Option(
-            help="Text file, .jsonl file, hub:NAME[:CONFIG[:SPLIT]], or python-docs[:held-out]; "
-            "may be repeated.",
+            help="Text file, records (.jsonl, .json, .csv, .tsv, .parquet), "
+            "hub:NAME[:CONFIG[:SPLIT]], or python-docs[:held-out]; may be repeated.",
             rich_help_panel=_TEXT,
         ),
     ] = None,
@@ -77,7 +77,8 @@ def capture(
     field: Annotated[
         str | None,
         typer.Option(
-            help="JSONL field with the text. Default: turns, prompt, text or question.",
+            help="Field of records with the text or conversation. Default: the first of turns, "
+            "prompt, messages, conversations, conversation, text and question.",
             rich_help_panel=_TEXT,
         ),
     ] = None,
@@ -102,10 +103,32 @@ def capture(
             rich_help_panel=_TEXT,
         ),
     ] = None,
+    window_bos: Annotated[
+        bool,
+        typer.Option(
+            help="Begin later windows of a text with the beginning token where the first has it.",
+            rich_help_panel=_TEXT,
+        ),
+    ] = True,
     temperature: Annotated[
         float | None,
         typer.Option(
             help="Sampling temperature, 0 for the most likely token. Default: 1.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(help="Sample from the most likely tokens only.", rich_help_panel=_ANSWERS),
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(help="Sample from this nucleus mass only.", rich_help_panel=_ANSWERS),
+    ] = None,
+    min_p: Annotated[
+        float | None,
+        typer.Option(
+            help="Sample only tokens at least this times as likely as the likeliest.",
             rich_help_panel=_ANSWERS,
         ),
     ] = None,
@@ -120,6 +143,28 @@ def capture(
             rich_help_panel=_ANSWERS,
         ),
     ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            help="System prompt of conversations that have none of their own.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
+    turns: Annotated[
+        int | None,
+        typer.Option(
+            help="Most turns of the user asked in a conversation. Default: all.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
+    history: Annotated[
+        str,
+        typer.Option(
+            help="given: answers in the text stay, the target answers the turns without one and "
+            "the last. target: it answers every turn.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = "given",
     seed: Annotated[
         int, typer.Option(help="Seed of the answers' sampling.", rich_help_panel=_ANSWERS)
     ] = 0,
@@ -222,8 +267,10 @@ def capture(
     skip_layers = tuple(parse_layers(layers) for layers in draft_skip_layers or ())
     if into is not None:
         fixed = (target, out, text, field, task, limit, limit_per_task, max_positions)
-        answers = (max_context, temperature, max_new_tokens, chat_template, shard_rows)
-        if any(option is not None for option in (*fixed, *answers)):
+        answers = (max_context, temperature, top_k, top_p, min_p, max_new_tokens, chat_template)
+        talks = (system, turns, None if history == "given" else history)
+        windows = (shard_rows, None if window_bos else window_bos)
+        if any(option is not None for option in (*fixed, *answers, *talks, *windows)):
             raise InvalidSettingError(
                 "--into adds drafts to what the cache holds; give it with --draft, "
                 "--draft-skip-layers, --device, --dtype and --batch-size alone"
@@ -257,10 +304,17 @@ def capture(
         limit=limit,
         limit_per_task=limit_per_task,
         max_positions=max_positions,
+        window_bos=window_bos,
         max_context=max_context,
         max_new_tokens=max_new_tokens,
         temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
         chat_template=chat_template,
+        system=system,
+        turns=turns,
+        history=history,
         seed=seed,
         device=device,
         dtype=dtype,
@@ -289,6 +343,7 @@ def _run(action: Callable[[ProgressCallback], CaptureSummary]) -> None:
 
 
 def _print_summary(summary: CaptureSummary) -> None:
+    from mdbound.cli.capture_solve import print_turns_left_out
     from mdbound.cli.progress_bar import human_size
 
     speed = "nothing left to do"
@@ -298,3 +353,4 @@ def _print_summary(summary: CaptureSummary) -> None:
         f"{summary.cache}: {summary.positions:,} positions, "
         f"{human_size(summary.bytes_on_disk)} on disk, {speed}"
     )
+    print_turns_left_out(summary.turns_left_out)

@@ -79,6 +79,8 @@ def capture_and_solve(settings: CaptureSettings, options: SolveOptions, out: Pat
     from mdbound.cli.progress_bar import progress_bar
     from mdbound.cli.solve import command_line, print_unsolved
 
+    # Before the block that words fields as options of solving: these are of the capture.
+    settings.check()
     skipping = ["-".join(map(str, layers)) for layers in settings.skip_layers]
     try:
         with (
@@ -102,3 +104,10 @@ def capture_and_solve(settings: CaptureSettings, options: SolveOptions, out: Pat
     if summary.resumed:
         typer.echo(f"{summary.resumed:,} positions had been solved before")
     print_unsolved(summary)
+    print_turns_left_out(summary.turns_left_out)
+
+
+def print_turns_left_out(turns: int) -> None:
+    """Say how many later turns of conversations were not asked, if any were not."""
+    if turns:
+        typer.echo(f"{turns:,} later turns of conversations had no room in the context")

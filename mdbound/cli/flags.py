@@ -18,11 +18,12 @@ FLAGS: Mapping[str, str] = {
         name: f"--{name.replace('_', '-')}"
         for name in (
             *("batch_rows", "batch_size", "capture", "chat_template", "cvxpy_rows", "device"),
-            *("documents", "dtype", "field", "limit", "limit_per_task", "max_context"),
-            *("max_new_tokens", "max_positions", "min_p", "mode", "model_file", "models"),
-            *("num_drafts", "out", "points", "positions", "resamples", "rows", "sampling"),
-            *("scheme_samples", "scheme_seed", "schemes", "seed", "shard_rows", "target"),
-            *("temperature", "text", "top_k", "top_p", "vocabulary_of", "where"),
+            *("documents", "dtype", "field", "history", "limit", "limit_per_task"),
+            *("max_context", "max_new_tokens", "max_positions", "min_p", "mode", "model_file"),
+            *("models", "num_drafts", "out", "points", "positions", "resamples", "rows"),
+            *("sampling", "scheme_samples", "scheme_seed", "schemes", "seed", "shard_rows"),
+            *("system", "target", "temperature", "text", "top_k", "top_p", "turns"),
+            *("vocabulary_of", "where", "window_bos"),
         )
     },
     "draft_temperatures": "--draft-temperature",

@@ -41,17 +41,22 @@ def _capture_summary(cache: LogitsCache) -> dict[str, Any]:
         "documents": manifest.text.documents,
         "limit": manifest.text.limit,
         "limit_per_task": manifest.text.limit_per_task,
+        "system": manifest.text.system,
+        "turns": manifest.text.turns,
+        "history": manifest.text.history,
         "vocabulary": manifest.vocab_size,
         **_flat_generation(manifest.generation),
     }
 
 
 def _flat_generation(generation: GenerationRecord) -> dict[str, Any]:
-    """How positions were made, with the warpers of the answers beside the rest, for reading."""
+    """How positions were made, with warpers and edges beside the rest, for reading."""
     values: dict[str, Any] = {}
     for name, value in asdict(generation).items():
         if name == "warpers":
             values |= value or {"temperature": None}
-        else:
+        elif name != "edges":
             values[name] = value
-    return values
+    edges = {} if generation.edges is None else generation.edges.settings()
+    tokens = {name: value for name, value in edges.items() if isinstance(value, tuple)}
+    return {**values, **edges, **{name: " ".join(value) for name, value in tokens.items()}}

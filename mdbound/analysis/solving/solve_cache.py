@@ -59,6 +59,7 @@ class SolveSummary:
         resumed: Positions that an earlier run had solved.
         unsolved_positions: Positions of those rows.
         first_unsolved: The first few of these positions, as document and position.
+        turns_left_out: Of a capture in the same run: later turns of conversations without room.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class SolveSummary:
     resumed: int
     unsolved_positions: int = 0
     first_unsolved: tuple[tuple[int, int], ...] = ()
+    turns_left_out: int = 0
 
 
 def solve_cache(

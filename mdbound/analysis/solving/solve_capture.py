@@ -101,7 +101,8 @@ def solve_during_capture(
         on_progress,
     )
     _join(parts, out, provenance)
-    return summarise(out, summary.positions, summary.positions - summary.new_positions)
+    solved = summarise(out, summary.positions, summary.positions - summary.new_positions)
+    return replace(solved, turns_left_out=summary.turns_left_out)
 
 
 class SolvedShard(ShardWriter):

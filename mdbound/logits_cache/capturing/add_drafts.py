@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from mdbound.logits_cache.store.atomic_files import only_writer, remove_leftover
 from mdbound.logits_cache.store.cache import LogitsCache
 from mdbound.logits_cache.store.manifest import Manifest, ModelRecord, ShardInfo
 from mdbound.logits_cache.store.shards import ShardWriter
-from mdbound.logits_cache.text.passages import Passage, batches
+from mdbound.logits_cache.text.passages import Passage, batches, conversation_batches
 
 
 def add_drafts(
@@ -138,7 +138,7 @@ def _extend_shard(
     passages = [_stored_passage(row) for row in stored]
     missing = [model for model in models if model.record.folder not in shard.files]
     with ShardWriter(run.cache, shard.index, manifest.vocab_size) as writer:
-        for batch in batches(passages, batch_size):
+        for batch in _as_captured(passages, batch_size, manifest.generation.mode):
             for model in missing:
                 record_logits(writer, model, batch)
             run.advance(len(batch), sum(item.rows for item in batch))
@@ -146,6 +146,14 @@ def _extend_shard(
     manifest = manifest.with_shard(replace(shard, files=files))
     manifest.write(run.cache)
     return manifest
+
+
+def _as_captured(
+    passages: Sequence[Passage], batch_size: int, mode: str
+) -> Iterator[Sequence[Passage]]:
+    if mode == "generate":
+        return conversation_batches(passages, batch_size)
+    return batches(passages, batch_size, prompts=False)
 
 
 def _stored_passage(row: dict[str, Any]) -> Passage:

@@ -35,6 +35,8 @@ class CaptureSummary:
         bytes_on_disk: size of the cache in bytes.
         new_positions: positions recorded by this run.
         seconds: time this run spent on them, loading of models left out.
+        turns_left_out: later turns of conversations that had no room in the context; 0 while
+            shards are missing.
     """
 
     cache: Path
@@ -42,6 +44,7 @@ class CaptureSummary:
     bytes_on_disk: int
     new_positions: int
     seconds: float
+    turns_left_out: int = 0
 
 
 ProgressCallback = Callable[[CaptureProgress], None]
@@ -74,7 +77,12 @@ class CaptureRun:
         seconds = 0.0 if self._started is None else time.perf_counter() - self._started
         cache = LogitsCache.open(self.cache)
         return CaptureSummary(
-            self.cache, cache.num_positions, cache.bytes_on_disk, self.new_positions, seconds
+            self.cache,
+            cache.num_positions,
+            cache.bytes_on_disk,
+            self.new_positions,
+            seconds,
+            cache.manifest.turns_left_out,
         )
 
     def _report(self) -> None:

@@ -38,11 +38,16 @@ def read_shape(files: ModelFiles) -> ModelShape:
             return ModelShape(
                 logits_width=int(text.vocab_size),
                 layers=int(text.num_hidden_layers),
-                max_context=getattr(text, "max_position_embeddings", None),
+                max_context=_limit(getattr(text, "max_position_embeddings", None)),
                 dtype=_dtype_name(getattr(text, "dtype", None)),
             )
         except Exception as error:  # transformers raises whatever its readers raise
             raise cannot_load(files, error) from error
+
+
+def _limit(positions: object) -> int | None:
+    """Positions that a model has; configurations of models without a limit say 0 or -1."""
+    return positions if isinstance(positions, int) and positions > 0 else None
 
 
 def _dtype_name(dtype: object) -> str | None:

@@ -13,8 +13,9 @@ from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache.store.atomic_files import write_text_atomically
 from mdbound.logits_cache.store.format_version import Format
 
-#: Version 1 recorded the temperature of answers alone, as `generation.temperature`.
-MANIFEST_FORMAT = Format("cache", newest=2, oldest=1, remake="capture again")
+#: Version 1 recorded the temperature of answers alone, as `generation.temperature`. Version 2 said
+#: nothing of the edges of sequences, of conversations, and of vocabularies that differ.
+MANIFEST_FORMAT = Format("cache", newest=3, oldest=1, remake="capture again")
 
 #: Part of what the identity of a cache is made of, and no more than that: raised when the same
 #: settings come to mean other logits. Layouts that say the same differently leave it.
@@ -64,6 +65,12 @@ class TextRecord:
         tasks: tasks asked for; empty means all.
         limit: most documents taken, or None.
         limit_per_task: most documents taken per task, or None.
+        system: system prompt put before conversations without one, or None.
+        turns: most turns of the user taken of each conversation, or None for all.
+        history: what became of the answers that conversations hold (`given` or `target`); None
+            where there are no conversations.
+        prompts: prompts to answer, first and later ones, if all have room in the context; None in
+            other modes, and where it was not recorded.
     """
 
     source: str
@@ -73,6 +80,44 @@ class TextRecord:
     tasks: tuple[str, ...] = ()
     limit: int | None = None
     limit_per_task: int | None = None
+    system: str | None = None
+    turns: int | None = None
+    history: str | None = None
+    prompts: int | None = None
+
+
+@dataclass(frozen=True)
+class EdgesRecord:
+    """How sequences begin and end, and how often that mattered.
+
+    Attributes:
+        beginning: tokens that the tokenizer puts before a text; each text has them once.
+        ending: tokens that it puts after a text, which are left out.
+        windows: whether later windows of a text begin as its first one does; None where there are
+            none, or the first has no beginning.
+        doubled: texts and first prompts that brought the beginning themselves, or twice: one was
+            left out.
+        trailing: texts and first prompts at whose end the tokenizer's ending was left out.
+        ended: first prompts that end in an end token themselves: their answers follow it.
+    """
+
+    beginning: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
+    windows: bool | None = None
+    doubled: int = 0
+    trailing: int = 0
+    ended: int = 0
+
+    def settings(self) -> dict[str, object]:
+        """What decides the content of a capture: nothing where a tokenizer adds no tokens."""
+        settings: dict[str, object] = {}
+        if self.beginning:
+            settings["beginning"] = self.beginning
+        if self.ending:
+            settings["ending"] = self.ending
+        if self.windows is not None:
+            settings["windows"] = self.windows
+        return settings
 
 
 @dataclass(frozen=True)
@@ -89,6 +134,7 @@ class GenerationRecord:
             so that reading a cache loads no mathematics.
         max_new_tokens: longest answer in tokens; None in the other modes.
         chat_template: whether prompts went through the tokenizer's chat template.
+        edges: how sequences begin and end; None where that is not known.
     """
 
     mode: str
@@ -98,6 +144,7 @@ class GenerationRecord:
     warpers: dict[str, Any] | None = None
     max_new_tokens: int | None = None
     chat_template: bool = False
+    edges: EdgesRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -117,12 +164,20 @@ class ShardInfo:
         rows: positions in the shard.
         documents: entries of the shard's `documents` file; 0 when there is none.
         files: folder (`positions`, `documents`, `target`, `draft-NAME`) to its file's record.
+        passages: texts' windows or first prompts that the shard has done; None where that is the
+            number of documents.
     """
 
     index: int
     rows: int
     documents: int
     files: dict[str, FileRecord]
+    passages: int | None = None
+
+    @property
+    def planned(self) -> int:
+        """Windows and first prompts of the plan that are done with it."""
+        return self.documents if self.passages is None else self.passages
 
 
 @dataclass(frozen=True)
@@ -157,15 +212,15 @@ class Manifest:
         """The settings that decide the cache's content, flat: `generation.seed` and so on.
 
         Package versions, shards and progress are left out, so that a capture keeps its settings
-        while it grows. Warpers are listed without a name for them, and only if they do something,
-        so that a capture keeps its identity when there come to be more of them.
+        while it grows. Warpers, and what later versions came to record, are listed only if they do
+        something, so that a capture keeps its identity when there come to be more of them.
         """
         nested = {
             "format_version": _IDENTITY_VERSION,
             "target": asdict(self.target),
             "drafts": {record.name: asdict(record) for record in self.drafts},
-            "text": asdict(self.text),
-            "generation": _flat_generation(self.generation),
+            "text": _text_settings(self.text),
+            "generation": _generation_settings(self.generation),
             "vocab_size": self.vocab_size,
             "tokenizer_sha256": self.tokenizer_sha256,
         }
@@ -175,6 +230,13 @@ class Manifest:
         """Stable SHA-256 (hex) of `settings`: what a result made from this cache cites."""
         canonical = json.dumps(self.settings(), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @property
+    def turns_left_out(self) -> int:
+        """Later turns of conversations that had no room in the context; 0 until all is there."""
+        if self.text.prompts is None or not self.complete:
+            return 0
+        return self.text.prompts - sum(shard.documents for shard in self.shards)
 
     def models(self) -> tuple[ModelRecord, ...]:
         """Target, then the drafts whose shards are all there (a draft may still be arriving)."""
@@ -273,16 +335,34 @@ def _generation_from(raw: dict[str, Any]) -> GenerationRecord:
     values = dict(raw)
     if "warpers" not in values:
         temperature = values.pop("temperature")
-        alone = {"temperature": temperature, "top_k": None, "top_p": None}
+        alone = {"temperature": temperature, "top_k": None, "top_p": None, "min_p": None}
         values["warpers"] = None if temperature is None else alone
+    if values.get("edges") is not None:
+        values["edges"] = _edges_from(values["edges"])
     return GenerationRecord(**values)
 
 
-def _flat_generation(record: GenerationRecord) -> dict[str, object]:
+def _edges_from(raw: dict[str, Any]) -> EdgesRecord:
+    ends = {name: tuple(raw[name]) for name in ("beginning", "ending")}
+    return EdgesRecord(**{**raw, **ends})
+
+
+def _text_settings(record: TextRecord) -> dict[str, object]:
     values = asdict(record)
+    del values["prompts"]  # follows from the rest
+    for name in ("system", "turns", "history"):
+        if values[name] is None:
+            del values[name]
+    return values
+
+
+def _generation_settings(record: GenerationRecord) -> dict[str, object]:
+    values = asdict(replace(record, edges=None))
+    del values["edges"]
     warpers: dict[str, object] = values.pop("warpers") or {}
     applied = {name: value for name, value in warpers.items() if value is not None}
-    return {**values, "temperature": None, **applied}
+    edges = record.edges.settings() if record.edges is not None else {}
+    return {**values, "temperature": None, **applied, **edges}
 
 
 def _shard_from(raw: dict[str, Any]) -> ShardInfo:
