@@ -110,4 +110,7 @@ def capture_and_solve(settings: CaptureSettings, options: SolveOptions, out: Pat
 def print_turns_left_out(turns: int) -> None:
     """Say how many later turns of conversations were not asked, if any were not."""
     if turns:
-        typer.echo(f"{turns:,} later turns of conversations had no room in the context")
+        typer.echo(
+            f"{turns:,} later turns of conversations were not asked: no room in the context, or "
+            "beyond --max-positions"
+        )

@@ -37,6 +37,10 @@ class AnswerSampling:
         turn = [prompt.turn] if prompt.turn else []
         return np.random.default_rng([self.seed, prompt.doc_id, *turn])
 
+    def most_tokens(self, prompt: Passage) -> int:
+        """Tokens that a prompt's answer may have."""
+        return min(self.max_new_tokens, prompt.most_rows or self.max_new_tokens)
+
 
 def answer_prompts(
     model: LanguageModel,
@@ -68,11 +72,12 @@ def answer_prompts(
     last_tokens = np.array(
         [item.offset + len(item.token_ids) - 1 for item in prompts], dtype=np.int64
     )
+    most = [sampling.most_tokens(item) for item in prompts]
     running = [True] * len(prompts)
     stays = stays_on_device(model.device) if on_device is None else on_device
     with torch.inference_mode():
         steps = _Steps(model, prompts)
-        for step in range(sampling.max_new_tokens):
+        for step in range(max(most)):
             last = steps.logits()  # (B, V)
             logits = last if stays else last.float().cpu().numpy()
             check_logits(TARGET, doc_ids, last_tokens + step, logits)
@@ -80,13 +85,14 @@ def answer_prompts(
             for index, token in enumerate(tokens):
                 if running[index]:
                     answers[index].append(token)
-                    running[index] = token not in model.end_tokens
-            if not any(running) or step + 1 == sampling.max_new_tokens:
+                    ends = token in model.end_tokens or step + 1 == most[index]
+                    running[index] = not ends
+            if not any(running):
                 break
             steps.append(tokens)
     return [
-        item.answered(answer, "limit" if unfinished else "end_token")
-        for item, answer, unfinished in zip(prompts, answers, running, strict=True)
+        item.answered(answer, "end_token" if answer[-1] in model.end_tokens else "limit")
+        for item, answer in zip(prompts, answers, strict=True)
     ]
 
 

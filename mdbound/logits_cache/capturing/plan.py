@@ -112,6 +112,7 @@ def _follow_ups(
         {each.doc_id: each.origin for each in documents},
         sequences,
         limit,
+        generation.max_positions,
     )
 
 

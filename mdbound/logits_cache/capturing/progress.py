@@ -35,8 +35,8 @@ class CaptureSummary:
         bytes_on_disk: size of the cache in bytes.
         new_positions: positions recorded by this run.
         seconds: time this run spent on them, loading of models left out.
-        turns_left_out: later turns of conversations that had no room in the context; 0 while
-            shards are missing.
+        turns_left_out: later turns of conversations that had no room in the context, or came after
+            `max_positions`; 0 while shards are missing.
     """
 
     cache: Path

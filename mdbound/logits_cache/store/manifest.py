@@ -69,8 +69,8 @@ class TextRecord:
         turns: most turns of the user taken of each conversation, or None for all.
         history: what became of the answers that conversations hold (`given` or `target`); None
             where there are no conversations.
-        prompts: prompts to answer, first and later ones, if all have room in the context; None in
-            other modes, and where it was not recorded.
+        prompts: prompts to answer, first and later ones, if all have room in the context and in the
+            limit of positions; None in other modes, and where it was not recorded.
     """
 
     source: str
@@ -233,7 +233,10 @@ class Manifest:
 
     @property
     def turns_left_out(self) -> int:
-        """Later turns of conversations that had no room in the context; 0 until all is there."""
+        """Later turns of conversations that were not asked, see `TextRecord.prompts`.
+
+        They had no room in the context, or came after the limit of positions. 0 until all is there.
+        """
         if self.text.prompts is None or not self.complete:
             return 0
         return self.text.prompts - sum(shard.documents for shard in self.shards)

@@ -19,12 +19,14 @@ class FollowUps:
         origins: by document, where it stands, for messages.
         sequences: makes token sequences.
         limit: room for prompts; a conversation ends where its next prompt has none.
+        max_positions: most positions of a document, or None; a conversation ends there, too.
     """
 
     asked: Mapping[int, Questions]
     origins: Mapping[int, str]
     sequences: Sequences
     limit: PromptLimit
+    max_positions: int | None = None
 
     @property
     def prompts(self) -> int:
@@ -44,7 +46,10 @@ class FollowUps:
         """
         last = answered[-1]
         questions = self.asked[last.doc_id]
-        if len(answered) == len(questions):
+        left = None
+        if self.max_positions is not None:
+            left = self.max_positions - sum(passage.rows for passage in answered)
+        if len(answered) == len(questions) or left == 0:
             return None
         said: list[Message] = []
         for before, passage in zip(questions, answered, strict=False):
@@ -64,6 +69,7 @@ class FollowUps:
             first_row,
             tuple(tokens),
             turn=len(answered),
+            most_rows=left,
         )
 
     def _text_of(self, passage: Passage) -> str:

@@ -47,6 +47,7 @@ class Passage:
         token_ids: the tokens.
         ended_by: one of `ENDINGS`.
         turn: which answer of its document it is asked for, counted from 0.
+        most_rows: rows that its answer may still have, or None for as many as answers have.
     """
 
     doc_id: int
@@ -56,6 +57,7 @@ class Passage:
     token_ids: tuple[int, ...]
     ended_by: str = "unknown"
     turn: int = 0
+    most_rows: int | None = None
 
     @property
     def rows(self) -> int:

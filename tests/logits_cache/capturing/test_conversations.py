@@ -200,6 +200,18 @@ def test_a_conversation_ends_where_its_next_prompt_has_no_room(
     assert capture(settings).turns_left_out == 1  # said again when there is nothing left to do
 
 
+def test_a_conversation_ends_at_the_limit_of_positions(
+    settings_for: SettingsFor, talks: str
+) -> None:
+    settings = settings_for(text=(talks,), max_positions=9)
+    summary = capture(settings)
+    rows = pl.DataFrame(contents(settings.out)["positions"]).group_by("doc_id").len()
+    assert rows.sort("doc_id")["len"].max() == 9
+    endings = [(doc_id, len(answer), why) for doc_id, _, answer, why in answers_of(settings.out)]
+    assert endings[:2] == [(0, 6, "limit"), (0, 3, "limit")]
+    assert summary.turns_left_out == 1
+
+
 def test_positions_stay_distinct_where_a_template_forgets(
     settings_for: SettingsFor, talks: str, tmp_path: Path
 ) -> None:
