@@ -48,6 +48,22 @@ def capture(
             rich_help_panel=_MODELS,
         ),
     ] = None,
+    align_vocabulary: Annotated[
+        str | None,
+        typer.Option(
+            help="prefix: of two models one has further tokens at the end, which have no "
+            "probability on the other side.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
+    draft_vocabulary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Tokens that a draft with a pruned vocabulary puts out: .safetensors with d2t, or "
+            ".json or .npy with the target's token ids. Once for each draft; none if it has all.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
     text: Annotated[
         list[str] | None,
         typer.Option(
@@ -273,7 +289,8 @@ def capture(
         if any(option is not None for option in (*fixed, *answers, *talks, *windows)):
             raise InvalidSettingError(
                 "--into adds drafts to what the cache holds; give it with --draft, "
-                "--draft-skip-layers, --device, --dtype and --batch-size alone"
+                "--draft-skip-layers, --align-vocabulary, --draft-vocabulary, --device, --dtype "
+                "and --batch-size alone"
             )
         cache, drafts = into, tuple(draft or ())
         _run(
@@ -281,6 +298,8 @@ def capture(
                 cache,
                 drafts,
                 skip_layers,
+                align_vocabulary=align_vocabulary,
+                draft_vocabulary=tuple(draft_vocabulary or ()),
                 device=device,
                 dtype=dtype,
                 batch_size=batch_size,
@@ -298,6 +317,8 @@ def capture(
         out=place,
         drafts=tuple(draft or ()),
         skip_layers=skip_layers,
+        align_vocabulary=align_vocabulary,
+        draft_vocabulary=tuple(draft_vocabulary or ()),
         mode=mode,
         field=field,
         tasks=tuple(part.strip() for part in task.split(",")) if task else (),
@@ -343,7 +364,7 @@ def _run(action: Callable[[ProgressCallback], CaptureSummary]) -> None:
 
 
 def _print_summary(summary: CaptureSummary) -> None:
-    from mdbound.cli.capture_solve import print_turns_left_out
+    from mdbound.cli.capture_solve import print_notes
     from mdbound.cli.progress_bar import human_size
 
     speed = "nothing left to do"
@@ -353,4 +374,4 @@ def _print_summary(summary: CaptureSummary) -> None:
         f"{summary.cache}: {summary.positions:,} positions, "
         f"{human_size(summary.bytes_on_disk)} on disk, {speed}"
     )
-    print_turns_left_out(summary.turns_left_out)
+    print_notes(summary.turns_left_out, summary.masses_outside)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from mdbound.errors import InvalidSettingError
 if TYPE_CHECKING:
     from mdbound.analysis.solving.grid import SolveGrid
     from mdbound.logits_cache.capturing.settings import CaptureSettings
+    from mdbound.logits_cache.store.manifest import MassRecord
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,24 @@ def capture_and_solve(settings: CaptureSettings, options: SolveOptions, out: Pat
     if summary.resumed:
         typer.echo(f"{summary.resumed:,} positions had been solved before")
     print_unsolved(summary)
-    print_turns_left_out(summary.turns_left_out)
+    print_notes(summary.turns_left_out, summary.masses_outside)
 
 
-def print_turns_left_out(turns: int) -> None:
-    """Say how many later turns of conversations were not asked, if any were not."""
+def print_notes(turns: int, masses: Sequence[MassRecord]) -> None:
+    """Say how many later turns were not asked, and what lies on tokens that a side lacks."""
     if turns:
         typer.echo(
             f"{turns:,} later turns of conversations were not asked: no room in the context, or "
             "beyond --max-positions"
         )
+    for mass in masses:
+        for line in mass_lines(mass):
+            typer.echo(line)
+
+
+def mass_lines(mass: MassRecord) -> Iterator[str]:
+    """What each side has on tokens that the other lacks, a line for each that lacks some."""
+    if mass.of_target is not None:
+        yield f"target: {mass.of_target:.3%} of its probability on tokens that {mass.draft} lacks"
+    if mass.of_draft is not None:
+        yield f"{mass.draft}: {mass.of_draft:.3%} of its probability on tokens the target lacks"

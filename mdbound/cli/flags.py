@@ -17,6 +17,7 @@ FLAGS: Mapping[str, str] = {
     **{
         name: f"--{name.replace('_', '-')}"
         for name in (
+            *("align_vocabulary", "draft_vocabulary"),
             *("batch_rows", "batch_size", "capture", "chat_template", "cvxpy_rows", "device"),
             *("documents", "dtype", "field", "history", "limit", "limit_per_task"),
             *("max_context", "max_new_tokens", "max_positions", "min_p", "mode", "model_file"),

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from mdbound.errors import CacheError, InvalidSettingError, ModelError
+from mdbound.logits_cache.capturing.mass_outside import MassOutside
 from mdbound.logits_cache.capturing.progress import CaptureRun, CaptureSummary, ProgressCallback
 from mdbound.logits_cache.capturing.score import record_logits
 from mdbound.logits_cache.models.language_model import LanguageModel
+from mdbound.logits_cache.models.logit_columns import LogitColumns
 from mdbound.logits_cache.models.pairing import PlannedModels, plan_models
 from mdbound.logits_cache.models.weights import load_drafts
 from mdbound.logits_cache.store.atomic_files import only_writer, remove_leftovers
 from mdbound.logits_cache.store.cache import LogitsCache
-from mdbound.logits_cache.store.manifest import Manifest, ModelRecord, ShardInfo
+from mdbound.logits_cache.store.manifest import TARGET, Manifest, ModelRecord, ShardInfo
 from mdbound.logits_cache.store.shards import ShardWriter
 from mdbound.logits_cache.text.passages import Passage, batches, conversation_batches
 
@@ -25,6 +27,8 @@ def add_drafts(
     drafts: Sequence[str],
     skip_layers: Sequence[tuple[int, ...]] = (),
     *,
+    align_vocabulary: str | None = None,
+    draft_vocabulary: Sequence[str] = (),
     device: str = "auto",
     dtype: str = "auto",
     batch_size: int = 8,
@@ -39,6 +43,8 @@ def add_drafts(
         cache: folder of a complete cache.
         drafts: draft models.
         skip_layers: layers to leave out of the target, one tuple per such draft.
+        align_vocabulary: as of `CaptureSettings`.
+        draft_vocabulary: likewise.
         device: where to run, or `auto`.
         dtype: type to compute in, or `auto`.
         batch_size: passages per forward pass.
@@ -61,6 +67,9 @@ def add_drafts(
         device=device,
         dtype=dtype,
         known=planned.drafts,
+        align_vocabulary=align_vocabulary,
+        draft_vocabulary=draft_vocabulary,
+        vocab_size=planned.vocab_size,
     )
     _check_fits(models, planned)
     with only_writer(cache):
@@ -80,7 +89,8 @@ def _write_missing_drafts(
         loaded = load_drafts(models, manifest.vocab_size)
         run.start()
         for shard in todo:
-            manifest = _extend_shard(manifest, shard, loaded, batch_size, run)
+            columns = models.target.columns
+            manifest = _extend_shard(manifest, shard, columns, loaded, batch_size, run)
     return run
 
 
@@ -129,21 +139,26 @@ def _lacks_any(shard: ShardInfo, records: Sequence[ModelRecord]) -> bool:
 def _extend_shard(
     manifest: Manifest,
     shard: ShardInfo,
+    target: LogitColumns | None,
     models: Sequence[LanguageModel],
     batch_size: int,
     run: CaptureRun,
 ) -> Manifest:
     """Add the files of new drafts to a shard whose rows are fixed."""
-    stored = LogitsCache(run.cache, manifest).read_documents(shard)
-    passages = [_stored_passage(row) for row in stored]
+    cache = LogitsCache(run.cache, manifest)
+    passages = [_stored_passage(row) for row in cache.read_documents(shard)]
     missing = [model for model in models if model.record.folder not in shard.files]
+    outside = MassOutside(target, {model.record.name: model.columns for model in missing})
+    if outside.needs_target:
+        for stored in cache.iter_batches([TARGET], shards=[shard.index]):
+            outside.add(TARGET, stored.logits[TARGET])
     with ShardWriter(run.cache, shard.index, manifest.vocab_size) as writer:
         for batch in _as_captured(passages, batch_size, manifest.generation.mode):
             for model in missing:
-                record_logits(writer, model, batch)
+                record_logits(writer, model, batch, outside)
             run.advance(len(batch), sum(item.rows for item in batch))
         files = {**shard.files, **writer.finish()}
-    manifest = manifest.with_shard(replace(shard, files=files))
+    manifest = manifest.with_shard(replace(shard, files=files).with_mass(**outside.means()))
     manifest.write(run.cache)
     return manifest
 

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 from mdbound.bounds import Warpers
 from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache.capturing.generate import AnswerSampling, answer_conversations
+from mdbound.logits_cache.capturing.mass_outside import MassOutside
 from mdbound.logits_cache.capturing.plan import CapturePlan, plan_capture
 from mdbound.logits_cache.capturing.progress import CaptureRun, CaptureSummary, ProgressCallback
 from mdbound.logits_cache.capturing.score import record_logits
@@ -43,7 +44,12 @@ class Shard(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
-    def record(self, models: Sequence[LanguageModel], passages: Sequence[Passage]) -> None:
+    def record(
+        self,
+        models: Sequence[LanguageModel],
+        passages: Sequence[Passage],
+        outside: MassOutside,
+    ) -> None:
         """Run the models, target first, on the passages, and take what they put out."""
 
     def finish(self) -> dict[str, FileRecord]:
@@ -56,7 +62,12 @@ OpenShard = Callable[[int], Shard]
 class LogitsShard(ShardWriter):
     """A shard of a logits cache: texts, positions, and every model's raw logits."""
 
-    def record(self, models: Sequence[LanguageModel], passages: Sequence[Passage]) -> None:
+    def record(
+        self,
+        models: Sequence[LanguageModel],
+        passages: Sequence[Passage],
+        outside: MassOutside,
+    ) -> None:
         """Write the passages, and the logits of one model after the other.
 
         Raises:
@@ -65,7 +76,7 @@ class LogitsShard(ShardWriter):
         """
         _record_texts(self, passages)
         for model in models:
-            record_logits(self, model, passages)
+            record_logits(self, model, passages, outside)
 
 
 def capture(
@@ -183,6 +194,7 @@ def _write_missing_shards(
     waiting = batches(plan.passages[run.passages :], settings.batch_size, prompts=answers)
     while run.passages < run.total:
         before = run.passages
+        outside = MassOutside.of((target, *drafts))
         with open_shard(len(manifest.shards)) as shard:
             while run.passages < run.total and shard.rows < shard_rows:
                 batch = next(waiting)
@@ -192,11 +204,13 @@ def _write_missing_shards(
                     answered = answer_conversations(target, batch, plan.follow_ups, sampling)
                     groups = list(conversation_batches(answered, settings.batch_size))
                 for group in groups:
-                    shard.record((target, *drafts), group)
+                    shard.record((target, *drafts), group, outside)
                 run.advance(len(batch), sum(item.rows for group in groups for item in group))
             files = shard.finish()
         done = run.passages - before
-        info = ShardInfo(len(manifest.shards), shard.rows, shard.documents, files, done)
+        info = ShardInfo(
+            len(manifest.shards), shard.rows, shard.documents, files, done, **outside.means()
+        )
         # The last shard completes the cache in the same write that makes it known.
         manifest = replace(manifest.with_shard(info), complete=run.passages == run.total)
         manifest.write(settings.out)

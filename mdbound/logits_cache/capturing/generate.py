@@ -171,7 +171,7 @@ class _Steps:
 
     def logits(self) -> Any:
         """Logits after the last token, a tensor of shape (B, V)."""
-        return self._output.logits[:, -1, : self._model.vocab_size]
+        return self._model.stored(self._output.logits[:, -1])
 
     def append(self, tokens: Sequence[int]) -> None:
         """Extend every sequence by one token."""

@@ -69,6 +69,8 @@ def plan_capture(settings: CaptureSettings) -> CapturePlan:
         settings.skip_layers,
         device=settings.device,
         dtype=settings.dtype,
+        align_vocabulary=settings.align_vocabulary,
+        draft_vocabulary=settings.draft_vocabulary,
     )
     generation = _generation_record(settings, models)
     end = models.tokenizer.encode.eos_token_id
@@ -166,7 +168,7 @@ def _has_conversation(documents: Sequence[Document], generation: GenerationRecor
 def _check_tokens(passages: Sequence[Passage], models: PlannedModels) -> None:
     for passage in passages:
         largest = max(passage.token_ids)
-        if largest >= models.vocab_size:
+        if largest >= models.target_tokens:
             raise ModelError(
                 f"document {passage.doc_id} has token {models.tokenizer.tokens[largest]!r}, which "
                 f"the target has no logits for; remove it from the text"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mdbound.logits_cache.store.cache import LogitsCache
+from mdbound.logits_cache.store.manifest import MassRecord
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class CaptureSummary:
         seconds: time this run spent on them, loading of models left out.
         turns_left_out: later turns of conversations that had no room in the context, or came after
             `max_positions`; 0 while shards are missing.
+        masses_outside: what target and drafts have on tokens that the other side lacks.
     """
 
     cache: Path
@@ -45,6 +47,7 @@ class CaptureSummary:
     new_positions: int
     seconds: float
     turns_left_out: int = 0
+    masses_outside: tuple[MassRecord, ...] = ()
 
 
 ProgressCallback = Callable[[CaptureProgress], None]
@@ -83,6 +86,7 @@ class CaptureRun:
             self.new_positions,
             seconds,
             cache.manifest.turns_left_out,
+            cache.manifest.masses_outside(),
         )
 
     def _report(self) -> None:

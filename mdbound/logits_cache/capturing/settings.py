@@ -30,6 +30,10 @@ class CaptureSettings:
         out: folder of the cache.
         drafts: draft models.
         skip_layers: decoder layers to leave out of the target, one tuple per such draft.
+        align_vocabulary: `prefix` for models of which one has further tokens at the end: they have
+            no probability on the side that lacks them. None refuses models whose tokens differ.
+        draft_vocabulary: for each of `drafts` a file with the tokens that it puts out, see
+            `models.vocabulary_map`, or `none`; empty if all put out all.
         mode: `score` records every position of the text, `generate` the target's answers.
         field: field of records that holds the text or conversation; None detects it.
         tasks: tasks to keep; empty keeps all.
@@ -65,6 +69,8 @@ class CaptureSettings:
     out: Path
     drafts: tuple[str, ...] = ()
     skip_layers: tuple[tuple[int, ...], ...] = ()
+    align_vocabulary: str | None = None
+    draft_vocabulary: tuple[str, ...] = ()
     mode: str = "score"
     field: str | None = None
     tasks: tuple[str, ...] = ()

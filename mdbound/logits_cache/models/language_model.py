@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mdbound.logits_cache.models.logit_columns import LogitColumns
 from mdbound.logits_cache.store.manifest import ModelRecord
 
 
@@ -20,6 +21,7 @@ class LanguageModel:
         pad_id: token that fills masked columns.
         end_tokens: tokens that end an answer.
         accepted: optional arguments its forward pass knows.
+        columns: which tokens its logits are of; None if each of the first V is of its own.
     """
 
     record: ModelRecord
@@ -29,6 +31,13 @@ class LanguageModel:
     pad_id: int
     end_tokens: frozenset[int]
     accepted: frozenset[str]
+    columns: LogitColumns | None = None
+
+    def stored(self, logits: Any) -> Any:
+        """Logits as they are stored: of shape (..., V), of all that the network puts out."""
+        if self.columns is None:
+            return logits[..., : self.vocab_size]
+        return self.columns.placed(logits)
 
     def forward(
         self, input_ids: Any, attention_mask: Any, position_ids: Any, *, keep: int, **options: Any

@@ -70,6 +70,7 @@ def _load(planned: PlannedModel, models: PlannedModels, vocab_size: int) -> Lang
         pad_id=int(pad),
         end_tokens=ends,
         accepted=_accepted_options(network),
+        columns=planned.columns,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +27,22 @@ TARGET = "target"
 
 
 @dataclass(frozen=True)
+class AlignmentRecord:
+    """How the vocabulary of a model that lacks tokens of the cache was put beside the others.
+
+    Attributes:
+        rule: `prefix`, the model has the first tokens; or `map`, those of a file.
+        tokens: how many it has. It has no probability on the others: their logits are minus
+            infinity.
+        sha256: fingerprint of the file's tokens; None where there is none.
+    """
+
+    rule: str
+    tokens: int
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class ModelRecord:
     """One model of a capture.
 
@@ -37,6 +54,7 @@ class ModelRecord:
         dtype: the type the model computed in; logits are stored as float32 whatever it is.
         logits_width: columns the model puts out, before they are cut to the cache's `vocab_size`.
         skipped_layers: decoder layers left out (self-speculative drafts), counted from 0.
+        alignment: how it was aligned with the others; None if it has all of the cache's tokens.
     """
 
     name: str
@@ -46,6 +64,17 @@ class ModelRecord:
     dtype: str
     logits_width: int
     skipped_layers: tuple[int, ...] = ()
+    alignment: AlignmentRecord | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """What was asked for; an alignment is left out where there is none.
+
+        So captures keep their identity when there come to be more settings.
+        """
+        kept = asdict(self)
+        if self.alignment is None:
+            del kept["alignment"]
+        return kept
 
     @property
     def folder(self) -> str:
@@ -148,6 +177,21 @@ class GenerationRecord:
 
 
 @dataclass(frozen=True)
+class MassRecord:
+    """Mean probability, at temperature 1, on tokens that the other side lacks.
+
+    Attributes:
+        draft: name of the draft.
+        of_target: what the target has on tokens that the draft lacks; None if it lacks none.
+        of_draft: what the draft has on tokens that the target lacks, likewise.
+    """
+
+    draft: str
+    of_target: float | None
+    of_draft: float | None
+
+
+@dataclass(frozen=True)
 class FileRecord:
     """Size and SHA-256 of one shard file."""
 
@@ -166,6 +210,9 @@ class ShardInfo:
         files: folder (`positions`, `documents`, `target`, `draft-NAME`) to its file's record.
         passages: texts' windows or first prompts that the shard has done; None where that is the
             number of documents.
+        target_mass_outside: by draft, mean probability over the shard's rows, at temperature 1,
+            that the target has on tokens that the draft lacks; none for drafts that lack none.
+        draft_mass_outside: by draft, what it has on tokens that the target lacks, likewise.
     """
 
     index: int
@@ -173,11 +220,23 @@ class ShardInfo:
     documents: int
     files: dict[str, FileRecord]
     passages: int | None = None
+    target_mass_outside: dict[str, float] = field(default_factory=dict)
+    draft_mass_outside: dict[str, float] = field(default_factory=dict)
 
     @property
     def planned(self) -> int:
         """Windows and first prompts of the plan that are done with it."""
         return self.documents if self.passages is None else self.passages
+
+    def with_mass(
+        self, target_mass_outside: dict[str, float], draft_mass_outside: dict[str, float]
+    ) -> ShardInfo:
+        """A copy that says the same of further drafts."""
+        return replace(
+            self,
+            target_mass_outside={**self.target_mass_outside, **target_mass_outside},
+            draft_mass_outside={**self.draft_mass_outside, **draft_mass_outside},
+        )
 
 
 @dataclass(frozen=True)
@@ -217,8 +276,8 @@ class Manifest:
         """
         nested = {
             "format_version": _IDENTITY_VERSION,
-            "target": asdict(self.target),
-            "drafts": {record.name: asdict(record) for record in self.drafts},
+            "target": self.target.settings(),
+            "drafts": {record.name: record.settings() for record in self.drafts},
             "text": _text_settings(self.text),
             "generation": _generation_settings(self.generation),
             "vocab_size": self.vocab_size,
@@ -240,6 +299,20 @@ class Manifest:
         if self.text.prompts is None or not self.complete:
             return 0
         return self.text.prompts - sum(shard.documents for shard in self.shards)
+
+    def masses_outside(self) -> tuple[MassRecord, ...]:
+        """What each side has on tokens that the other lacks; empty where nothing is lacking."""
+        found = [
+            MassRecord(
+                draft.name,
+                _mean(
+                    (each.rows, each.target_mass_outside.get(draft.name)) for each in self.shards
+                ),
+                _mean((each.rows, each.draft_mass_outside.get(draft.name)) for each in self.shards),
+            )
+            for draft in self.drafts
+        ]
+        return tuple(each for each in found if (each.of_target, each.of_draft) != (None, None))
 
     def models(self) -> tuple[ModelRecord, ...]:
         """Target, then the drafts whose shards are all there (a draft may still be arriving)."""
@@ -331,7 +404,19 @@ def _manifest_from(raw: Any, path: Path) -> Manifest:
 
 
 def _model_from(raw: dict[str, Any]) -> ModelRecord:
-    return ModelRecord(**{**raw, "skipped_layers": tuple(raw["skipped_layers"])})
+    aligned = raw.get("alignment")
+    read = {
+        "skipped_layers": tuple(raw["skipped_layers"]),
+        "alignment": None if aligned is None else AlignmentRecord(**aligned),
+    }
+    return ModelRecord(**{**raw, **read})
+
+
+def _mean(shards: Iterable[tuple[int, float | None]]) -> float | None:
+    """The mean of all rows, of shards' rows and means; None if no shard says one."""
+    known = [(rows, mean) for rows, mean in shards if mean is not None]
+    total = sum(rows for rows, _ in known)
+    return sum(rows * mean for rows, mean in known) / total if total else None
 
 
 def _generation_from(raw: dict[str, Any]) -> GenerationRecord:
