@@ -59,7 +59,7 @@ class LogitColumns:
         if width < needed:
             raise ModelError(
                 f"a model puts out {width} logits, and its configuration says {needed} or more; "
-                "correct `vocab_size` there, or `draft_vocab_size`"
+                "correct vocab_size there, or draft_vocab_size"
             )
         columns, tokens = (logits.new_tensor(each).long() for each in (self.columns, self.tokens))
         placed = logits.new_full((*logits.shape[:-1], self.vocab_size), -np.inf)

@@ -35,6 +35,9 @@ def without_layers(target: LanguageModel, record: ModelRecord) -> LanguageModel:
 
     Every module is copied, so that layer numbers and the configuration can change, and every
     tensor is shared, so that the draft takes no memory of its own.
+
+    Raises:
+        ModelError: the network does not run without them.
     """
     network = target.network
     shared = {id(tensor): tensor for tensor in [*network.parameters(), *network.buffers()]}
@@ -54,7 +57,23 @@ def without_layers(target: LanguageModel, record: ModelRecord) -> LanguageModel:
     # In place: models with other per-layer lists keep referring to this one.
     for index in sorted(record.skipped_layers, reverse=True):
         del layers[index]
+    _check_runs(draft)
     return replace(target, record=record, network=draft)
+
+
+def _check_runs(network: Any) -> None:
+    """Refuse a network that keeps more about each layer than the list that was shortened."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            network(torch.zeros((1, 2), dtype=torch.long, device=network.device), use_cache=False)
+    except Exception as error:  # whatever the network's own code raises
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise ModelError(
+            f"{type(network).__name__} does not run without some of its layers ({reason}); "
+            "`skip_layers` cannot be used with it, give one of `drafts`"
+        ) from error
 
 
 def _decoder_layers(network: Any, count: int) -> Any:

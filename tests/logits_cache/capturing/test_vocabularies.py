@@ -285,7 +285,7 @@ def test_solving_in_the_same_run_is_solving_the_cache(
     solve_cache(cache, grid.settings(cache.draft_names), tmp_path / "cache.parquet")
     summary = solve_during_capture(settings, grid, tmp_path / "run.parquet")
     values = [
-        pl.read_parquet(tmp_path / name).sort("position", "num_drafts")["accept"].to_numpy()
+        pl.read_parquet(tmp_path / name).sort("position", "num_drafts")["acceptance"].to_numpy()
         for name in ("cache.parquet", "run.parquet")
     ]
     np.testing.assert_array_equal(*values)
