@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 import mdbound
 from mdbound import bounds, schemes
+from mdbound.analysis.solving.results import RENAMED_SCHEMES
 from mdbound.analysis.tables.files import write_text
 from mdbound.errors import CacheError
 from mdbound.logits_cache.store.format_version import Format
 
-#: Version 1 did not say how its distributions were warped: they were not.
+#: Version 1 did not say how its distributions were warped: they were not. It called `nss` `naive`.
 VECTORS_FORMAT = Format("reference vectors", newest=2, oldest=1, remake="write them again")
 
 #: Drafted tokens per problem.
@@ -65,16 +66,23 @@ def read_reference_vectors(path: Path | str) -> dict[str, Any]:
     path = Path(path)
     try:
         vectors = json.loads(path.read_text(encoding="utf-8"))
-        found = vectors["format_version"]
+        if VECTORS_FORMAT.checked(vectors["format_version"], path) < 2:
+            _fill_in(vectors)
     except FileNotFoundError as error:
         raise CacheError(f"{path}: no such file; write one with `mdbound vectors`") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CacheError(
             f"{path} holds no reference vectors ({error!r}); write them with `mdbound vectors`"
         ) from error
-    if VECTORS_FORMAT.checked(found, path) < 2:
-        vectors["warpers"] = bounds.Warpers().as_dict()
     return dict(vectors)
+
+
+def _fill_in(vectors: dict[str, Any]) -> None:
+    """Put into vectors of version 1 what they lack."""
+    vectors["warpers"] = bounds.Warpers().as_dict()
+    for problem in vectors["problems"]:
+        for rate in problem["schemes"]:
+            rate["scheme"] = RENAMED_SCHEMES.get(rate["scheme"], rate["scheme"])
 
 
 def reference_vectors() -> dict[str, Any]:

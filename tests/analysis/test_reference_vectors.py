@@ -65,11 +65,13 @@ def test_the_file_is_json_and_the_same_every_time(tmp_path: Path) -> None:
     assert json.loads(before) == reference_vectors() == read_reference_vectors(path)
 
 
-def test_version_1_is_read_as_not_warped(tmp_path: Path) -> None:
+def test_version_1_is_read_as_not_warped_and_with_the_names_of_today(tmp_path: Path) -> None:
     path = tmp_path / "v.json"
-    path.write_text('{"format_version": 1, "problems": []}', encoding="utf-8")
+    problem = {"schemes": [{"scheme": "naive"}, {"scheme": "k_seq"}]}
+    path.write_text(json.dumps({"format_version": 1, "problems": [problem]}), encoding="utf-8")
     vectors = read_reference_vectors(path)
     assert vectors["warpers"] == bounds.Warpers().as_dict() == reference_vectors()["warpers"]
+    assert [each["scheme"] for each in vectors["problems"][0]["schemes"]] == ["nss", "k_seq"]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,7 @@ def test_version_1_is_read_as_not_warped(tmp_path: Path) -> None:
         ("[]", "holds no reference vectors"),
         ("{", "holds no reference vectors"),
         ('{"problems": []}', "holds no reference vectors"),
+        ('{"format_version": 1}', "holds no reference vectors"),
         (
             f'{{"format_version": {VECTORS_FORMAT.newest + 1}}}',
             "has reference vectors format 3, this mdbound reads 1 to 2: a newer mdbound wrote it",

@@ -86,5 +86,5 @@ def test_solving_and_figures_know_it(toy: schemes.Scheme) -> None:
 
 def test_it_is_gone_where_it_is_not_registered() -> None:
     """The fixture cleans up, so that no other test sees the toy."""
-    with pytest.raises(InvalidSettingError, match="unknown scheme 'toy'"):
+    with pytest.raises(InvalidSettingError, match="scheme 'toy' is unknown"):
         schemes.get("toy")

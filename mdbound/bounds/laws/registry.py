@@ -6,7 +6,6 @@ yours passed to `register_law`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import KeysView, Mapping
 from typing import TypeVar
 
@@ -15,7 +14,7 @@ from mdbound.bounds.laws.greedy.law import Greedy
 from mdbound.bounds.laws.independent.law import Independent
 from mdbound.bounds.laws.with_replacement.law import WithReplacement
 from mdbound.bounds.laws.without_replacement.law import WithoutReplacement
-from mdbound.errors import InvalidSettingError
+from mdbound.errors import InvalidSettingError, refuse_unknown
 
 LawClass = TypeVar("LawClass", bound=type[DraftLaw])
 Entry = TypeVar("Entry")
@@ -67,13 +66,8 @@ def draft_law(name: str) -> DraftLaw:
         >>> draft_law("greedy").name
         'greedy'
     """
-    if name in _LAWS:
-        return _LAWS[name]
-    near = difflib.get_close_matches(name, _LAWS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise InvalidSettingError(
-        f"sampling is {name!r}: choose one of {', '.join(SAMPLING_LAWS)}{hint}"
-    )
+    refuse_unknown([name], SAMPLING_LAWS, "`sampling`")
+    return _LAWS[name]
 
 
 def entry_of_law(table: Mapping[str, Entry], name: str, what: str, instead: str = "") -> Entry:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, TypeVar
 
-from mdbound.errors import InvalidSettingError
+from mdbound.errors import InvalidSettingError, refuse_unknown
 from mdbound.schemes.contract.facts import names, record
 from mdbound.schemes.contract.scheme import Scheme
 
@@ -78,12 +77,7 @@ def get(name: str, **options: Any) -> Scheme:
         'with_replacement'
     """
     refuse_ambiguous(name)
-    if name not in _registered:
-        near = difflib.get_close_matches(name, _registered, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InvalidSettingError(
-            f"unknown scheme {name!r}: {hint}Schemes are {', '.join(names())}"
-        )
+    refuse_unknown([name], names(), "scheme")
     scheme_class = _registered[name]
     try:
         return scheme_class(**options)

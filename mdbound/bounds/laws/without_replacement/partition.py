@@ -99,7 +99,6 @@ class PartitionScratch(NamedTuple):
     opened: BoolArray
 
 
-@kernel
 def partition_scratch(vocab_size: int) -> PartitionScratch:
     """Scratch for one thread.
 
@@ -276,7 +275,6 @@ def _key_edge(key: int) -> float:
     return float_of_bits((key - _COARSE_KEYS - _FINE_KEYS + _HIGH_BASE) << _COARSE_SHIFT)
 
 
-@kernel
 def _empty_cells(count: int) -> Cells:
     return Cells(np.empty(count + 1, dtype=np.int64), np.empty((4, count + 1)))
 
@@ -370,7 +368,10 @@ def open_bucket(order: RatioPartition, segment: int, bucket: int) -> None:
 
 @kernel
 def sort_by_ratio(ratio: FloatArray, target: FloatArray, rates: FloatArray) -> None:
-    """Sort three arrays by the first.
+    """Sort three arrays by the first, in place: Shell's method, on a bucket at a time.
+
+    Numpy's argsort takes 0.94 of its time at 50 tokens, 0.67 at 1,000 and 0.63 at 150,000, but
+    needs a copy of each array, and seconds to compile.
 
     Example:
         >>> ratio, p, q = np.array([2.0, 0.5]), np.array([0.8, 0.2]), np.array([0.4, 0.4])
