@@ -17,12 +17,14 @@ FLAGS: Mapping[str, str] = {
     **{
         name: f"--{name.replace('_', '-')}"
         for name in (
+            *("align_vocabulary", "draft_vocabulary"),
             *("batch_rows", "batch_size", "capture", "chat_template", "cvxpy_rows", "device"),
-            *("documents", "dtype", "field", "limit", "limit_per_task", "max_context"),
-            *("max_new_tokens", "max_positions", "mode", "model_file", "models", "num_drafts"),
-            *("out", "points", "positions", "resamples", "rows", "sampling", "scheme_samples"),
-            *("scheme_seed", "schemes", "seed", "shard_rows", "target", "temperature", "text"),
-            *("top_k", "top_p", "trust_remote_code", "vocabulary_of", "where"),
+            *("documents", "dtype", "field", "history", "limit", "limit_per_task"),
+            *("max_context", "max_new_tokens", "max_positions", "min_p", "mode", "model_file"),
+            *("models", "num_drafts", "out", "points", "positions", "resamples", "rows"),
+            *("sampling", "scheme_samples", "scheme_seed", "schemes", "seed", "shard_rows"),
+            *("system", "target", "temperature", "text", "top_k", "top_p"),
+            *("trust_remote_code", "turns", "vocabulary_of", "where", "window_bos"),
         )
     },
     "draft_temperatures": "--draft-temperature",
@@ -42,6 +44,7 @@ _OF_COMMAND: Mapping[str, Mapping[str, str]] = {
         "draft_temperatures": "--solve-draft-temperature",
         "out": "--solve",
         "temperatures": "--solve-temperature",
+        "min_p": "--solve-min-p",
         "top_k": "--solve-top-k",
         "top_p": "--solve-top-p",
     },

@@ -112,7 +112,8 @@ def test_solve_writes_results_and_no_logits(run: Run, tmp_path: Path) -> None:
     assert line == f"{out}: {4 * positions:,} rows, {positions:,} positions\n"
     (setting, _) = results.provenance.settings
     assert (setting["sampling"], setting["num_drafts"]) == ("greedy", [1, 2])
-    assert setting["warpers"] == {"temperature": 0.5, "top_k": 9, "top_p": None}
+    cut = {"temperature": 0.5, "top_k": 9, "top_p": None, "min_p": None}
+    assert setting["warpers"] == cut
     assert results.provenance.command.startswith("mdbound capture --target big")
     assert "solved before" in run("capture", *arguments, *solving, "--solve-top-k", "9")[1]
     status, _, error = run("capture", *arguments, *solving)

@@ -40,7 +40,16 @@ def warped_softmax(rows: npt.NDArray[Any], warpers: Warpers) -> FloatArray:
     probabilities = _softmax(rows, warpers.temperature)
     if top_p is not None and top_p < 1.0:
         keep_nucleus(probabilities, top_p)
+    if warpers.min_p is not None and warpers.min_p > 0.0:
+        _keep_likely(probabilities, warpers.min_p)
     return probabilities
+
+
+def _keep_likely(probabilities: FloatArray, min_p: float) -> None:
+    """Zero what is less likely than `min_p` times the most likely token of its row, in place."""
+    least = min_p * probabilities.max(axis=1, keepdims=True)
+    probabilities[probabilities < least] = 0.0
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
 
 
 def _softmax(rows: npt.NDArray[Any], temperature: float) -> FloatArray:

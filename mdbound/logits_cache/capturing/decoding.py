@@ -44,7 +44,7 @@ class _KeyValueSteps:
         self._output = self._forward(batch.input_ids, batch.position_ids, None)
 
     def logits(self) -> Any:
-        return self._output.logits[:, -1, : self._model.vocab_size]
+        return self._model.stored(self._output.logits[:, -1])
 
     def append(self, tokens: Sequence[int]) -> None:
         import torch
@@ -73,7 +73,7 @@ class _WholeSequences:
         output = self._model.forward(
             batch.input_ids, batch.attention_mask, batch.position_ids, keep=1
         )
-        return output.logits[:, -1, : self._model.vocab_size]
+        return self._model.stored(output.logits[:, -1])
 
     def append(self, tokens: Sequence[int]) -> None:
         for sequence, token in zip(self._sequences, tokens, strict=True):

@@ -45,7 +45,8 @@ def read_shape(files: ModelFiles) -> ModelShape:
                 config = transformers.AutoConfig.from_pretrained(files.location, **files.options)
             text = config.get_text_config()
             return ModelShape(
-                logits_width=int(text.vocab_size),
+                # Heads that are pruned to some of the tokens, as in EAGLE-3, say so here.
+                logits_width=int(getattr(text, "draft_vocab_size", None) or text.vocab_size),
                 layers=int(text.num_hidden_layers),
                 max_context=_max_context(text),
                 dtype=_dtype_name(getattr(text, "dtype", None)),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mdbound.logits_cache.models.forward import Forward
+from mdbound.logits_cache.models.logit_columns import LogitColumns
 from mdbound.logits_cache.store.manifest import ModelRecord
 from mdbound.logits_cache.store.probe_record import ProbeRecord
 
@@ -22,6 +23,7 @@ class LanguageModel:
         pad_id: token that fills masked columns.
         end_tokens: tokens that end an answer.
         findings: what its probe found.
+        columns: which tokens its logits are of; None if each of the first V is of its own.
     """
 
     record: ModelRecord
@@ -31,6 +33,13 @@ class LanguageModel:
     pad_id: int
     end_tokens: frozenset[int]
     findings: ProbeRecord
+    columns: LogitColumns | None = None
+
+    def stored(self, logits: Any) -> Any:
+        """Logits as they are stored: of shape (..., V), of all that the network puts out."""
+        if self.columns is None:
+            return logits[..., : self.vocab_size]
+        return self.columns.placed(logits)
 
     def forward(
         self,

@@ -38,7 +38,8 @@ def without_layers(network: Any, skipped: Sequence[int]) -> Any:
         skipped: layers to leave out, counted from 0.
 
     Raises:
-        ModelError: the network does not keep its layers in a list.
+        ModelError: the network does not keep its layers in a list, or does not run without
+            them.
     """
     shared = {id(tensor): tensor for tensor in [*network.parameters(), *network.buffers()]}
     draft = copy.deepcopy(network, memo=shared)
@@ -57,7 +58,23 @@ def without_layers(network: Any, skipped: Sequence[int]) -> Any:
     # In place: models with other per-layer lists keep referring to this one.
     for index in sorted(skipped, reverse=True):
         del layers[index]
+    _check_runs(draft)
     return draft
+
+
+def _check_runs(network: Any) -> None:
+    """Refuse a network that keeps more about each layer than the list that was shortened."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            network(torch.zeros((1, 2), dtype=torch.long, device=network.device), use_cache=False)
+    except Exception as error:  # whatever the network's own code raises
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise ModelError(
+            f"{type(network).__name__} does not run without some of its layers ({reason}); "
+            "`skip_layers` cannot be used with it, give one of `drafts`"
+        ) from error
 
 
 def _decoder_layers(network: Any, count: int) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mdbound.logits_cache.models.language_model import LanguageModel
+from mdbound.logits_cache.models.logit_columns import LogitColumns
 from mdbound.logits_cache.models.network import load_network
 from mdbound.logits_cache.models.pairing import PlannedModel, PlannedModels
 from mdbound.logits_cache.models.probe.probe import probe_network
@@ -46,7 +47,7 @@ def load_drafts(
             target = target or load_target(models, vocab_size, decodes=False)
             network = without_layers(target.network, planned.record.skipped_layers)
             record = replace(planned.record, unused_weights=target.record.unused_weights)
-            drafts.append(_probed(network, record, models, vocab_size))
+            drafts.append(_probed(network, record, models, vocab_size, planned.columns))
         else:
             drafts.append(_load(planned, models, vocab_size))
     return drafts
@@ -59,7 +60,7 @@ def _load(
         planned.files, planned.shape.config, planned.record.dtype, models.device
     )
     record = replace(planned.record, unused_weights=unused)
-    return _probed(network, record, models, vocab_size, decodes=decodes)
+    return _probed(network, record, models, vocab_size, planned.columns, decodes=decodes)
 
 
 def _probed(
@@ -67,6 +68,7 @@ def _probed(
     record: ModelRecord,
     models: PlannedModels,
     vocab_size: int,
+    columns: LogitColumns | None,
     *,
     decodes: bool = False,
 ) -> LanguageModel:
@@ -92,6 +94,7 @@ def _probed(
         pad_id=pad,
         end_tokens=ends,
         findings=findings,
+        columns=columns,
     )
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from mdbound.bounds import Warpers
 from mdbound.errors import (
     CacheError,
     InvalidDistributionError,
@@ -117,7 +118,7 @@ def test_manifest_says_what_was_captured(settings_for: SettingsFor) -> None:
     assert raw["complete"] is True
     assert [draft["name"] for draft in raw["drafts"]] == ["small", "skip-0-2"]
     assert raw["drafts"][1]["skipped_layers"] == [0, 2]
-    assert raw["generation"]["warpers"] == {"temperature": 0.5, "top_k": None, "top_p": None}
+    assert raw["generation"]["warpers"] == Warpers(0.5).as_dict()
     assert raw["generation"]["chat_template"] is True
     assert raw["versions"]["torch"]
     (shard,) = raw["shards"]
@@ -340,8 +341,14 @@ def test_target_of_a_cache_is_loaded_only_if_it_is_confirmed(
         ({"mode": "guess"}, "`mode` 'guess' is unknown"),
         ({"drafts": ()}, "no draft"),
         ({"text": ()}, "no text"),
-        ({"temperature": -1.0}, "`temperature` -1.0"),
-        ({"temperature": float("nan")}, "`temperature` nan"),
+        ({"temperature": -1.0}, "`temperature` is -1.0: give"),
+        ({"temperature": float("nan")}, "`temperature` is nan: give"),
+        ({"top_k": 0}, "`top_k` is 0: give"),
+        ({"top_p": 1.5}, "`top_p` is 1.5: give"),
+        ({"min_p": -0.5}, "`min_p` is -0.5: give"),
+        ({"turns": 0}, "`turns` 0: give at least 1"),
+        ({"history": "none"}, "`history` 'none' is unknown"),
+        ({"window_bos": False}, "`window_bos` is about windows"),
         ({"seed": -1}, "`seed` -1"),
         ({"limit": 0}, "`limit` 0"),
         ({"batch_size": 0}, "`batch_size` 0"),

@@ -131,6 +131,22 @@ def test_layers_that_cannot_be_skipped(pair: tuple[str, str], skipped: tuple[int
         plan(pair[0], skip=(skipped,))
 
 
+def test_a_model_that_cannot_skip_layers(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, XLMConfig
+
+    config = XLMConfig(
+        vocab_size=TARGET_WIDTH, emb_dim=32, n_layers=3, n_heads=4, causal=True, asm=False
+    )
+    network = AutoModelForCausalLM.from_config(config)
+    models = plan(save_model(tmp_path / "xlm", network, byte_tokenizer()), skip=((1,),))
+    target = load_target(models, VOCAB_SIZE)
+    assert logits_of(target, (1, 2, 3)).shape == (2, VOCAB_SIZE)  # whole, it runs
+    with pytest.raises(
+        ModelError, match=r"does not run without some of its layers .*`skip_layers`"
+    ):
+        load_drafts(models, VOCAB_SIZE, target)
+
+
 def test_same_draft_twice(pair: tuple[str, str]) -> None:
     with pytest.raises(InvalidSettingError, match="'small' is asked for twice"):
         plan(pair[0], pair[1], pair[1])

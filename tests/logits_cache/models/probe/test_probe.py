@@ -108,7 +108,7 @@ def test_a_healthy_network() -> None:
          {"position_ids"}),
         (lambda given: padded_at(given, 0), {"left_padded", "beside_longer"}),
         (lambda given: padded_at(given, -1), {"right_padded"}),
-        (lambda given: beside_filled(given), {"beside_longer"}),
+        (beside_filled, {"beside_longer"}),
         (lambda given: given["past_key_values"] is not None, {"key_value_cache"}),
     ],
 )  # fmt: skip
