@@ -183,7 +183,7 @@ def test_a_draft_added_later_reads_the_same_turns(
     capture(at_once)
     grown = settings_for(text=(talks,), skip_layers=((1,),), batch_size=3, drafts=())
     capture(grown)
-    add_drafts(grown.out, [pair[1]], device="cpu", batch_size=3)
+    add_drafts(grown.out, [pair[1]], target=pair[0], device="cpu", batch_size=3)
     one, other = contents(grown.out), contents(at_once.out)
     for name in ("positions", "target", "small", "skip-1"):
         assert np.array_equal(one[name], other[name]), name

@@ -117,7 +117,7 @@ def test_a_draft_added_later_reads_the_same_windows(
     grown = scoring(settings_for, edged, text_file, max_context=16)
     grown = replace(grown, out=grown.out.with_name("grown"))
     capture(grown)
-    add_drafts(grown.out, [], [(0,)], device="cpu", batch_size=2)
+    add_drafts(grown.out, [], [(0,)], target=edged, device="cpu", batch_size=2)
     assert np.array_equal(contents(grown.out)["skip-0"], contents(at_once.out)["skip-0"])
 
 

@@ -267,7 +267,13 @@ def test_drafts_added_later_say_the_same(
     capture(settings)
     grown = replace(settings, out=tmp_path / "grown", drafts=(models["named"],))
     capture(replace(grown, draft_vocabulary=()))
-    add_drafts(grown.out, [models["padded"]], draft_vocabulary=[path], device="cpu")
+    add_drafts(
+        grown.out,
+        [models["padded"]],
+        target=grown.target,
+        draft_vocabulary=[path],
+        device="cpu",
+    )
     assert np.array_equal(contents(grown.out)["padded"], contents(settings.out)["padded"])
     (one,), (other,) = (Manifest.read(each.out).masses_outside() for each in (settings, grown))
     assert one.of_target == pytest.approx(other.of_target, rel=1e-12)

@@ -117,7 +117,7 @@ def test_padding_aligns_anchors_and_counts_positions() -> None:
     batch = pad_batch([[1, 2, 3, 4], [5, 6]], [3, 0], pad_id=9, device="cpu")
     assert batch.input_ids.tolist() == [[1, 2, 3, 4, 9], [9, 9, 9, 5, 6]]
     assert batch.attention_mask.tolist() == [[1, 1, 1, 1, 0], [0, 0, 0, 1, 1]]
-    assert batch.position_ids.tolist() == [[0, 1, 2, 3, 4], [0, 0, 0, 0, 1]]
+    assert batch.position_ids.tolist() == [[0, 1, 2, 3, 3], [0, 0, 0, 0, 1]]
     assert batch.anchor == 3
 
 

@@ -103,7 +103,7 @@ def _check_whole_model(path: Path, values: Mapping[str, Any]) -> None:
     if values.get("split.count", 1) > 1:
         raise ModelError(
             f"{path} is one of {values['split.count']} files of a split model; join them with "
-            "llama-gguf-split --merge"
+            "llama-gguf-split, which comes with llama.cpp"
         )
     if "general.architecture" not in values:
         raise ModelError(f"{path} does not say its general.architecture; convert the model again")
