@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from mdbound.bounds import Warpers
 from mdbound.errors import ModelError
 from mdbound.logits_cache.capturing.generate import AnswerSampling, answer_prompts
 from mdbound.logits_cache.capturing.score import score_passages
+from mdbound.logits_cache.models.gguf.architectures import ARCHITECTURES
 from mdbound.logits_cache.models.language_model import LanguageModel
 from mdbound.logits_cache.models.pairing import plan_models
 from mdbound.logits_cache.models.weights import load_target
@@ -169,3 +171,16 @@ def test_models_that_see_later_tokens_are_refused_by_name(model_type: str, tmp_p
     message = rf"model '.*{model_type}' \(\w+\) is not causal: its logits change by \d"
     with pytest.raises(ModelError, match=message):
         load(tmp_path, model_type, ACAUSAL[model_type])
+
+
+def test_the_page_on_models_says_what_is_found() -> None:
+    page = Path("docs/models.md").read_text(encoding="utf-8")
+    section = page.partition("## Architectures")[2].partition("## Files")[0]
+    table = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:1] == "|"][2:]
+    said = {name: dict(zip(PLAIN, cells, strict=True)) for name, *cells in table}
+    assert said == {name: {**PLAIN, **found} for name, found in EXPECTED.items()}
+    healthy, refused = section.split("| architecture |")[0], section.split("refused:")[1]
+    assert set(re.findall("`([^`]+)`", healthy)) == set(MODELS) - set(EXPECTED)
+    assert set(re.findall("`([^`]+)`", refused)) == set(ACAUSAL)
+    files = page.partition("## Files")[2]
+    assert {f"`{name}`" for name in ARCHITECTURES} <= set(re.findall("`[^`]+`", files))
