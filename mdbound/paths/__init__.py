@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mdbound.paths.call_starts import call_starts, expected_calls
+from mdbound.paths.last_level import last_level_tail
 from mdbound.paths.nodes import node_calls, node_tail, node_text_tail
 from mdbound.paths.rules import PathRule, names, path_rule
 from mdbound.paths.tails import accepted_tail, text_tail
@@ -24,6 +25,7 @@ __all__ = [
     "call_starts",
     "expected_calls",
     "kernel",
+    "last_level_tail",
     "length_inside_support",
     "length_law",
     "names",

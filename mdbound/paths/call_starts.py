@@ -74,9 +74,8 @@ def expected_calls(
     Source: theorem T4 of `docs/tokens-per-call.md`.
 
     Example:
-        >>> p = {"A": 1 / 3, "B": 2 / 3}
-        >>> target, draft = (np.log([law(t) for t in "ABABB"]) for law in (p.get, lambda t: 1 - p[t]))
-        >>> round(expected_calls(target, draft, 3, "block"), 12)
+        >>> p = np.array([1, 2, 1, 2, 2]) / 3
+        >>> round(expected_calls(np.log(p), np.log(1 - p), 3, "block"), 12)
         2.0
     """
     stateless_rule(scheme)

@@ -46,7 +46,7 @@ def kernel(target: Model, draft: Model, path: Sequence[int], scheme: str) -> Pat
         >>> law == kernel(p, q, (0, 0), "asps")
         True
         >>> {outcome: str(value) for outcome, value in law.items()}
-        {(0, 1): '3/4', (2, 0): '1/12', (2, 1): '1/6'}
+        {(2, 0): '1/12', (2, 1): '1/6', (0, 1): '3/4'}
     """
     if scheme == "joint":
         raise InvalidSettingError(

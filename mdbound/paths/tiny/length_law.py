@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from mdbound.paths.checks import check_draft_length
 from mdbound.paths.rules import path_rule
 from mdbound.paths.tiny.kernels import kernel
@@ -54,4 +56,4 @@ def _coupling(target: Model, draft: Model, length: int) -> list[Number]:
         tail.append(
             sum(min(of_target.get(w, 0), of_draft.get(w, 0)) for w in strings(vocab_size, level))
         )
-    return [*(a - b for a, b in zip(tail, tail[1:], strict=False)), tail[-1]]
+    return [*(a - b for a, b in itertools.pairwise(tail)), tail[-1]]

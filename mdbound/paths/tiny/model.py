@@ -42,7 +42,7 @@ def row_of(model: Model, prefix: Prefix, name: str) -> Row:
         )
     row = model[prefix]
     total = sum(row)
-    if not all(value >= 0 for value in row) or not abs(total - 1) <= MASS_TOLERANCE:
+    if not all(float(value) >= 0.0 for value in row) or not abs(total - 1) <= MASS_TOLERANCE:
         raise InvalidDistributionError(
             f"`{name}` row of prefix {prefix} is {tuple(map(str, row))} and sums to {total}: give "
             "probabilities of 0 or more that sum to 1"
