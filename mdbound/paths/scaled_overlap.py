@@ -19,19 +19,20 @@ _HALF = 700.0
 
 
 @kernel
-def _scaled(value: float, first: float, second: float) -> float:
+def _scale(
+    other: FloatArray, first: float, second: float, start: int, stop: int, scaled: FloatArray
+) -> None:
     # Two finite factors, one after the other, so that a token of probability 0 stays one where
-    # their product overflows. Kept apart from the sum, whose order of operations is free.
-    return value * first * second
+    # their product overflows. Not called from `_block`, whose liberties it would inherit.
+    for i in range(start, stop):
+        scaled[i - start] = other[i] * first * second
 
 
 @kernel(fastmath={"reassoc", "nsz", "contract"})
-def _block(
-    own: FloatArray, other: FloatArray, first: float, second: float, start: int, stop: int
-) -> float:
+def _block(own: FloatArray, scaled: FloatArray, start: int, stop: int) -> float:
     mass = 0.0
     for i in range(start, stop):
-        mass += min(own[i], _scaled(other[i], first, second))
+        mass += min(own[i], scaled[i - start])
     return mass
 
 
@@ -47,6 +48,7 @@ def _rows(
     factors = log_scale.shape[1]
     total = np.empty(factors)
     lost = np.empty(factors)
+    scaled = np.empty(BLOCK)
     for row in range(chunk, len(own), chunks):
         total[:] = 0.0
         lost[:] = 0.0
@@ -56,7 +58,8 @@ def _rows(
                 scale = min(log_scale[row, k], 2.0 * _HALF)
                 first = math.exp(min(scale, _HALF))
                 second = math.exp(max(scale - _HALF, 0.0))
-                mass = _block(own[row], other[row], first, second, start, stop)
+                _scale(other[row], first, second, start, stop, scaled)
+                mass = _block(own[row], scaled, start, stop)
                 total[k], lost[k] = compensated_add(total[k], lost[k], mass)
         overlap[row] = total + lost
 
