@@ -17,6 +17,7 @@ from mdbound.bounds.from_logits import acceptance_curve_from_logits, solve_curve
 from mdbound.bounds.laws.draft_law import DraftLaw
 from mdbound.bounds.laws.registry import SAMPLING_LAWS, draft_law, register_law
 from mdbound.bounds.logits import distribution_from_logits, entropy_from_logits
+from mdbound.bounds.numerics.compiled.on_compiling import on_compiling
 from mdbound.bounds.papers.truncated import (
     TruncatedSelection,
     truncated_alphabet,
@@ -58,6 +59,7 @@ __all__ = [
     "equals_one_margin",
     "importance_sampling_lp",
     "make_certificate",
+    "on_compiling",
     "optimal_acceptance",
     "optimal_acceptance_lp",
     "register_law",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mdbound.bounds.laws.draft_law import DraftLaw
 from mdbound.bounds.laws.registry import draft_law
-from mdbound.bounds.problem.any_array import holds_tensor, host_array, num_dimensions
+from mdbound.bounds.problem.any_array import holds_tensor, host_array, num_dimensions, plain_floats
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.bounds.problem.checks import check_logits
 from mdbound.bounds.problem.logits_problem import LogitsProblem, pair_drafts
@@ -114,11 +114,7 @@ def solve_curve_from_logits(
 
 def _array_rows(*logits: Any) -> list[npt.NDArray[Any]]:
     """Each as rows on the host, of the float type that it has."""
-    batches = [np.atleast_2d(np.asarray(host_array(one))) for one in logits]
-    return [
-        rows if np.issubdtype(rows.dtype, np.floating) else rows.astype(np.float64)
-        for rows in batches
-    ]
+    return [plain_floats(np.atleast_2d(np.asarray(host_array(one)))) for one in logits]
 
 
 def _tensor_rows(*logits: Any) -> list[Any]:

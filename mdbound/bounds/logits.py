@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mdbound.bounds.numerics.fused_softmax import entropy_rows
 from mdbound.bounds.numerics.warped_softmax import warped_softmax
-from mdbound.bounds.problem.any_array import holds_tensor
+from mdbound.bounds.problem.any_array import holds_tensor, plain_floats
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.bounds.problem.checks import check_logits
 from mdbound.bounds.problem.warpers import Warpers
@@ -56,7 +56,7 @@ def distribution_from_logits(
 
         return cast(FloatArray, device_logits.distributions(logits, warpers))
     array = np.asarray(logits)
-    rows = check_logits(np.atleast_2d(array))
+    rows = check_logits(plain_floats(np.atleast_2d(array)))
     return warped_softmax(rows, warpers).reshape(array.shape)
 
 
@@ -92,9 +92,9 @@ def entropy_from_logits(
         from mdbound.bounds.device import logits as device_logits
 
         return cast(FloatArray, device_logits.entropies(logits, warpers))
-    rows = check_logits(np.atleast_2d(np.asarray(logits)))
+    rows = check_logits(plain_floats(np.atleast_2d(np.asarray(logits))))
     if rows.dtype == np.float32 and warpers.is_softmax(rows.shape[1]):
-        return entropy_rows(np.ascontiguousarray(rows), warpers.temperature)
+        return entropy_rows(rows, warpers.temperature)
     from scipy.special import entr
 
     return np.asarray(entr(warped_softmax(rows, warpers)).sum(axis=1))

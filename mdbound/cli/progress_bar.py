@@ -31,15 +31,22 @@ class ProgressBar:
 
 @contextlib.contextmanager
 def progress_bar(label: str, unit: str) -> Iterator[ProgressBar]:
-    """Show a bar while the block runs; silent where stderr is no terminal."""
+    """Show a bar while the block runs; silent where stderr is no terminal, but for long waits.
+
+    Kernels that are compiled meanwhile are announced; the bar moves on, without a length as long
+    as it has none.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
         TextColumn,
+        TimeElapsedColumn,
         TimeRemainingColumn,
     )
+
+    from mdbound.bounds import on_compiling
 
     console = Console(stderr=True)
     columns = (
@@ -47,12 +54,30 @@ def progress_bar(label: str, unit: str) -> Iterator[ProgressBar]:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
     )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with (
+        on_compiling(lambda name: console.print(_compiling(name), highlight=False)),
+        Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal
+        ) as progress,
+    ):
         yield ProgressBar(progress, progress.add_task(label, total=None, rate=""), unit)
+
+
+def _compiling(name: str) -> str:
+    """What is waited for, and how long it takes where that is known.
+
+    >>> _compiling("greedy")
+    'compiling greedy, once, about 3 s'
+    >>> _compiling("nucleus")
+    'compiling nucleus, once'
+    """
+    from mdbound.bounds import SAMPLING_LAWS, draft_law
+
+    seconds = draft_law(name).compile_seconds if name in SAMPLING_LAWS else 0.0
+    return f"compiling {name}, once" + (f", about {seconds:.0f} s" if seconds else "")
 
 
 def human_size(size: float) -> str:

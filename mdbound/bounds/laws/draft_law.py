@@ -38,6 +38,10 @@ class DraftLaw(ABC):
     renormalises: ClassVar[bool] = False
     """Whether drafts are drawn from what others left, which a vanishing mass cannot scale."""
 
+    compile_seconds: ClassVar[float] = 0.0
+    """About how long its kernels take to compile, once for each machine, measured by
+    `benchmarks.cold_start` on one core of an AMD EPYC; 0 if that is not known."""
+
     def check_num_drafts(self, max_drafts: int, num_distributions: int) -> None:
         """Refuse a number of drafts that cannot be drawn from so many draft distributions.
 

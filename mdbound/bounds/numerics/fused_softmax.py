@@ -6,6 +6,8 @@ the bits, then float64 probabilities in a second.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -104,7 +106,6 @@ def exponentials_into(logits: LogitsRow, temperature: float, exponentials: Float
     return total
 
 
-@kernel
 def mass_error(vocab_size: int) -> float:
     """Error of p(H), in unit roundoffs, for any H and p from `softmax_into`.
 
@@ -118,7 +119,7 @@ def mass_error(vocab_size: int) -> float:
         True
     """
     additions = min(vocab_size, BLOCK) + vocab_size / BLOCK
-    return float(10.0 + 3.0 * np.log(vocab_size) + additions)
+    return 10.0 + 3.0 * math.log(vocab_size) + additions
 
 
 @kernel(fastmath={"contract"})

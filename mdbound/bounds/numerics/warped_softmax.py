@@ -11,6 +11,7 @@ from mdbound.bounds.numerics.fused_softmax import softmax_rows
 from mdbound.bounds.numerics.nucleus import keep_nucleus
 from mdbound.bounds.numerics.vector_exp import SMALLEST_EXPONENT
 from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.bounds.problem.small_problems import is_small
 from mdbound.bounds.problem.warpers import Warpers
 
 
@@ -45,7 +46,7 @@ def warped_softmax(rows: npt.NDArray[Any], warpers: Warpers) -> FloatArray:
 def _softmax(rows: npt.NDArray[Any], temperature: float) -> FloatArray:
     """Softmax of checked rows; raw float32 rows, what captures hold, go through the kernel."""
     probabilities = np.empty(rows.shape)
-    if rows.dtype == np.float32:
+    if rows.dtype == np.float32 and not is_small(rows):
         softmax_rows(np.ascontiguousarray(rows), temperature, probabilities)
         return probabilities
     wide = rows.astype(np.float64)  # half precision would subtract in half precision

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 
 def holds_tensor(*arguments: Any) -> bool:
@@ -57,6 +58,24 @@ def host_array(values: Any) -> Any:
     tensor = values.detach().cpu()
     short = tensor.is_floating_point() and tensor.element_size() < 4
     return (tensor.float() if short else tensor).numpy()
+
+
+def plain_floats(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Floats as compiled code takes them: in order, writeable, of the machine's own bytes.
+
+    It would be compiled once more for each other kind of array. Nothing is copied that is plain.
+
+    Args:
+        values: of any shape; what are no floats become float64.
+
+    Example:
+        >>> import numpy as np
+        >>> rows = np.zeros((2, 3), dtype=np.float32)
+        >>> plain_floats(rows) is rows, plain_floats(rows[:, ::2]).flags.c_contiguous
+        (True, True)
+    """
+    dtype = values.dtype if np.issubdtype(values.dtype, np.floating) else np.dtype(np.float64)
+    return np.require(values, dtype.newbyteorder("="), ["C", "W", "A"])
 
 
 def _leaves_device(values: Any) -> bool:

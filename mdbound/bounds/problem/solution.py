@@ -116,6 +116,20 @@ class AcceptanceCurve:
             error_bound=self.error_bound + abs(gain) * nothing,
         )
 
+    def with_more_error(self, more: float | FloatArray) -> AcceptanceCurve:
+        """The same with larger error bounds: by rounding of what the distributions came from.
+
+        Args:
+            more: one number, or what numpy spreads over (B, N).
+
+        Example:
+            >>> curve = AcceptanceCurve.empty(1, 2)
+            >>> curve.error_bound[:] = 1e-14
+            >>> curve.with_more_error(np.array([1e-14, 3e-14])).error_bound.tolist()
+            [[2e-14, 4e-14]]
+        """
+        return replace(self, error_bound=self.error_bound + more)
+
     def among(self, rows: npt.NDArray[np.intp], total: int) -> AcceptanceCurve:
         """This curve's rows at the given places of a batch of `total`; the others are unsolved.
 

@@ -14,25 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from mdbound.bounds.laws.draft_law import DraftLaw
+from mdbound.bounds.laws.greedy.rounding import BLOCK, SUM_ERROR, TIE, softmax_error
+from mdbound.bounds.laws.greedy.sorted_rows import sorted_curve
 from mdbound.bounds.numerics.compiled.array_loops import copy, least, most
 from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.flagged import put_flagged
-from mdbound.bounds.numerics.fused_softmax import block_sum, exponentials_into, mass_error
+from mdbound.bounds.numerics.fused_softmax import block_sum, exponentials_into
 from mdbound.bounds.numerics.most_likely_tokens import most_likely_tokens
-from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, compensated_add, prefix_sums
+from mdbound.bounds.numerics.summation import compensated_add, prefix_sums
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray, LogitsRows
 from mdbound.bounds.problem.logits_problem import LogitsProblem
+from mdbound.bounds.problem.small_problems import is_small
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
-
-BLOCK = 512
-"""Tokens summed in any order; the sums of blocks are compensated."""
-
-TIE = 2.0**-50
-"""p within this of h, relatively, counts as equal: rounding must not pick the set."""
-
-SUM_ERROR = (2.0 * BLOCK + 40.0) * UNIT_ROUNDOFF
-"""Two sums of blocks, the renormalisation, a product and a minimum for each token."""
 
 
 class Close(NamedTuple):
@@ -48,18 +42,23 @@ class Greedy(DraftLaw):
 
     name = "greedy"
     renormalises = True
+    compile_seconds = 3.0
 
     def curve(
         self, target: FloatArray, draft: FloatArray, max_drafts: int, strict: bool = True
     ) -> AcceptanceCurve:
         """See `greedy_curve`."""
         del strict  # every checked row is solved
-        return greedy_curve(target, draft, max_drafts)
+        solve = sorted_curve if is_small(target, max_drafts) else greedy_curve
+        return solve(target, draft, max_drafts)
 
     def curve_from_logits(
         self, problem: LogitsProblem[LogitsRows], max_drafts: int
     ) -> AcceptanceCurve:
         """As `greedy_curve`, one row of probabilities per thread at a time."""
+        if is_small(problem.target, max_drafts):
+            curve = self.curve_through_probabilities(problem, max_drafts)
+            return curve.with_more_error(softmax_error(problem.vocab_size))
         p, q = problem.target, problem.drafts[0]
         temperatures = problem.warpers.temperature, problem.draft_temperatures[0]
         found, error_bound = new_findings(len(p), max_drafts)
@@ -70,7 +69,7 @@ class Greedy(DraftLaw):
             len(p),
         )
         solved = ~np.isnan(found[:, 0])
-        error_bound[solved] = SUM_ERROR + _softmax_error(problem.vocab_size)
+        error_bound[solved] = SUM_ERROR + softmax_error(problem.vocab_size)
         return AcceptanceCurve.of_findings(found, error_bound)
 
     def optimal_subset(self, target: FloatArray, draft: FloatArray, num_drafts: int) -> BoolArray:
@@ -124,16 +123,6 @@ def greedy_curve(target: FloatArray, draft: FloatArray, max_drafts: int) -> Acce
     )
     error_bound[:] = SUM_ERROR
     return AcceptanceCurve.of_findings(found, error_bound)
-
-
-def _softmax_error(vocab_size: int) -> float:
-    """Rounding of the probabilities: `mass_error` in p, and 4 + 3 |ln q| roundoffs each in h.
-
-    The mean of |ln q| over the rest is at most ln V + |ln q(rest)|, and the latter at most
-    680 + ln V because smaller exponentials are taken as 0.
-    """
-    of_draw = 10.0 + 3.0 * (2.0 * np.log(vocab_size) + 680.0)
-    return float((mass_error(vocab_size) + of_draw) * UNIT_ROUNDOFF)
 
 
 @kernel

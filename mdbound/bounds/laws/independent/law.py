@@ -26,7 +26,7 @@ import numpy.typing as npt
 from mdbound.bounds.laws.draft_law import DraftLaw
 from mdbound.bounds.laws.independent.branch import set_value
 from mdbound.bounds.laws.independent.sample import take_sample
-from mdbound.bounds.laws.independent.search import solve_sets
+from mdbound.bounds.laws.independent.search import Solved, solve_sets
 from mdbound.bounds.laws.independent.undecided import SUM_ERROR, masses_below, product, weighted
 from mdbound.bounds.numerics.compiled.array_loops import total
 from mdbound.bounds.numerics.compiled.kernels import kernel
@@ -37,7 +37,7 @@ from mdbound.bounds.numerics.tolerances import BOX_TOLERANCE, MAX_BOXES
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray, LogitsRows
 from mdbound.bounds.problem.checks import check_num_drafts, check_pair
 from mdbound.bounds.problem.logits_problem import LogitsProblem
-from mdbound.bounds.problem.solution import AcceptanceCurve, refuse_unsolved
+from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings, refuse_unsolved
 from mdbound.errors import InvalidDistributionError, InvalidSettingError, UnsolvedError
 
 
@@ -46,6 +46,7 @@ class Independent(DraftLaw):
 
     name = "independent"
     num_distributions = None
+    compile_seconds = 12.0
 
     def check_num_drafts(self, max_drafts: int, num_distributions: int) -> None:
         """Refuse a number of drafts below 1 or above that of the distributions."""
@@ -96,7 +97,7 @@ class Independent(DraftLaw):
         logits = (problem.target, *problem.drafts[:max_drafts])
         temperatures = [problem.warpers.temperature, *problem.draft_temperatures[:max_drafts]]
         rows = len(problem.target)
-        found = np.full((5, rows, max_drafts), np.nan)
+        found = new_findings(rows, max_drafts)[0]
         boxes = np.zeros((rows, max_drafts), dtype=np.int64)
 
         def solve(chunk: int, chunks: int) -> None:
@@ -107,7 +108,7 @@ class Independent(DraftLaw):
                     for k, (one, temperature) in enumerate(zip(logits, temperatures, strict=True))
                 ]
                 if all(usable):
-                    _solve_row(masses, max_drafts, found[:, row], boxes[row])
+                    _solve_row(masses, 1, max_drafts, found[row], boxes[row], _NO_MEMBERS)
 
         run_chunks(solve, rows)
         curve = _curve_of(found, boxes)
@@ -165,14 +166,14 @@ def solve_independent(
         max_drafts: N, from 1 to K.
 
     Returns:
-        Shape (5, B, N), NaN where more than `MAX_BOXES` boxes were needed; and boxes, (B, N).
+        Shape (B, 5, N), NaN where more than `MAX_BOXES` boxes were needed; and boxes, (B, N).
 
     Example:
         >>> p, q = np.array([[0.5, 0.3, 0.2]]), np.array([[0.2, 0.5, 0.3]])
         >>> solve_independent(p, [q, q], 2)[1].tolist()
         [[1, 1]]
     """
-    found = np.full((5, len(target), max_drafts), np.nan)
+    found = new_findings(len(target), max_drafts)[0]
     boxes = np.zeros((len(target), max_drafts), dtype=np.int64)
     rows = np.ascontiguousarray(np.stack([target, *list(drafts)[:max_drafts]], axis=1))
     run_chunks(
@@ -183,8 +184,8 @@ def solve_independent(
 
 def _curve_of(found: FloatArray, boxes: IntArray) -> AcceptanceCurve:
     errors = np.array([error_bound(n) for n in range(1, found.shape[2] + 1)])
-    errors = np.where(np.isnan(found[0]), np.nan, errors)
-    curve = AcceptanceCurve.of_findings(found.transpose(1, 0, 2), errors)
+    errors = np.where(np.isnan(found[:, 0]), np.nan, errors)
+    curve = AcceptanceCurve.of_findings(found, errors)
     return replace(curve, boxes=boxes)
 
 
@@ -229,23 +230,12 @@ def optimal_subset(target: FloatArray, drafts: FloatArray) -> tuple[BoolArray, i
         ([False, True, True], 1)
     """
     masses = np.ascontiguousarray(np.vstack([target[None], drafts]))
-    members, boxes = _optimal_members(masses, len(drafts))
-    if boxes > MAX_BOXES:
+    found, boxes = np.empty((5, len(drafts))), np.zeros(len(drafts), dtype=np.int64)
+    members = np.zeros(len(target), dtype=np.bool_)
+    _solve_row(masses, len(drafts), len(drafts), found, boxes, members)
+    if boxes[-1] > MAX_BOXES:
         raise UnsolvedError(f"{len(drafts)} independent drafts need more than {MAX_BOXES} boxes")
-    return members, boxes
-
-
-@kernel
-def _optimal_members(masses: FloatArray, num_drafts: int) -> tuple[BoolArray, int]:
-    if num_drafts == 1:
-        return masses[0] < masses[1], 1
-    solved = solve_sets(masses, num_drafts, take_sample(masses))
-    gain = np.empty(masses.shape[1])
-    weighted(masses, 0, masses.shape[1], solved.weights, gain)
-    members = masses[0] < solved.lower * gain
-    for i in range(len(solved.ids)):
-        members[solved.ids[i]] = solved.members[i]
-    return members, solved.boxes
+    return members, int(boxes[-1])
 
 
 def _solve_rows(
@@ -257,21 +247,39 @@ def _solve_rows(
     boxes: IntArray,
 ) -> None:
     for row in range(chunk, len(rows), chunks):
-        _solve_row(rows[row], max_drafts, found[:, row], boxes[row])
+        _solve_row(rows[row], 1, max_drafts, found[row], boxes[row], _NO_MEMBERS)
+
+
+_NO_MEMBERS = np.zeros(0, dtype=np.bool_)
 
 
 @kernel
-def _solve_row(masses: FloatArray, max_drafts: int, found: FloatArray, boxes: IntArray) -> None:
-    """Fill in what is known of the optimal sets; NaN stays where one was not found."""
+def _solve_row(
+    masses: FloatArray,
+    first: int,
+    last: int,
+    found: FloatArray,
+    boxes: IntArray,
+    members: BoolArray,
+) -> None:
+    """Fill in what is known of the optimal sets for n = first..last, at n - 1.
+
+    NaN stays where a set was not found. The members of the last are written where there is room
+    for them: a kernel of its own would compile the search once more.
+    """
     sample = take_sample(masses)
-    for n in range(1, max_drafts + 1):
+    for n in range(first, last + 1):
         if n == 1:
             best = masses_below(masses[:2], masses.shape[1], np.ones(1), 1.0)
             boxes[0] = 1
+            for i in range(len(members)):
+                members[i] = masses[0, i] < masses[1, i]
         else:
             solved = solve_sets(masses[: n + 1], n, sample)
             best = solved.masses
             boxes[n - 1] = solved.boxes
+            if len(members) > 0:
+                _put_members(masses[: n + 1], solved, members)
         if boxes[n - 1] <= MAX_BOXES:
             inside = best[1 : n + 1]
             found[0, n - 1] = 1.0 + set_value(best)
@@ -279,3 +287,13 @@ def _solve_row(masses: FloatArray, max_drafts: int, found: FloatArray, boxes: In
             found[2, n - 1] = best[0]
             found[3, n - 1] = total(inside) / n
             found[4, n - 1] = product(inside)
+
+
+@kernel
+def _put_members(masses: FloatArray, solved: Solved, members: BoolArray) -> None:
+    gain = np.empty(masses.shape[1])
+    weighted(masses, 0, masses.shape[1], solved.weights, gain)
+    for i in range(len(members)):
+        members[i] = masses[0, i] < solved.lower * gain[i]
+    for i in range(len(solved.ids)):
+        members[solved.ids[i]] = solved.members[i]

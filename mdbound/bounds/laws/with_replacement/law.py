@@ -37,6 +37,7 @@ from mdbound.bounds.laws.with_replacement.edges import (
     search_edges,
 )
 from mdbound.bounds.laws.with_replacement.open_buckets import divide, open_tokens, search_tokens
+from mdbound.bounds.laws.with_replacement.sorted_rows import sorted_curve
 from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.fused_softmax import largest_logit
@@ -50,6 +51,7 @@ from mdbound.bounds.problem.array_types import (
     LogitsRows,
 )
 from mdbound.bounds.problem.logits_problem import LogitsProblem
+from mdbound.bounds.problem.small_problems import PAIRWISE_ROUNDINGS, is_small
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
 
 MANY_TOKENS = 8 * TOKENS_PER_BUCKET
@@ -63,24 +65,31 @@ class WithReplacement(DraftLaw):
     """n i.i.d. draws from q."""
 
     name = "with_replacement"
+    compile_seconds = 9.0
 
     def curve(
         self, target: FloatArray, draft: FloatArray, max_drafts: int, strict: bool = True
     ) -> AcceptanceCurve:
         """See `with_replacement_curve`."""
         del strict  # every checked row is solved
-        return with_replacement_curve(target, draft, max_drafts)
+        solve = sorted_curve if is_small(target, max_drafts) else with_replacement_curve
+        return solve(target, draft, max_drafts)
 
     def curve_from_logits(
         self, problem: LogitsProblem[LogitsRows], max_drafts: int
     ) -> AcceptanceCurve:
         """One pass over the logits of each row."""
-        p, q = np.ascontiguousarray(problem.target), np.ascontiguousarray(problem.drafts[0])
+        of_softmax = softmax_roundings(problem.vocab_size)
+        if is_small(problem.target, max_drafts):
+            curve = self.curve_through_probabilities(problem, max_drafts)
+            of_mass = (of_softmax + PAIRWISE_ROUNDINGS) * UNIT_ROUNDOFF
+            return curve.with_more_error(of_mass * np.arange(2.0, max_drafts + 2.0))
+        p, q = problem.target, problem.drafts[0]
         inverse = (1.0 / problem.warpers.temperature, 1.0 / problem.draft_temperatures[0])
         found, bounds = new_findings(len(p), max_drafts)
         run_chunks(
             lambda chunk, chunks: _solve_logits(
-                p, q, inverse, max_drafts, chunk, chunks, found, bounds
+                p, q, inverse, of_softmax, max_drafts, chunk, chunks, found, bounds
             ),
             len(p),
         )
@@ -88,7 +97,8 @@ class WithReplacement(DraftLaw):
 
     def optimal_subset(self, target: FloatArray, draft: FloatArray, num_drafts: int) -> BoolArray:
         """An optimal prefix of the order q/p descending, of exact ties not always the smallest."""
-        curve = with_replacement_curve(target[None], draft[None], num_drafts)
+        # It is sorted to name the tokens: so it is to find how many there are.
+        curve = sorted_curve(target[None], draft[None], num_drafts)
         return optimal_prefix(target, draft, int(curve.subset_size[0, -1]))
 
     def containment(self, draft: FloatArray, subset: BoolArray, num_drafts: int) -> float:
@@ -122,28 +132,38 @@ def with_replacement_curve(
 
 
 @kernel
-def error_bound(num_drafts: int, crowd: float, log_vocab: float) -> float:
+def error_bound(num_drafts: int, crowd: float, softmax: float) -> float:
     """Rounding error of alpha* in terms of unit roundoffs.
 
     A prefix mass carries the rounding of its bucket sums (`crowd` roundoffs), of the total, of
-    the sums over `GROUP` buckets, and, from logits, of each exponential: 2.5 for the polynomial
-    and 3 |ln p_i| for its argument, whose mean is at most 3 ln V, and 4 for the normalisation.
-    The power n multiplies this by n. A few more are the power itself, the final sums, the search
-    tolerance, and tokens whose rounded ratios are out of order.
+    the sums over `GROUP` buckets, and, from logits, of the softmax. The power n multiplies this
+    by n. A few more are the power itself, the final sums, the search tolerance, and tokens whose
+    rounded ratios are out of order.
 
     Args:
         num_drafts: n.
         crowd: mean number of tokens per bucket.
-        log_vocab: ln V for masses from logits, 0 for given probabilities.
+        softmax: `softmax_roundings` for masses from logits, 0 for given probabilities.
 
     Example:
-        >>> error_bound(8, 200.0, 12.0) < 4e-13
+        >>> error_bound(8, 200.0, 42.5) < 4e-13
         True
     """
-    mass = crowd + TOTAL_ROUNDINGS + GROUP + 4.0
-    if log_vocab > 0.0:
-        mass += 6.5 + 3.0 * log_vocab
+    mass = crowd + TOTAL_ROUNDINGS + GROUP + 4.0 + softmax
     return ((1.0 + num_drafts) * mass + 4.0 * num_drafts + 18.0) * UNIT_ROUNDOFF
+
+
+def softmax_roundings(vocab_size: int) -> float:
+    """Roundings of a mass that come from the exponentials in it.
+
+    Each has 2.5 for the polynomial and 3 |ln p_i| for its argument, whose mean is at most 3 ln V,
+    and 4 for the normalisation.
+
+    Example:
+        >>> 38.0 < softmax_roundings(32_000) < 42.0
+        True
+    """
+    return 9.5 + 3.0 * math.log(vocab_size)
 
 
 @kernel
@@ -151,6 +171,7 @@ def _solve_logits(
     target: LogitsRows,
     draft: LogitsRows,
     inverse: tuple[float, float],
+    of_softmax: float,
     max_drafts: int,
     chunk: int,
     chunks: int,
@@ -160,7 +181,14 @@ def _solve_logits(
     buckets = new_buckets(target.shape[1])
     for row in range(chunk, len(target), chunks):
         _solve_logits_row(
-            target[row], draft[row], inverse, max_drafts, buckets, found[row], bounds[row]
+            target[row],
+            draft[row],
+            inverse,
+            of_softmax,
+            max_drafts,
+            buckets,
+            found[row],
+            bounds[row],
         )
 
 
@@ -186,6 +214,7 @@ def _solve_logits_row(
     p: LogitsRow,
     q: LogitsRow,
     inverse: tuple[float, float],
+    of_softmax: float,
     max_drafts: int,
     buckets: Buckets,
     found: FloatArray,
@@ -214,7 +243,7 @@ def _solve_logits_row(
     minima = search_tokens(tokens, parts, open_pairs, p_open, q_open, minima)
     _put(minima, found)
     for n in range(max_drafts):
-        bounds[n] = error_bound(n + 1, crowd + rounding, math.log(len(p)) + 1.0)
+        bounds[n] = error_bound(n + 1, crowd + rounding, of_softmax)
 
 
 @kernel

@@ -7,6 +7,8 @@ ratio and searched for all n (`search`), whatever their number and n.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from mdbound.bounds.laws.draft_law import DraftLaw, optimal_prefix
@@ -34,14 +36,18 @@ from mdbound.bounds.laws.without_replacement.ring_law import (
     smallest_positive,
 )
 from mdbound.bounds.laws.without_replacement.search import smallest_objectives
+from mdbound.bounds.laws.without_replacement.sorted_rows import sorted_curve
 from mdbound.bounds.numerics.clock_quadrature import NUM_POWERS, ClockQuadrature, clock_quadrature
+from mdbound.bounds.numerics.compiled.kept_scratch import kept_scratch
 from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.numerics.compiled.row_threads import run_chunks
 from mdbound.bounds.numerics.fused_softmax import mass_error, softmax_into
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.bounds.numerics.tolerances import INTEGRAL_ERROR, SAME_OBJECTIVE
+from mdbound.bounds.numerics.warped_softmax import warped_softmax
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, LogitsRows
 from mdbound.bounds.problem.logits_problem import LogitsProblem
+from mdbound.bounds.problem.small_problems import is_small
 from mdbound.bounds.problem.solution import AcceptanceCurve, new_findings
 
 _USUAL_POINTS = 96
@@ -56,34 +62,32 @@ class WithoutReplacement(DraftLaw):
 
     name = "without_replacement"
     renormalises = True
+    compile_seconds = 12.0
 
     def curve(
         self, target: FloatArray, draft: FloatArray, max_drafts: int, strict: bool = True
     ) -> AcceptanceCurve:
         """See `without_replacement_curve`."""
         del strict  # every checked row is solved
-        return without_replacement_curve(target, draft, max_drafts)
+        solve = sorted_curve if is_small(target, max_drafts) else without_replacement_curve
+        return solve(target, draft, max_drafts)
 
     def curve_from_logits(
         self, problem: LogitsProblem[LogitsRows], max_drafts: int
     ) -> AcceptanceCurve:
         """As `without_replacement_curve`, one row of probabilities per thread at a time."""
-        p, q = problem.target, problem.drafts[0]
-        both = problem.warpers.temperature, problem.draft_temperatures[0]
-        rule = clock_quadrature(max_drafts)
-        found, error = new_findings(len(p), max_drafts)
-        run_chunks(
-            lambda chunk, chunks: _solve_logits(
-                p, q, *both, rule, max_drafts, chunk, chunks, found, error
-            ),
-            len(p),
-            per_thread=1,  # the scratch of a chunk is megabytes
+        logits = problem.target, problem.drafts[0]
+        temperatures = problem.warpers.temperature, problem.draft_temperatures[0]
+        if is_small(problem.target, max_drafts):
+            return _small_curve_from_logits(self, problem, max_drafts)
+        found, error, least = _solve(logits, temperatures, _NO_MASSES, max_drafts)
+        return AcceptanceCurve.of_findings(found, error).with_more_error(
+            _softmax_error(problem.vocab_size, max_drafts, least)
         )
-        return AcceptanceCurve.of_findings(found, error)
 
     def optimal_subset(self, target: FloatArray, draft: FloatArray, num_drafts: int) -> BoolArray:
         """The smallest optimal prefix of the order q/p descending."""
-        curve = without_replacement_curve(target[None], draft[None], num_drafts)
+        curve = self.curve(target[None], draft[None], num_drafts)
         return optimal_prefix(target, draft, int(curve.subset_size[0, -1]))
 
     def containment(self, draft: FloatArray, subset: BoolArray, num_drafts: int) -> float:
@@ -113,16 +117,31 @@ def without_replacement_curve(
         >>> without_replacement_curve(p, q, 3).acceptance.round(6).tolist()
         [[0.7, 0.985714, 1.0]]
     """
-    found, error = new_findings(len(target), max_drafts)
-    rule = clock_quadrature(max_drafts)
-    run_chunks(
-        lambda chunk, chunks: _solve_rows(
-            target, draft, rule, max_drafts, chunk, chunks, found, error
-        ),
-        len(target),
-        per_thread=1,
-    )
+    found, error, _ = _solve(_NO_LOGITS, (1.0, 1.0), (target, draft), max_drafts)
     return AcceptanceCurve.of_findings(found, error)
+
+
+_NO_LOGITS = (np.empty((0, 0), dtype=np.float32),) * 2
+_NO_MASSES = (np.empty((0, 0)),) * 2
+
+
+def _solve(
+    logits: tuple[LogitsRows, LogitsRows],
+    temperatures: tuple[float, float],
+    masses: tuple[FloatArray, FloatArray],
+    max_drafts: int,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Findings, error bounds, least rates (B,) of rows of logits or, if none, of probabilities."""
+    rows, vocab_size = max(logits[0].shape, masses[0].shape)
+    found, error = new_findings(rows, max_drafts)
+    least = np.ones(rows)
+
+    def solve(chunk: int, chunks: int) -> None:
+        scratch = kept_scratch(_new_scratch, vocab_size, max_drafts)
+        _solve_rows(logits, temperatures, masses, scratch, chunk, chunks, found, error, least)
+
+    run_chunks(solve, rows, per_thread=1)  # the scratch of a chunk is megabytes
+    return found, error, least
 
 
 def prefix_containment(rates: FloatArray, num_drafts: int, size: int) -> float:
@@ -168,77 +187,67 @@ def _prefix_containment(
     return float(shares[num_drafts, 0])
 
 
+class RowScratch(NamedTuple):
+    """What a thread needs to solve rows, the rule of the integral among it."""
+
+    rule: ClockQuadrature
+    partition: PartitionScratch
+    clocks: SegmentClocks
+    points: Points
+
+
+def _new_scratch(vocab_size: int, max_drafts: int) -> RowScratch:
+    rule = clock_quadrature(max_drafts)
+    return RowScratch(
+        rule,
+        partition_scratch(vocab_size),
+        clock_scratch(vocab_size),
+        new_points(_USUAL_POINTS, len(rule.series), _USUAL_NODES),
+    )
+
+
+# Logits and probabilities are solved by one kernel, so that the search is compiled once.
 @kernel
 def _solve_rows(
-    target: FloatArray,
-    draft: FloatArray,
-    rule: ClockQuadrature,
-    max_drafts: int,
+    logits: tuple[LogitsRows, LogitsRows],
+    temperatures: tuple[float, float],
+    masses: tuple[FloatArray, FloatArray],
+    scratch: RowScratch,
     chunk: int,
     chunks: int,
     found: FloatArray,
     error: FloatArray,
+    least: FloatArray,
 ) -> None:
-    scratch = partition_scratch(target.shape[1])
-    clocks = clock_scratch(target.shape[1])
-    points = new_points(_USUAL_POINTS, len(rule.series), _USUAL_NODES)
-    for row in range(chunk, len(target), chunks):
-        _solve_row(
-            target[row],
-            draft[row],
-            rule,
-            max_drafts,
-            scratch,
-            clocks,
-            points,
-            found[row],
-            error[row],
-        )
-
-
-@kernel
-def _solve_logits(
-    target: LogitsRows,
-    draft: LogitsRows,
-    temperature: float,
-    draft_temperature: float,
-    rule: ClockQuadrature,
-    max_drafts: int,
-    chunk: int,
-    chunks: int,
-    found: FloatArray,
-    error: FloatArray,
-) -> None:
-    p = np.empty(target.shape[1])
-    q = np.empty(target.shape[1])
-    scratch = partition_scratch(target.shape[1])
-    clocks = clock_scratch(target.shape[1])
-    points = new_points(_USUAL_POINTS, len(rule.series), _USUAL_NODES)
-    for row in range(chunk, len(target), chunks):
-        if not softmax_into(target[row], temperature, p):
-            continue
-        if not softmax_into(draft[row], draft_temperature, q):
-            continue
-        _solve_row(p, q, rule, max_drafts, scratch, clocks, points, found[row], error[row])
-        _add_softmax_error(p, q, error[row])
+    """Fill in what is known of the optima, and the smallest rate of each row."""
+    of_logits = len(logits[0]) > 0
+    p, q = np.empty(logits[0].shape[1]), np.empty(logits[1].shape[1])
+    for row in range(chunk, len(found), chunks):
+        if of_logits:
+            usable = softmax_into(logits[0][row], temperatures[0], p)
+            usable = usable and softmax_into(logits[1][row], temperatures[1], q)
+            if not usable:
+                continue
+        else:
+            p, q = masses[0][row], masses[1][row]
+        _solve_row(p, q, scratch, found[row], error[row])
+        least[row] = smallest_positive(q)
 
 
 @kernel
 def _solve_row(
     target: FloatArray,
     draft: FloatArray,
-    rule: ClockQuadrature,
-    max_drafts: int,
-    scratch: PartitionScratch,
-    clocks: SegmentClocks,
-    points: Points,
+    scratch: RowScratch,
     found: FloatArray,
     error: FloatArray,
 ) -> None:
-    order = ratio_partition(target, draft, 1.0 / mass(draft), scratch)
-    nodes = ring_nodes(rule, order.rates)
-    arrivals = arrival_scratch(len(rule.series), nodes.grid.shape[1])
-    last, used = smallest_objectives(order, nodes, max_drafts, clocks, points, arrivals)
+    order = ratio_partition(target, draft, 1.0 / mass(draft), scratch.partition)
+    nodes = ring_nodes(scratch.rule, order.rates)
+    arrivals = arrival_scratch(len(scratch.rule.series), nodes.grid.shape[1])
+    last, used = smallest_objectives(
+        order, nodes, found.shape[1], scratch.clocks, scratch.points, arrivals
+    )
     _read_points(last, used, found)
     error[:] = _search_error(order.rates, nodes.light_rate)
 
@@ -284,15 +293,25 @@ def _search_error(rates: FloatArray, light_rate: float) -> float:
     return 3.0 * containment + masses + SAME_OBJECTIVE
 
 
-@kernel
-def _add_softmax_error(target: FloatArray, draft: FloatArray, error: FloatArray) -> None:
+def _small_curve_from_logits(
+    law: DraftLaw, problem: LogitsProblem[LogitsRows], max_drafts: int
+) -> AcceptanceCurve:
+    curve = law.curve_through_probabilities(problem, max_drafts)
+    solved = ~np.isnan(curve.acceptance[:, 0])
+    q = warped_softmax(problem.drafts[0][solved], problem.draft_warpers[0])
+    least = np.where(q > 0.0, q, 1.0).min(axis=1, initial=1.0)
+    errors = np.zeros(curve.acceptance.shape)
+    errors[solved] = _softmax_error(problem.vocab_size, max_drafts, least)
+    return curve.with_more_error(errors)
+
+
+def _softmax_error(vocab_size: int, max_drafts: int, least: FloatArray) -> FloatArray:
     """Rounding of the probabilities: `mass_error` in p(H), and in F_n one term for each draw.
 
     Relative errors up to e move the law of one draw by at most e / 2 in total variation. What is
-    left after some draws may be the least likely tokens: e is 4 + 3 |ln q| for these, see
-    `numerics.fused_softmax.softmax_into`.
+    left after some draws may be the least likely tokens, whose probability is given for each row:
+    e is 4 + 3 |ln q| for these, see `numerics.fused_softmax.softmax_into`.
     """
-    least = smallest_positive(draft)
-    for n in range(1, len(error) + 1):
-        draws = n * (10.0 - 2.0 * np.log(least))
-        error[n - 1] += UNIT_ROUNDOFF * (mass_error(len(target)) + draws)
+    draws = np.arange(1.0, max_drafts + 1.0) * (10.0 - 2.0 * np.log(least[:, None]))
+    error: FloatArray = UNIT_ROUNDOFF * (mass_error(vocab_size) + draws)
+    return error

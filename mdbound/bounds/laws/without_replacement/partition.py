@@ -99,7 +99,6 @@ class PartitionScratch(NamedTuple):
     opened: BoolArray
 
 
-@kernel
 def partition_scratch(vocab_size: int) -> PartitionScratch:
     """Scratch for one thread.
 
@@ -276,7 +275,6 @@ def _key_edge(key: int) -> float:
     return float_of_bits((key - _COARSE_KEYS - _FINE_KEYS + _HIGH_BASE) << _COARSE_SHIFT)
 
 
-@kernel
 def _empty_cells(count: int) -> Cells:
     return Cells(np.empty(count + 1, dtype=np.int64), np.empty((4, count + 1)))
 

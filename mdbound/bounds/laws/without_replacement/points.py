@@ -76,7 +76,6 @@ class Points(NamedTuple):
     sums: FloatArray
 
 
-@kernel
 def clock_scratch(vocab_size: int) -> SegmentClocks:
     """Scratch for one thread.
 

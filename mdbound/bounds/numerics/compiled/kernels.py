@@ -166,7 +166,9 @@ def _keep_on_disk(dispatcher: Any, function: Callable[..., Any]) -> None:
     unkept = dispatcher._cache
     dispatcher.enable_caching()
     index: Any = getattr(dispatcher._cache, "_cache_file", None)
-    if hasattr(index, "_source_stamp"):
+    if hasattr(index, "_source_stamp") and hasattr(index, "_version"):
         index._source_stamp = (stamp, LINKED)
+        # Read before all else: what follows may name classes that are no more.
+        index._version = (numba.__version__, stamp, LINKED)
     else:
         dispatcher._cache = unkept

@@ -113,15 +113,48 @@ def test_garbage_is_collected_after_compiling() -> None:
     assert gc.isenabled()
 
 
-@pytest.mark.parametrize("plain", ["0", "1"])
-def test_editing_an_inner_kernel_recompiles_its_roots(plain: str, tmp_path: Path) -> None:
-    package = tmp_path / "mdbound"
+RENAMED = """
+from typing import NamedTuple
+from {0}.kernels import kernel
+
+class {1}(NamedTuple):
+    value: float
+
+@kernel
+def doubled(one):
+    return one.value * 2.0
+
+made = {1}
+"""
+
+
+def small_package(folder: Path) -> Path:
+    """A package with the modules that kernels are made by, and no others."""
+    package = folder / "mdbound"
     compiled = package / "bounds" / "numerics" / "compiled"
     compiled.mkdir(parents=True)
-    for folder in (package, package / "bounds", package / "bounds/numerics", compiled):
-        (folder / "__init__.py").touch()
+    for room in (package, package / "bounds", package / "bounds/numerics", compiled):
+        (room / "__init__.py").touch()
     for name in ("kernels.py", "source_stamp.py"):
         shutil.copy(PACKAGE / "bounds/numerics/compiled" / name, compiled / name)
+    return compiled
+
+
+@pytest.mark.parametrize("plain", ["0", "1"])
+def test_code_of_a_class_that_is_no_more_is_compiled_anew(plain: str, tmp_path: Path) -> None:
+    """As after an upgrade: what is on disk names types that cannot be loaded."""
+    compiled = small_package(tmp_path)
+    where = "mdbound.bounds.numerics.compiled"
+    kept = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "MDBOUND_PLAIN_NJIT": plain}
+    code = f"from {where}.renamed import doubled, made; print(doubled(made(1.5)))"
+    for name in ("Before", "After"):
+        (compiled / "renamed.py").write_text(RENAMED.format(where, name))
+        assert run(code, tmp_path, **kept) == "3.0"
+
+
+@pytest.mark.parametrize("plain", ["0", "1"])
+def test_editing_an_inner_kernel_recompiles_its_roots(plain: str, tmp_path: Path) -> None:
+    compiled = small_package(tmp_path)
     where = "mdbound.bounds.numerics.compiled"
     kept = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "MDBOUND_PLAIN_NJIT": plain}
 
