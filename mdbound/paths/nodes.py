@@ -38,7 +38,7 @@ def node_tail(token_acceptance: npt.ArrayLike) -> FloatArray:
         >>> node_tail([1.0, 0.5, 0.5]).tolist()
         [1.0, 0.5, 0.25]
     """
-    return np.cumprod(_checked(token_acceptance), axis=-1)
+    return np.asarray(np.cumprod(_checked(token_acceptance), axis=-1), dtype=np.float64)
 
 
 def node_text_tail(token_acceptance: npt.ArrayLike, draft_length: int) -> FloatArray:
@@ -62,7 +62,7 @@ def node_text_tail(token_acceptance: npt.ArrayLike, draft_length: int) -> FloatA
     b = _checked(token_acceptance)
     length = check_draft_length(draft_length)
     check_text_length(len(b))
-    return np.cumprod(windows(b, length, 0.0), axis=-1)
+    return np.asarray(np.cumprod(windows(b, length, 0.0), axis=-1), dtype=np.float64)
 
 
 def node_calls(token_acceptance: npt.ArrayLike, draft_length: int) -> float:

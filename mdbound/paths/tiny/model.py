@@ -41,7 +41,7 @@ def row_of(model: Model, prefix: Prefix, name: str) -> Row:
             "passes, the whole path included for the target"
         )
     row = model[prefix]
-    total = sum(row)
+    total = float(sum(row))
     if not all(float(value) >= 0.0 for value in row) or not abs(total - 1) <= MASS_TOLERANCE:
         raise InvalidDistributionError(
             f"`{name}` row of prefix {prefix} is {tuple(map(str, row))} and sums to {total}: give "
