@@ -28,6 +28,7 @@ PLANTED = {
     "bounds": ("bounds/numerics/summation.py", "import mdbound.bounds.laws.draft_law"),
     "analysis": ("analysis/tables/table.py", "import mdbound.analysis.studies.study"),
     "captures": ("logits_cache/store/shards.py", "import mdbound.logits_cache.models.pairing"),
+    "paths": ("paths/tails.py", "import mdbound.paths.tally"),
     "laws": ("bounds/laws/greedy/law.py", "import mdbound.bounds.laws.independent.mean_bound"),
     "insides": ("bounds/papers/truncated.py", "import mdbound.bounds.laws.greedy.law"),
     "device": ("schemes/k_seq.py", "import mdbound.bounds.device.sums"),
