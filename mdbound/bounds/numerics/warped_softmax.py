@@ -10,6 +10,7 @@ import numpy.typing as npt
 from mdbound.bounds.numerics.fused_softmax import softmax_rows
 from mdbound.bounds.numerics.nucleus import keep_nucleus
 from mdbound.bounds.numerics.vector_exp import SMALLEST_EXPONENT
+from mdbound.bounds.problem.any_array import plain_floats
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.bounds.problem.small_problems import is_small
 from mdbound.bounds.problem.warpers import Warpers
@@ -56,7 +57,7 @@ def _softmax(rows: npt.NDArray[Any], temperature: float) -> FloatArray:
     """Softmax of checked rows; raw float32 rows, what captures hold, go through the kernel."""
     probabilities = np.empty(rows.shape)
     if rows.dtype == np.float32 and not is_small(rows):
-        softmax_rows(np.ascontiguousarray(rows), temperature, probabilities)
+        softmax_rows(plain_floats(rows), temperature, probabilities)
         return probabilities
     wide = rows.astype(np.float64)  # half precision would subtract in half precision
     np.subtract(wide, wide.max(axis=1, keepdims=True), out=probabilities)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mdbound.errors import MdboundError
+from mdbound.errors import MdboundError, ModelError
 from mdbound.logits_cache.models.gguf.configure import configuration_of
 from mdbound.logits_cache.models.gguf.header import read_header
 from mdbound.logits_cache.models.model_files import ModelFiles, cannot_load
@@ -43,6 +44,7 @@ def read_shape(files: ModelFiles) -> ModelShape:
                 config = configuration_of(read_header(files.gguf))
             else:
                 config = transformers.AutoConfig.from_pretrained(files.location, **files.options)
+            _refuse_code_of_the_hub(files, config)
             text = config.get_text_config()
             return ModelShape(
                 # Heads that are pruned to some of the tokens, as in EAGLE-3, say so here.
@@ -56,6 +58,26 @@ def read_shape(files: ModelFiles) -> ModelShape:
             raise
         except Exception as error:  # transformers raises whatever its readers raise
             raise cannot_load(files, error) from error
+
+
+def _refuse_code_of_the_hub(files: ModelFiles, config: Any) -> None:
+    """Refuse a configuration that has kernels of `owner/name` downloaded and run."""
+    named = [value for value in _implementations(config) if "/" in value]
+    if named and not files.trust_remote_code:
+        raise ModelError(
+            f"model {files.source!r} asks for code of the hub ({named[0]}) to run its layers; "
+            "remove it from config.json, or give `trust_remote_code` if you trust it"
+        )
+
+
+def _implementations(config: Any) -> Iterator[str]:
+    """What a configuration and those inside it say of how layers are to be computed."""
+    for name, value in vars(config).items():
+        if "implementation" in name:
+            given = value.values() if isinstance(value, dict) else [value]
+            yield from (one for one in given if isinstance(one, str))
+        elif hasattr(value, "to_dict"):
+            yield from _implementations(value)
 
 
 def _max_context(text: Any) -> int | None:

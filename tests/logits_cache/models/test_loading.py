@@ -249,3 +249,13 @@ def test_code_is_part_of_what_is_trusted(folder: Path) -> None:
     assert find_model(str(folder)) == plain
     assert find_model(str(folder), trust_remote_code=True).revision != trusted.revision
     assert not find_model("tiny:target", trust_remote_code=True).trust_remote_code
+
+
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
+def test_kernels_of_the_hub_are_code_too(key: str, folder: Path) -> None:
+    written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(written | {key: "somebody/attention"}))
+    with pytest.raises(ModelError, match=r"code of the hub \(somebody/attention\)"):
+        plan_models(str(folder), (), (), device="cpu", dtype="float32")
+    (folder / "config.json").write_text(json.dumps(written | {key: "eager"}))
+    assert plan_models(str(folder), (), (), device="cpu", dtype="float32").target.shape.layers == 3
