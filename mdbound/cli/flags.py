@@ -17,7 +17,7 @@ FLAGS: Mapping[str, str] = {
     **{
         name: f"--{name.replace('_', '-')}"
         for name in (
-            *("align_vocabulary", "draft_vocabulary"),
+            *("align_vocabulary", "draft_cost", "draft_vocabulary", "target_cost"),
             *("batch_rows", "batch_size", "capture", "chat_template", "cvxpy_rows", "device"),
             *("documents", "dtype", "field", "history", "limit", "limit_per_task"),
             *("max_context", "max_new_tokens", "max_positions", "min_p", "mode", "model_file"),
@@ -27,6 +27,7 @@ FLAGS: Mapping[str, str] = {
             *("trust_remote_code", "turns", "vocabulary_of", "where", "window_bos"),
         )
     },
+    "lengths": "--length",
     "draft_temperatures": "--draft-temperature",
     "drafts": "--draft",
     "skip_layers": "--draft-skip-layers",

@@ -8,6 +8,7 @@ from mdbound.paths.nodes import node_calls, node_tail, node_text_tail
 from mdbound.paths.rules import PathRule, names, path_rule
 from mdbound.paths.tails import accepted_tail, text_tail
 from mdbound.paths.tally import (
+    FINISH_REASONS,
     PathTally,
     length_inside_support,
     refuse_many_outside_support,
@@ -19,6 +20,7 @@ from mdbound.paths.tiny.kernels import kernel
 from mdbound.paths.tiny.length_law import length_law
 
 __all__ = [
+    "FINISH_REASONS",
     "PathRule",
     "PathTally",
     "accepted_tail",

@@ -22,7 +22,7 @@ def provenance_of(
     return Provenance(
         version=mdbound.__version__,
         capture_identity=cache.manifest.identity(),
-        capture=_capture_summary(cache),
+        capture=capture_summary(cache),
         settings=[setting.as_dict() for setting in settings],
         command=command,
         selection=selection.as_dict(),
@@ -30,7 +30,7 @@ def provenance_of(
     )
 
 
-def _capture_summary(cache: LogitsCache) -> dict[str, Any]:
+def capture_summary(cache: LogitsCache) -> dict[str, Any]:
     """What a table says about the capture: enough to recognise it, the identity says the rest."""
     manifest = cache.manifest
     target, *drafts = manifest.models()
