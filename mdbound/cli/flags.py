@@ -37,6 +37,7 @@ FLAGS: Mapping[str, str] = {
     # Functions that a remedy names.
     "add_drafts": "`mdbound capture --into CACHE --draft MODEL`",
     "solve_cache": "`mdbound solve CACHE --out FILE`",
+    "run_on_capture": "`mdbound paths CACHE --out FILE`",
 }
 
 #: What some commands call otherwise. `--temperature` of a capture is what answers are sampled at.

@@ -12,7 +12,7 @@ from mdbound.errors import CacheError
 from mdbound.logits_cache.store.atomic_files import replacing
 from mdbound.logits_cache.store.format_version import Format
 
-PATHS_FORMAT = Format("paths", newest=1, oldest=1, remake="run `paths` again")
+PATHS_FORMAT = Format("paths", newest=1, oldest=1, remake="run `run_on_capture` again")
 
 #: Columns that name the laws of a row.
 LAW_COLUMNS = ("draft", "temperature", "top_k", "top_p", "min_p", "draft_temperature")
@@ -52,15 +52,15 @@ def open_paths(path: Path | str) -> Results:
     path = Path(path)
     metadata = read_metadata(path)
     if _VERSION_KEY not in metadata:
-        raise CacheError(f"{path} is not a file of tokens per call; give one written by `paths`")
+        raise CacheError(f"{path} is not a file of tokens per call; give one written by `run_on_capture`")
     PATHS_FORMAT.checked(metadata[_VERSION_KEY], path)
     try:
         provenance = Provenance.from_metadata(metadata)
     except (KeyError, ValueError) as error:
-        raise CacheError(f"{path}: damaged metadata ({error}); run `paths` again") from error
+        raise CacheError(f"{path}: damaged metadata ({error}); run `run_on_capture` again") from error
     frame = pl.scan_parquet(path, glob=False)
     if dict(frame.collect_schema()) != dict(PATHS_SCHEMA):
-        raise CacheError(f"{path} has other columns than its format says; run `paths` again")
+        raise CacheError(f"{path} has other columns than its format says; run `run_on_capture` again")
     return Results(path, provenance, frame)
 
 
