@@ -13,6 +13,7 @@ from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
 from mdbound.schemes.contract.scheme import Scheme
 from mdbound.schemes.rates.drafted_mass import drafted_mass, drafted_mass_of_each
 from mdbound.schemes.rates.residual_mass import overlap_mass
+from mdbound.schemes.rates.token_share import capped_share, drafted_probability
 from mdbound.schemes.sampling.draws import draw_independent
 from mdbound.schemes.sampling.speculative_step import speculative_sampling
 
@@ -52,6 +53,10 @@ class FirstDraft(Scheme):
         residual = np.maximum(p - drafts[0], 0.0)
         hits = drafted_mass_of_each(residual, drafts[1:])
         return exact_rates(np.array([tested]), np.array([tested + hits]))
+
+    def _token_acceptance(self, p: FloatArray, drafts: list[FloatArray], token: int) -> float:
+        tested = capped_share(drafts[0][token], p[token])
+        return tested + (1.0 - tested) * drafted_probability(drafts[1:], token)
 
     def _draw(
         self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int

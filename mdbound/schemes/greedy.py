@@ -14,6 +14,7 @@ from mdbound.schemes.contract.results import NO_TOKEN, RowRates, Samples
 from mdbound.schemes.contract.scheme import Scheme
 from mdbound.schemes.rates.draft_without import draft_without
 from mdbound.schemes.rates.residual_mass import overlap_mass, total_mass
+from mdbound.schemes.rates.token_share import capped_share
 from mdbound.schemes.sampling.draws import draw_tokens
 from mdbound.schemes.sampling.speculative_step import speculative_sampling
 
@@ -71,6 +72,12 @@ class Greedy(Scheme):
         top = tuple(int(x) for x in most_likely_tokens(drafts[0], len(drafted) - 1))
         last = drafted[-1]
         return tuple(drafted[:-1]) == top and drafts[0][last] > 0.0 and last not in top
+
+    def _token_acceptance(self, p: FloatArray, drafts: list[FloatArray], token: int) -> float:
+        top = most_likely_tokens(drafts[0], len(drafts) - 1)
+        if token in top:
+            return 1.0
+        return capped_share(draft_without(drafts[0], top)[token], p[token])
 
     def _draw(
         self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int

@@ -13,6 +13,7 @@ from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
 from mdbound.schemes.contract.scheme import Scheme
 from mdbound.schemes.rates.residual_mass import BLOCK, residual_mass
+from mdbound.schemes.rates.token_share import capped_share
 from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
 
 _ROUNDING = 4.0 * 2.0**-53
@@ -112,6 +113,10 @@ class KSeq(Scheme):
     def _row_rates(self, p: FloatArray, q: FloatArray, counts: Sequence[int]) -> RowRates:
         rejected = [residual_mass(p, q, optimal_rho(p, q, n)) for n in counts]
         return exact_rates(1.0 - np.array(rejected))
+
+    def _token_acceptance(self, p: FloatArray, drafts: list[FloatArray], token: int) -> float:
+        rho = optimal_rho(p, drafts[0], len(drafts))
+        return capped_share(rho * drafts[0][token], p[token])
 
     def _draw(
         self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int

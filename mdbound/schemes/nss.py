@@ -12,6 +12,7 @@ from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
 from mdbound.schemes.contract.scheme import Scheme
 from mdbound.schemes.rates.drafted_mass import drafted_mass, drafted_mass_of_each
+from mdbound.schemes.rates.token_share import drafted_probability
 from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
 
 
@@ -40,6 +41,10 @@ class NSS(Scheme):
 
     def _row_rates_independent(self, p: FloatArray, drafts: list[FloatArray]) -> RowRates:
         return exact_rates(np.array([drafted_mass_of_each(p, drafts)]))
+
+    def _token_acceptance(self, p: FloatArray, drafts: list[FloatArray], token: int) -> float:
+        del p  # the output does not depend on the drafts
+        return drafted_probability(drafts, token)
 
     def _draw(
         self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int

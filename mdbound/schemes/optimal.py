@@ -15,6 +15,7 @@ from mdbound.schemes.contract.inputs import Problem
 from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
 from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.token_share import capped_share
 from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
 
 _RUNNABLE = "with_replacement"
@@ -71,6 +72,15 @@ class Optimal(Scheme):
                 f"drafts drawn {_RUNNABLE!r} only: use its acceptance(), or scheme 'greedy', which "
                 "is optimal for greedy drafts"
             )
+
+    def _token_acceptance(self, p: FloatArray, drafts: list[FloatArray], token: int) -> float:
+        if any(q is not drafts[0] for q in drafts):
+            raise InvalidSettingError(
+                "drafts of different laws have no closed canonical decomposition, so scheme "
+                "'optimal' has no acceptance of one token: use its acceptance()"
+            )
+        rule = canonical_decomposition(p, drafts[0], len(drafts), self.sampling)
+        return capped_share(rule.selected[token], p[token])
 
     def _draw(
         self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int

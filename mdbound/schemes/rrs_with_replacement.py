@@ -11,6 +11,7 @@ from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
 from mdbound.schemes.contract.scheme import Scheme
 from mdbound.schemes.rates.rejection_curve import rejection_curve
+from mdbound.schemes.rates.token_share import capped_share
 from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
 from mdbound.schemes.sampling.speculative_step import next_residual
 
@@ -39,6 +40,14 @@ class RRSWithReplacement(Scheme):
     def _row_rates(self, p: FloatArray, q: FloatArray, counts: Sequence[int]) -> RowRates:
         rejected = rejection_curve(p, q, max(counts))
         return exact_rates(1.0 - rejected[np.array(counts) - 1])
+
+    def _token_acceptance(self, p: FloatArray, drafts: list[FloatArray], token: int) -> float:
+        # The acceptances of y by the drafts 1..n sum to min(p, a_n q), a_n = 1 + Z(a_1) + ... up to
+        # Z(a_{n-1}): what draft k adds is Z(a_k) min((p - a_k q)+ / Z(a_k), q).
+        q, scale = drafts[0], 1.0
+        if len(drafts) > 1:
+            scale += float(rejection_curve(p, q, len(drafts) - 1).sum())
+        return capped_share(scale * q[token], p[token])
 
     def _draw(
         self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int

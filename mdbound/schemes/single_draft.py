@@ -12,6 +12,7 @@ from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
 from mdbound.schemes.contract.scheme import Scheme
 from mdbound.schemes.rates.residual_mass import overlap_mass
+from mdbound.schemes.rates.token_share import capped_share
 from mdbound.schemes.sampling.draws import draw_tokens
 from mdbound.schemes.sampling.speculative_step import speculative_sampling
 
@@ -37,6 +38,9 @@ class SingleDraft(Scheme):
 
     def _row_rates(self, p: FloatArray, q: FloatArray, counts: Sequence[int]) -> RowRates:
         return exact_rates(np.full(len(counts), overlap_mass(p, q)))
+
+    def _token_acceptance(self, p: FloatArray, drafts: list[FloatArray], token: int) -> float:
+        return capped_share(drafts[0][token], p[token])
 
     def _draw(
         self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int

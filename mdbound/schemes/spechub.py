@@ -15,6 +15,7 @@ from mdbound.schemes.contract.results import NO_TOKEN, RowRates, Samples, exact_
 from mdbound.schemes.contract.scheme import Scheme
 from mdbound.schemes.rates.draft_without import draft_without
 from mdbound.schemes.rates.residual_mass import overlap_mass, total_mass
+from mdbound.schemes.rates.token_share import capped_share
 from mdbound.schemes.sampling.draws import draw_tokens
 
 
@@ -95,6 +96,12 @@ class SpecHub(Scheme):
         hub = int(most_likely_tokens(drafts[0], 1)[0])
         others = [x for x in drafted if x != hub]
         return len(others) == 1 and bool(drafts[0][others[0]] > 0.0)
+
+    def _token_acceptance(self, p: FloatArray, drafts: list[FloatArray], token: int) -> float:
+        hub = most_likely_tokens(drafts[0], 1)
+        if token in hub:
+            return 1.0
+        return capped_share(draft_without(drafts[0], hub)[token], p[token])
 
     def _draw(
         self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int

@@ -18,6 +18,7 @@ class SchemeFacts:
         min_drafts: least number of drafts it is defined for.
         max_drafts: largest number, or None.
         identical_only: whether all drafts must come from one distribution.
+        token_acceptance: whether `Scheme.token_acceptance` has a closed form.
     """
 
     name: str
@@ -25,6 +26,7 @@ class SchemeFacts:
     min_drafts: int
     max_drafts: int | None
     identical_only: bool
+    token_acceptance: bool = False
 
     def supports(self, num_drafts: int) -> bool:
         """Whether the scheme is defined for this many drafts.
@@ -85,3 +87,14 @@ def fitting(num_drafts: int, *, identical: bool = True) -> tuple[str, ...]:
         if _recorded[name].supports(num_drafts)
         and (identical or num_drafts == 1 or not _recorded[name].identical_only)
     )
+
+
+def with_token_acceptance(num_drafts: int) -> tuple[str, ...]:
+    """Names of the schemes whose acceptance token by token has a closed form for n drafts.
+
+    Example:
+        >>> from mdbound import schemes
+        >>> "k_seq" in with_token_acceptance(2), "gumbel_list" in with_token_acceptance(2)
+        (True, False)
+    """
+    return tuple(name for name in fitting(num_drafts) if _recorded[name].token_acceptance)

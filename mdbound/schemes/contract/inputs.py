@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.bounds.problem.checks import check_num_drafts, check_pair, repeat_rows
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
 from mdbound.schemes.contract.facts import SchemeFacts, fitting
@@ -111,6 +111,41 @@ def check_single_problem(
             "position at a time, so pass one row"
         )
     return problem
+
+
+def check_output_tokens(problem: Problem, token: npt.ArrayLike) -> IntArray:
+    """One token a row that the target can put out, shape (B,).
+
+    Raises:
+        InvalidSettingError: no whole numbers, not one a row, or no token of the vocabulary.
+        InvalidDistributionError: a token of probability 0 in its row, which is never the output.
+
+    Example:
+        >>> check_output_tokens(check_pair_problem([1.0, 0.0], [0.5, 0.5], 2), 0).tolist()
+        [0]
+    """
+    rows, vocab_size = problem.target.shape
+    tokens = np.asarray(token)
+    if tokens.dtype.kind not in "iu" or tokens.shape not in ((), (rows,)):
+        raise InvalidSettingError(
+            f"`token` has shape {tokens.shape} and type {tokens.dtype}: give one token id for each "
+            f"of {rows} rows"
+        )
+    tokens = np.broadcast_to(tokens, (rows,)).astype(np.int64)
+    outside = np.flatnonzero((tokens < 0) | (tokens >= vocab_size))
+    if len(outside):
+        row = int(outside[0])
+        raise InvalidSettingError(
+            f"`token` is {tokens[row]} in row {row}: give token ids from 0 to {vocab_size - 1}"
+        )
+    never = np.flatnonzero(problem.target[np.arange(rows), tokens] == 0.0)
+    if len(never):
+        row = int(never[0])
+        raise InvalidDistributionError(
+            f"`token` {tokens[row]} in row {row} has target probability 0, so it is never the "
+            "output: check temperature, top_k and top_p of the run that wrote the text"
+        )
+    return tokens
 
 
 def check_size(size: int) -> None:

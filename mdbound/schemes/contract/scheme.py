@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.errors import InvalidSettingError
 from mdbound.schemes.contract import inputs
-from mdbound.schemes.contract.facts import SchemeFacts
+from mdbound.schemes.contract.facts import SchemeFacts, with_token_acceptance
 from mdbound.schemes.contract.results import RowRates, Samples, SchemeRate
 from mdbound.schemes.contract.rows import map_rows
 
@@ -22,7 +22,7 @@ class Scheme(ABC):
 
     A subclass sets the class attributes, decorates itself with `register` and implements
     `_row_rates` (or `_batch`, for all rows at once), `_draw` and `_branches`, which only ever see
-    checked float64 rows.
+    checked float64 rows; and `_token_acceptance` where there is a closed form.
 
     Attributes:
         name: what `schemes.get` knows it by.
@@ -58,7 +58,12 @@ class Scheme(ABC):
             'exactly 2'
         """
         return SchemeFacts(
-            cls.name, cls.table_order, cls.min_drafts, cls.max_drafts, cls.identical_only
+            cls.name,
+            cls.table_order,
+            cls.min_drafts,
+            cls.max_drafts,
+            cls.identical_only,
+            token_acceptance=cls._token_acceptance is not Scheme._token_acceptance,
         )
 
     @classmethod
@@ -213,6 +218,57 @@ class Scheme(ABC):
         branches = self._branches(problem.target[0], rows, tokens)
         return {token: float(branches[token]) for token in dict.fromkeys(tokens)}
 
+    def token_acceptance(
+        self,
+        target: npt.ArrayLike,
+        draft: inputs.Drafts,
+        num_drafts: int,
+        token: npt.ArrayLike,
+    ) -> float | FloatArray:
+        """b(y) = P(output is y and y was drafted) / p(y), over drafts and the scheme's choices.
+
+        The share of the output y that costs no target call of its own. Summed over tokens with
+        weight p it is the membership rate; running products of it along a text of the target give
+        the accepted depth of a full tree (`mdbound.paths.node_tail`).
+
+        Args:
+            target: (V,) or (B, V) probabilities.
+            draft: the same; or a list of `num_drafts` such arrays, one per draft, for schemes that
+                take different drafts.
+            num_drafts: drafted tokens per position.
+            token: the output y; one token id, or one a row.
+
+        Returns:
+            A float for one row, else shape (B,); exact, in [0, 1].
+
+        Raises:
+            InvalidDistributionError: an array holds no distributions, or p(y) = 0.
+            InvalidSettingError: the scheme has no closed form of b (the message lists the schemes
+                that have one), does not take such drafts, or y is no token.
+
+        Example:
+            >>> from mdbound import schemes
+            >>> schemes.get("rrs_with_replacement").token_acceptance([1.0, 0.0], [0.5, 0.5], 2, 0)
+            0.75
+        """
+        problem = inputs.check_problem(self.facts(), target, draft, num_drafts)
+        if not self.facts().token_acceptance:
+            raise InvalidSettingError(
+                f"scheme {self.name!r} has no closed form of the acceptance of one token; schemes "
+                f"for {problem.num_drafts} drafts that have one are "
+                f"{', '.join(with_token_acceptance(problem.num_drafts))}"
+            )
+        tokens = inputs.check_output_tokens(problem, token)
+
+        def one_row(row: int) -> float:
+            rows = [q[row] for q in problem.drafts]
+            if problem.identical:
+                rows = rows * problem.num_drafts
+            return float(self._token_acceptance(problem.target[row], rows, int(tokens[row])))
+
+        found = np.array(map_rows(one_row, len(tokens)))
+        return float(found[0]) if problem.single else found
+
     def possible(self, drafts: list[FloatArray], drafted: Sequence[int]) -> bool:
         """Whether the draft law gives this tuple a positive probability (tokens are checked)."""
         return all(q[x] > 0.0 for q, x in zip(drafts, drafted, strict=True))
@@ -224,6 +280,10 @@ class Scheme(ABC):
     def _row_rates_independent(self, p: FloatArray, drafts: list[FloatArray]) -> RowRates:
         """Rates of one row for drafts of different laws, as arrays of shape (1,)."""
         raise NotImplementedError(f"{type(self).__name__} takes identical drafts only")
+
+    def _token_acceptance(self, p: FloatArray, drafts: list[FloatArray], token: int) -> float:
+        """The share b of one token with p > 0; `drafts` has one array per drafted token."""
+        raise NotImplementedError(f"{type(self).__name__} has no closed form")
 
     @abstractmethod
     def _draw(
