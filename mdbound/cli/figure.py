@@ -69,7 +69,8 @@ def figure(
     refuse_unknown([name], [*FIGURES, *PATH_FIGURES, TWO_DRAFTS], "figure")
     if results is None:
         raise InvalidSettingError(
-            f"figure {name} draws results; give the file that `mdbound solve` or `mdbound paths` wrote"
+            f"figure {name} draws results; give the file that `mdbound solve` or `mdbound "
+            "paths` wrote"
         )
     if name in PATH_FIGURES:
         if where:

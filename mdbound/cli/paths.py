@@ -12,6 +12,7 @@ from mdbound.cli.solve import command_line
 from mdbound.errors import InvalidSettingError
 
 if TYPE_CHECKING:
+    from mdbound.analysis.paths.path_setting import PathGrid
     from mdbound.analysis.paths.run_paths import PathsSummary
 
 EXAMPLE = "Example: mdbound paths caches/smollm2 --length 1-8 --out paths.parquet"
@@ -38,9 +39,16 @@ def paths(
         list[str],
         typer.Option(
             help="match, single_draft (SpS), block (ASpS is the same), joint (the coupling "
-            "optimum: tails only)."
+            "optimum: tails only); or schemes of one position, such as k_seq and optimal, which "
+            "verify full trees node by node."
         ),
     ] = ["match,single_draft,block,joint"],  # noqa: B006  (typer copies it)
+    num_drafts: Annotated[
+        str, typer.Option(help="Children of each node of full trees, as in 1-4.")
+    ] = "2",
+    sampling: Annotated[
+        list[str], typer.Option(help="Draft laws of the children, for the scheme optimal.")
+    ] = ["with_replacement"],  # noqa: B006
     draft: Annotated[
         list[str], typer.Option(help="Draft models; all of the cache by default.")
     ] = [],  # noqa: B006
@@ -60,10 +68,12 @@ def paths(
     expected values over drafts and verification, not simulations; intervals are over documents.
     """
     from mdbound.analysis.paths.path_results import open_paths
+    from mdbound.analysis.paths.path_setting import PathGrid
     from mdbound.analysis.paths.path_tables import path_table, per_call_means
     from mdbound.analysis.paths.run_paths import run_on_logprobs
     from mdbound.analysis.solving.num_drafts import parse_num_drafts
-    from mdbound.cli.parsing import parse_names
+    from mdbound.bounds import Warpers
+    from mdbound.cli.parsing import parse_names, parse_optional
 
     if (cache is None) == (logprobs is None):
         raise InvalidSettingError("give a CACHE folder, or --logprobs FILE")
@@ -79,40 +89,28 @@ def paths(
         )
     else:
         assert cache is not None
-        summary = _run_on_capture(
-            cache, out, lengths, schemes, draft, draft_temperature, temperature, batch_rows
+        grid = PathGrid(
+            lengths=lengths,
+            schemes=parse_names(schemes),
+            num_drafts=parse_num_drafts(num_drafts),
+            sampling=parse_names(sampling),
+            drafts=parse_names(draft),
+            draft_temperatures=parse_optional(
+                draft_temperature, "--draft-temperature", float, "target"
+            ),
+            warpers=None if temperature is None else Warpers(temperature),
         )
+        summary = _run_on_capture(cache, grid, out, batch_rows)
     results = open_paths(out)
     show_table(path_table(per_call_means(results), "Tokens per target call"), notes=False)
     _print_summary(summary)
 
 
-def _run_on_capture(
-    cache: Path,
-    out: Path,
-    lengths: tuple[int, ...],
-    schemes: list[str],
-    draft: list[str],
-    draft_temperature: list[str],
-    temperature: float | None,
-    batch_rows: int,
-) -> PathsSummary:
-    from mdbound.analysis.paths.path_setting import PathGrid
+def _run_on_capture(cache: Path, grid: PathGrid, out: Path, batch_rows: int) -> PathsSummary:
     from mdbound.analysis.paths.run_paths import run_on_capture
-    from mdbound.bounds import Warpers
-    from mdbound.cli.parsing import parse_names, parse_optional
     from mdbound.cli.progress_bar import progress_bar
     from mdbound.logits_cache.store.cache import LogitsCache
 
-    grid = PathGrid(
-        lengths=lengths,
-        schemes=parse_names(schemes),
-        drafts=parse_names(draft),
-        draft_temperatures=parse_optional(
-            draft_temperature, "--draft-temperature", float, "target"
-        ),
-        warpers=None if temperature is None else Warpers(temperature),
-    )
     with progress_bar("paths", "positions") as bar:
         return run_on_capture(
             LogitsCache.open(cache),

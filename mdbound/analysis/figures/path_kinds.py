@@ -170,7 +170,7 @@ def _lines(means: pl.DataFrame) -> list[_Line]:
 
 
 def _groups(frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
-    """Rows of each rule, in the order of `paths.names()`."""
+    """Rows of each rule of one path, in the order of `paths.names()`; trees have no lines."""
     return [
         (name, frame.filter(pl.col("scheme") == name))
         for name in paths.names()

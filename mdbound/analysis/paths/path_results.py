@@ -17,12 +17,17 @@ PATHS_FORMAT = Format("paths", newest=1, oldest=1, remake="run `run_on_capture` 
 #: Columns that name the laws of a row.
 LAW_COLUMNS = ("draft", "temperature", "top_k", "top_p", "min_p", "draft_temperature")
 
+#: Columns that name a rule.
+RULE_COLUMNS = ("scheme", "sampling", "num_drafts")
+
 #: Every column, in file order. Tails are lists over l = 1..L.
 PATHS_SCHEMA: Mapping[str, pl.DataType] = {
     "doc_id": pl.String(),
     "turn": pl.Int64(),  # which text of the document, from 0
     "task": pl.String(),
-    "scheme": pl.String(),  # of `mdbound.paths.names()`
+    "scheme": pl.String(),  # of `mdbound.paths.names()`, or of `mdbound.schemes` node by node
+    "sampling": pl.String(),  # draft law of a node's children; null for rules of one path
+    "num_drafts": pl.Int64(),  # children of a node; null for rules of one path
     "draft": pl.String(),
     "temperature": pl.Float64(),  # of the target; null where only log-probabilities are known
     "top_k": pl.Int64(),
@@ -52,15 +57,21 @@ def open_paths(path: Path | str) -> Results:
     path = Path(path)
     metadata = read_metadata(path)
     if _VERSION_KEY not in metadata:
-        raise CacheError(f"{path} is not a file of tokens per call; give one written by `run_on_capture`")
+        raise CacheError(
+            f"{path} is not a file of tokens per call; give one written by `run_on_capture`"
+        )
     PATHS_FORMAT.checked(metadata[_VERSION_KEY], path)
     try:
         provenance = Provenance.from_metadata(metadata)
     except (KeyError, ValueError) as error:
-        raise CacheError(f"{path}: damaged metadata ({error}); run `run_on_capture` again") from error
+        raise CacheError(
+            f"{path}: damaged metadata ({error}); run `run_on_capture` again"
+        ) from error
     frame = pl.scan_parquet(path, glob=False)
     if dict(frame.collect_schema()) != dict(PATHS_SCHEMA):
-        raise CacheError(f"{path} has other columns than its format says; run `run_on_capture` again")
+        raise CacheError(
+            f"{path} has other columns than its format says; run `run_on_capture` again"
+        )
     return Results(path, provenance, frame)
 
 

@@ -4,18 +4,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from mdbound import paths
-from mdbound.bounds import Warpers
+from mdbound import paths, schemes
+from mdbound.bounds import SAMPLING_LAWS, Warpers
 from mdbound.errors import InvalidSettingError, refuse_unknown
 
 #: Drafted tokens before a call: more than these is a typing error, and tables have a column each.
 LONGEST_DRAFT = 64
 
+#: The scheme whose draft law can be chosen.
+_OPTIMAL = "optimal"
+
 #: Rules of a table when none is asked for: `asps` is `block` under another name.
 DEFAULT_SCHEMES = ("match", "single_draft", "block", "joint")
+
+
+@dataclass(frozen=True)
+class NodeRule:
+    """A scheme of one position that verifies a full tree node by node.
+
+    Attributes:
+        scheme: Its name in `mdbound.schemes`.
+        sampling: Draft law of a node's children.
+        num_drafts: n, children of each node.
+    """
+
+    scheme: str
+    sampling: str
+    num_drafts: int
+
+    def columns(self) -> dict[str, Any]:
+        """What rows of results show of it."""
+        return asdict(self)
+
+    def made(self) -> schemes.Scheme:
+        """The scheme, with its draft law where it has a choice.
+
+        Example:
+            >>> NodeRule("optimal", "greedy", 2).made().sampling
+            'greedy'
+        """
+        options = {"sampling": self.sampling} if self.scheme == _OPTIMAL else {}
+        return schemes.get(self.scheme, **options)
 
 
 @dataclass(frozen=True)
@@ -60,7 +92,10 @@ class PathGrid:
 
     Attributes:
         lengths: Draft lengths L.
-        schemes: Rules, of `paths.names()`.
+        schemes: Rules of one path (`paths.names()`), and schemes of one position that verify full
+            trees node by node, for every n.
+        num_drafts: Children of a node, n.
+        sampling: Draft laws of the children; a scheme with a law of its own has that.
         drafts: Draft models; all of the cache when empty.
         draft_temperatures: Of the drafts; None is the target's.
         warpers: Of the target; None takes those that the text was sampled with.
@@ -68,18 +103,59 @@ class PathGrid:
 
     lengths: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
     schemes: tuple[str, ...] = DEFAULT_SCHEMES
+    num_drafts: tuple[int, ...] = (2,)
+    sampling: tuple[str, ...] = ("with_replacement",)
     drafts: tuple[str, ...] = ()
     draft_temperatures: tuple[float | None, ...] = (None,)
     warpers: Warpers | None = None
 
     def __post_init__(self) -> None:
         check_lengths(self.lengths)
-        check_schemes(self.schemes)
+        if not self.schemes:
+            check_schemes(self.schemes)
+        refuse_unknown(self.schemes, (*paths.names(), *schemes.names()), "`schemes`")
+        refuse_unknown(self.sampling, SAMPLING_LAWS, "`sampling`")
+        self.node_rules()
         for each in self.draft_temperatures:
             if each is not None and not (math.isfinite(each) and each >= 0.0):
                 raise InvalidSettingError(
                     f"`draft_temperatures` {each}: give finite numbers >= 0, or target"
                 )
+
+    @property
+    def path_rules(self) -> tuple[str, ...]:
+        """The rules of one path among the schemes."""
+        return tuple(name for name in self.schemes if name in paths.names())
+
+    def node_rules(self) -> tuple[NodeRule, ...]:
+        """The schemes of one position among the schemes, with every n that they are defined for.
+
+        Raises:
+            InvalidSettingError: A scheme has no acceptance token by token, or fits no n.
+
+        Example:
+            >>> grid = PathGrid(schemes=("block", "k_seq"), num_drafts=(1, 3))
+            >>> [(rule.scheme, rule.num_drafts) for rule in grid.node_rules()]
+            [('k_seq', 1), ('k_seq', 3)]
+        """
+        found = []
+        for name in self.schemes:
+            if name in paths.names():
+                continue
+            scheme = schemes.get(name)
+            counts = [n for n in self.num_drafts if n >= 1 and scheme.supports(n)]
+            if not counts:
+                raise InvalidSettingError(
+                    f"`schemes` {name}: not defined for any of `num_drafts` {self.num_drafts}"
+                )
+            if not scheme.facts().token_acceptance:
+                raise InvalidSettingError(
+                    f"`schemes` {name} has no closed form of the acceptance of one token; choose "
+                    f"from {', '.join(schemes.with_token_acceptance(counts[0]))}"
+                )
+            laws = self.sampling if name == _OPTIMAL else (scheme.sampling,)
+            found += [NodeRule(name, law, n) for law in laws for n in counts]
+        return tuple(found)
 
     def settings(self, available: Sequence[str], text: Warpers | None) -> tuple[PathSetting, ...]:
         """Expand the grid for a cache.

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from mdbound import paths
-from mdbound.analysis.paths.path_results import LAW_COLUMNS
+from mdbound.analysis.paths.path_results import LAW_COLUMNS, RULE_COLUMNS
 from mdbound.analysis.solving.results import Results
 from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.statistics.task_means import task_means
@@ -18,9 +18,15 @@ from mdbound.analysis.tables.notes import document_notes, interval_note, provena
 from mdbound.analysis.tables.table import LABEL_NAMES, Interval, Row, Table, shown
 
 #: What tells rows of a table apart, besides the task.
-GROUP = ("scheme", *LAW_COLUMNS)
+GROUP = (*RULE_COLUMNS, *LAW_COLUMNS)
 
-_NAMES = {**LABEL_NAMES, "draft_temperature": "draft temperature"}
+#: What columns are called in tables.
+NAMES = {
+    **LABEL_NAMES,
+    "draft_temperature": "draft temperature",
+    "scheme": "verification",
+    "num_drafts": "children",
+}
 
 
 @dataclass(frozen=True)
@@ -112,10 +118,14 @@ def path_table(
         notes: Provenance and warnings.
         prefix: `"document_"` for the mean of documents.
     """
-    varying = [name for name in GROUP if name != "scheme" and means[name].n_unique() > 1]
-    labels = ["task", *varying, "scheme"]
+    varying = [name for name in GROUP if means[name].n_unique() > 1]
+    labels = [
+        "task",
+        *dict.fromkeys([*(name for name in varying if name in LAW_COLUMNS), "scheme"]),
+    ]
+    labels += [name for name in varying if name not in labels]
     constant = [
-        f"{_NAMES[name]} {means[name][0]}"
+        f"{NAMES[name]} {means[name][0]}"
         for name in GROUP
         if name not in labels and means[name][0] is not None
     ]
@@ -139,7 +149,7 @@ def path_table(
     with_constants = f" ({', '.join(constant)})" if constant else ""
     return Table(
         caption=f"{what}, for each number L of drafted tokens{with_constants}.",
-        labels=tuple("verification" if name == "scheme" else _NAMES[name] for name in labels),
+        labels=tuple(NAMES[name] for name in labels),
         values=tuple(f"L = {length}" for length in lengths),
         rows=tuple(rows),
         notes=tuple(notes),
@@ -147,7 +157,19 @@ def path_table(
 
 
 def _shown(name: str, value: object) -> str:
-    return paths.path_rule(str(value)).title if name == "scheme" else shown(value)
+    if name in RULE_COLUMNS:
+        return "" if value is None else rule_title(str(value))
+    return shown(value)
+
+
+def rule_title(scheme: str) -> str:
+    """What a table calls a rule of one path; other names are what they are.
+
+    Example:
+        >>> rule_title("block"), rule_title("k_seq")
+        ('block verification', 'k_seq')
+    """
+    return paths.path_rule(scheme).title if scheme in paths.names() else scheme
 
 
 def _texts_notes(results: Results) -> list[str]:

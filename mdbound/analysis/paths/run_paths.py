@@ -12,7 +12,13 @@ import mdbound
 from mdbound.analysis.paths.capture_logprobs import batch_logprobs, texts_of
 from mdbound.analysis.paths.logprobs_file import fingerprint, read_logprobs
 from mdbound.analysis.paths.path_results import open_paths, write_paths
-from mdbound.analysis.paths.path_setting import PathGrid, PathSetting, check_lengths, check_schemes
+from mdbound.analysis.paths.path_setting import (
+    NodeRule,
+    PathGrid,
+    PathSetting,
+    check_lengths,
+    check_schemes,
+)
 from mdbound.analysis.paths.tallies import TextCounts, tally_rows
 from mdbound.analysis.paths.texts import ScoredText
 from mdbound.analysis.solving.environment import environment
@@ -98,11 +104,12 @@ def run_on_capture(
         parts.remove()
         return PathsSummary(out, _height(out), None, law)
     parts.start_or_resume(provenance)
-    _score_missing(cache, settings, parts, batch_rows, on_progress)
+    rules = grid.node_rules()
+    _score_missing(cache, settings, rules, parts, batch_rows, on_progress)
     logprobs = pl.concat([pl.read_parquet(parts.path(shard.index)) for shard in cache.shards])
     counts = TextCounts()
-    texts = texts_of(cache, logprobs, settings)
-    rows = write_paths(_rows(texts, grid.schemes, grid.lengths, counts), out, provenance)
+    texts = texts_of(cache, logprobs, settings, rules)
+    rows = write_paths(_rows(texts, grid.path_rules, grid.lengths, counts), out, provenance)
     parts.remove()
     return PathsSummary(out, rows, counts, law)
 
@@ -143,7 +150,12 @@ def run_on_logprobs(
 
 
 def _recorded(setting: PathSetting, grid: PathGrid) -> dict[str, object]:
-    return {**setting.as_dict(), "schemes": list(grid.schemes), "lengths": list(grid.lengths)}
+    return {
+        **setting.as_dict(),
+        "schemes": list(grid.schemes),
+        "lengths": list(grid.lengths),
+        "nodes": [rule.columns() for rule in grid.node_rules()],
+    }
 
 
 def _is_finished(out: Path, provenance: Provenance) -> bool:
@@ -175,6 +187,7 @@ def _rows(
 def _score_missing(
     cache: LogitsCache,
     settings: Sequence[PathSetting],
+    rules: Sequence[NodeRule],
     parts: Parts,
     batch_rows: int,
     on_progress: ProgressCallback | None,
@@ -185,7 +198,7 @@ def _score_missing(
     for shard in missing:
         frames = []
         for batch in _batches(cache, settings, shard, batch_rows):
-            frames.append(batch_logprobs(batch, settings))
+            frames.append(batch_logprobs(batch, settings, rules))
             done, new = done + frames[-1].height, new + frames[-1].height
             if on_progress is not None:
                 on_progress(SolveProgress(done, cache.num_positions, new))

@@ -1,9 +1,9 @@
 """Expected speed-up over plain decoding, from tokens per call and what drafts and calls cost.
 
-A call that drafts L tokens costs c L for the drafts and t(L + 1) for the target, which verifies
-L + 1 positions; plain decoding costs 1 a token. So the speed-up is tokens per call over
-c L + t(L + 1) (Leviathan et al. 2023, with t = 1). Tokens per call are N / E[calls], which counts
-the bonus token and where calls start.
+A call that drafts L levels costs c L for the drafts and t(m) for the target, which verifies m
+positions: L + 1 of a path, more of a tree, whose levels are drafted in one step each. Plain
+decoding costs 1 a token. So the speed-up is tokens per call over c L + t(m) (Leviathan et al. 2023,
+with t = 1). Tokens per call are N / E[calls], which counts the bonus token and where calls start.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mdbound.analysis.paths.path_results import LAW_COLUMNS
+from mdbound.analysis.paths.path_results import LAW_COLUMNS, RULE_COLUMNS
 from mdbound.analysis.paths.target_costs import TargetCosts
 from mdbound.analysis.solving.results import Results
 from mdbound.analysis.statistics.bootstrap import Bootstrap
@@ -24,7 +24,7 @@ from mdbound.errors import CacheError, InvalidSettingError
 
 Floats = NDArray[np.float64]
 
-_GROUP = ("scheme", *LAW_COLUMNS)
+_GROUP = (*RULE_COLUMNS, *LAW_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Speedups:
 
     Attributes:
         scheme: The rule.
-        laws: Columns of the results that name draft and laws.
+        laws: Columns of the results that name tree, draft and laws.
         draft_cost: c: a draft step over a target call of one token.
         batch: Batch size of the target's costs.
         lengths: L.
@@ -101,13 +101,24 @@ def expected_speedups(
         lengths, tokens, calls = _by_document(group)
         drawn = _resampled(len(tokens), how)
         for batch in costs.batches:
-            of_target = np.array([costs.of(batch, length + 1) for length in lengths])
+            children = group["num_drafts"][0] or 1
+            of_target = np.array([costs.of(batch, verified(children, each)) for each in lengths])
             for cost in draft_costs:
                 price = cost * np.array(lengths) + of_target
                 found.append(
                     _speedups(group, cost, batch, lengths, tokens, calls, price, drawn, how)
                 )
     return found
+
+
+def verified(children: int, depth: int) -> int:
+    """Tokens that a call verifies: of a full tree of this depth, and the one that is there.
+
+    Example:
+        >>> verified(1, 5), verified(2, 3)
+        (6, 15)
+    """
+    return 1 + sum(int(children**level) for level in range(1, depth + 1))
 
 
 def _by_document(group: pl.DataFrame) -> tuple[tuple[int, ...], Floats, Floats]:
@@ -158,7 +169,7 @@ def _speedups(
         ends = (int(of_best[0]), int(of_best[1]))
     return Speedups(
         scheme=group["scheme"][0],
-        laws=group.select(LAW_COLUMNS).row(0),
+        laws=group.select(*RULE_COLUMNS[1:], *LAW_COLUMNS).row(0),
         draft_cost=draft_cost,
         batch=batch,
         lengths=lengths,

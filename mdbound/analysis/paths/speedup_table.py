@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mdbound import paths
-from mdbound.analysis.paths.path_results import LAW_COLUMNS
+from mdbound.analysis.paths.path_results import LAW_COLUMNS, RULE_COLUMNS
+from mdbound.analysis.paths.path_tables import NAMES, rule_title
 from mdbound.analysis.paths.speedup import Speedups
 from mdbound.analysis.paths.target_costs import NO_BATCH
-from mdbound.analysis.tables.table import LABEL_NAMES, Interval, Row, Table, shown
+from mdbound.analysis.tables.table import Interval, Row, Table, shown
 
 
 def speedup_table(found: Sequence[Speedups], notes: Sequence[str] = ()) -> Table:
@@ -23,14 +23,15 @@ def speedup_table(found: Sequence[Speedups], notes: Sequence[str] = ()) -> Table
     laws = list(zip(*(each.laws for each in found), strict=True))
     varying = [place for place, values in enumerate(laws) if len(set(values)) > 1]
     batches = [each.batch for each in found] if found[0].batch != NO_BATCH else []
-    names = [LABEL_NAMES.get(LAW_COLUMNS[place], "draft temperature") for place in varying]
+    columns = (*RULE_COLUMNS[1:], *LAW_COLUMNS)
+    names = [NAMES.get(columns[place], columns[place]) for place in varying]
     labels = (*names, "verification", *(["batch"] if batches else []), "draft cost", "best L")
     rows: list[Row] = []
     for each in found:
         best = each.best
         row = (
-            *(shown(each.laws[place]) for place in varying),
-            paths.path_rule(each.scheme).title,
+            *("" if each.laws[place] is None else shown(each.laws[place]) for place in varying),
+            rule_title(each.scheme),
             *([str(each.batch)] if batches else []),
             f"{each.draft_cost:g}",
             f"{best.length} [{best.low}, {best.high}]",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -39,13 +39,13 @@ class TextCounts:
 
 
 def tally_rows(
-    text: ScoredText, schemes: Sequence[str], lengths: Sequence[int], counts: TextCounts
+    text: ScoredText, rules: Sequence[str], lengths: Sequence[int], counts: TextCounts
 ) -> pl.DataFrame:
     """Rows of one text; none if it is too short.
 
     Args:
-        text: The text.
-        schemes: Rules.
+        text: The text, with the schemes that verify node by node.
+        rules: Rules of one path.
         lengths: Draft lengths.
         counts: Updated.
 
@@ -56,37 +56,52 @@ def tally_rows(
     inside = paths.length_inside_support(text.target_logprob)
     if inside < len(text.target_logprob):
         counts.cuts += 1
-        text = replace(
-            text,
-            target_logprob=text.target_logprob[:inside],
-            draft_logprob=text.draft_logprob[:inside],
-            finish_reason="length",
-        )
+        text = text.first(inside)
     if inside < 2:
         counts.short += 1
         return pl.DataFrame(schema=dict(PATHS_SCHEMA))
     counts.texts += 1
-    tallies = paths.tally_texts(
+    tallies = [(_OF_PATH, tally) for tally in _path_tallies(text, rules, lengths)]
+    for rule, b in text.token_acceptance.items():
+        tail = paths.node_text_tail(b, max(lengths))
+        tallies += [
+            (
+                rule.columns(),
+                paths.tally_windows(
+                    tail[:, :length], rule.scheme, finish_reason=text.finish_reason
+                ),
+            )
+            for length in lengths
+        ]
+    shared = {
+        "doc_id": text.doc_id,
+        "turn": text.turn,
+        "task": text.task,
+        **text.setting,
+        "tokens": inside,
+        "finish_reason": text.finish_reason,
+    }
+    rows = [{**shared, **_columns(tally), **rule} for rule, tally in tallies]
+    return pl.DataFrame(rows, schema=dict(PATHS_SCHEMA))
+
+
+#: What rows of one path have in the columns of trees.
+_OF_PATH: Mapping[str, object] = {"sampling": None, "num_drafts": None}
+
+
+def _path_tallies(
+    text: ScoredText, rules: Sequence[str], lengths: Sequence[int]
+) -> list[paths.PathTally]:
+    if not rules:
+        return []
+    return paths.tally_texts(
         text.target_logprob,
         text.draft_logprob,
         lengths,
-        schemes,
+        rules,
         finish_reason=text.finish_reason,
         document=text.name,
     )
-    rows = [
-        {
-            "doc_id": text.doc_id,
-            "turn": text.turn,
-            "task": text.task,
-            **text.setting,
-            "tokens": inside,
-            "finish_reason": text.finish_reason,
-            **_columns(tally),
-        }
-        for tally in tallies
-    ]
-    return pl.DataFrame(rows, schema=dict(PATHS_SCHEMA))
 
 
 def _columns(tally: paths.PathTally) -> dict[str, object]:

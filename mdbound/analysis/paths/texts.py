@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mdbound.analysis.paths.path_setting import NodeRule
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +32,7 @@ class ScoredText:
         target_logprob: log p of its tokens, (N,).
         draft_logprob: log q of them.
         setting: Columns that name the laws.
+        token_acceptance: For each scheme that verifies node by node b of the tokens, (N,).
     """
 
     doc_id: str
@@ -39,6 +42,17 @@ class ScoredText:
     target_logprob: Floats
     draft_logprob: Floats
     setting: Mapping[str, object]
+    token_acceptance: Mapping[NodeRule, Floats] = field(default_factory=dict)
+
+    def first(self, tokens: int) -> ScoredText:
+        """The text cut after so many tokens."""
+        return replace(
+            self,
+            finish_reason="length",
+            target_logprob=self.target_logprob[:tokens],
+            draft_logprob=self.draft_logprob[:tokens],
+            token_acceptance={rule: b[:tokens] for rule, b in self.token_acceptance.items()},
+        )
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mdbound import bounds, schemes
 from mdbound.analysis.paths.path_results import PATHS_SCHEMA, open_paths
 from mdbound.analysis.paths.path_setting import PathGrid
 from mdbound.analysis.paths.run_paths import GIVEN, OF_TARGET, run_on_capture, run_on_logprobs
@@ -193,3 +194,55 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     pl.DataFrame({"a": [1]}).write_parquet(other)
     with pytest.raises(CacheError, match="not a file of tokens per call"):
         open_paths(other)
+
+
+def test_schemes_of_one_position_verify_trees_node_by_node(
+    answers: LogitsCache, tmp_path: Path
+) -> None:
+    """Each b is asked of the scheme by hand, and multiplied along the text."""
+    names = ("single_draft", "rrs_with_replacement", "k_seq", "optimal")
+    grid = PathGrid(lengths=(1, 2), schemes=names, num_drafts=(1, 2))
+    rows = open_paths(run_on_capture(answers, grid, tmp_path / "p.parquet").path).frame.collect()
+    rules = rows.select("scheme", "sampling", "num_drafts").unique()
+    assert rules.height == 1 + 3 * 2
+    found = by_document(rows.filter(pl.col("num_drafts") == 2), "k_seq", 2)
+    b: dict[int, list[float]] = {}
+    for batch in answers.iter_batches(batch_rows=9):
+        for row, place in enumerate(batch.positions.iter_rows(named=True)):
+            p, q = (
+                bounds.distribution_from_logits(batch.logits[name][row])
+                for name in ("target", answers.draft_names[0])
+            )
+            branch = schemes.get("k_seq").token_acceptance(p, q, 2, place["next_token_id"])
+            b.setdefault(place["doc_id"], []).append(branch)
+    for doc, values in b.items():
+        windows = [values[s] * values[s + 1] for s in range(len(values) - 1)]
+        first = [values[s] for s in range(len(values) - 1)]
+        tail = found[doc]["tail_positions"]
+        assert tail == pytest.approx([np.mean(first), np.mean(windows)], rel=1e-9)
+    # With one child a node, all of them are speculative sampling token by token.
+    one = rows.filter(pl.col("num_drafts") == 1)
+    sps = by_document(rows, "single_draft", 2)
+    for name in names[1:]:
+        for doc, row in by_document(one, name, 2).items():
+            assert row["calls"] == pytest.approx(sps[doc]["calls"], rel=1e-9), name
+    # And with two, none takes fewer calls than the optimum at each node, in the mean of texts.
+    two = rows.filter((pl.col("num_drafts") == 2) & (pl.col("draft_length") == 2))
+    accepted = {
+        name: two.filter(pl.col("scheme") == name)["tail_positions"].list.sum().mean()
+        for name in names[1:]
+    }
+    assert accepted["optimal"] > accepted["k_seq"] > accepted["rrs_with_replacement"] - 0.05
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"schemes": ("gumbel_list",)}, "no closed form of the acceptance of one token"),
+        ({"schemes": ("spechub",), "num_drafts": (3,)}, "not defined for any of `num_drafts`"),
+        ({"schemes": ("optimal",), "sampling": ("gready",)}, "did you mean 'greedy'"),
+    ],
+)
+def test_schemes_that_have_no_tokens_per_call(given: dict, message: str) -> None:
+    with pytest.raises(InvalidSettingError, match=message):
+        PathGrid(**given)
