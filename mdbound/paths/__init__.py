@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mdbound.paths.call_starts import call_starts, expected_calls
+from mdbound.paths.gbv import draft_mass_below, gbv_tail, gbv_text_tail
 from mdbound.paths.last_level import last_level_tail
 from mdbound.paths.nodes import node_calls, node_tail, node_text_tail
 from mdbound.paths.rules import PathRule, names, path_rule
@@ -23,7 +24,10 @@ __all__ = [
     "PathTally",
     "accepted_tail",
     "call_starts",
+    "draft_mass_below",
     "expected_calls",
+    "gbv_tail",
+    "gbv_text_tail",
     "kernel",
     "last_level_tail",
     "length_inside_support",
