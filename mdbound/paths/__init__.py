@@ -18,6 +18,7 @@ from mdbound.paths.tally import (
 )
 from mdbound.paths.tiny.kernels import kernel
 from mdbound.paths.tiny.length_law import length_law
+from mdbound.paths.tiny.programs import fewest_calls, most_accepted
 
 __all__ = [
     "PathRule",
@@ -26,12 +27,14 @@ __all__ = [
     "call_starts",
     "draft_mass_below",
     "expected_calls",
+    "fewest_calls",
     "gbv_tail",
     "gbv_text_tail",
     "kernel",
     "last_level_tail",
     "length_inside_support",
     "length_law",
+    "most_accepted",
     "names",
     "node_calls",
     "node_tail",
