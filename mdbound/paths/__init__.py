@@ -7,6 +7,7 @@ from mdbound.paths.gbv import draft_mass_below, gbv_tail, gbv_text_tail
 from mdbound.paths.last_level import last_level_tail
 from mdbound.paths.nodes import node_calls, node_tail, node_text_tail
 from mdbound.paths.rules import PathRule, names, path_rule
+from mdbound.paths.sampling import PathSamples, sample_path
 from mdbound.paths.tails import accepted_tail, text_tail
 from mdbound.paths.tally import (
     PathTally,
@@ -22,6 +23,7 @@ from mdbound.paths.tiny.programs import fewest_calls, most_accepted
 
 __all__ = [
     "PathRule",
+    "PathSamples",
     "PathTally",
     "accepted_tail",
     "call_starts",
@@ -41,6 +43,7 @@ __all__ = [
     "node_text_tail",
     "path_rule",
     "refuse_many_outside_support",
+    "sample_path",
     "tally_text",
     "tally_texts",
     "tally_windows",
