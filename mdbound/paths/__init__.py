@@ -6,6 +6,7 @@ from mdbound.paths.call_starts import call_starts, expected_calls
 from mdbound.paths.gbv import draft_mass_below, gbv_tail, gbv_text_tail
 from mdbound.paths.last_level import last_level_tail
 from mdbound.paths.nodes import node_calls, node_tail, node_text_tail
+from mdbound.paths.reweighting import ReweightedTally, check_reweighting, tally_reweighted
 from mdbound.paths.rules import PathRule, names, path_rule
 from mdbound.paths.sampling import PathSamples, sample_path
 from mdbound.paths.tails import accepted_tail, text_tail
@@ -25,8 +26,10 @@ __all__ = [
     "PathRule",
     "PathSamples",
     "PathTally",
+    "ReweightedTally",
     "accepted_tail",
     "call_starts",
+    "check_reweighting",
     "draft_mass_below",
     "expected_calls",
     "fewest_calls",
@@ -44,6 +47,7 @@ __all__ = [
     "path_rule",
     "refuse_many_outside_support",
     "sample_path",
+    "tally_reweighted",
     "tally_text",
     "tally_texts",
     "tally_windows",

@@ -63,7 +63,7 @@ def test_two_token_means(length: int, scheme: int) -> None:
         assert oracle.expected_length(oracle.RULES[name], target, draft, length) == expected
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 6])
 @pytest.mark.parametrize("scheme", [0, 1, 2, 3])
 def test_markov_means(length: int, scheme: int) -> None:
     target, draft = markov(length)
