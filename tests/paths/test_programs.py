@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from mdbound import paths
@@ -102,3 +103,14 @@ def test_refusals() -> None:
         paths.fewest_calls(target, draft, 1, 2, state="kept")
     with pytest.raises(InvalidSettingError, match="`target` has no row"):
         paths.fewest_calls(target, draft, 1, 5)
+
+
+def test_calls_counted_from_the_coupling_would_be_below_every_rule() -> None:
+    """Why `joint` is refused: its tails in the recursion give less than any memory reaches."""
+    target, draft = two_token(5)
+    calls = 0.0
+    for text, mass in oracle.paths_of(target, (), 3):
+        lp, lq = (np.log([float(m[text[:i]][text[i]]) for i in range(3)]) for m in (target, draft))
+        calls += float(mass) * float(paths.call_starts(paths.text_tail(lp, lq, 2, "joint")).sum())
+    assert calls == pytest.approx(13 / 9, abs=1e-12)
+    assert paths.fewest_calls(target, draft, 2, 3, state="carried") > calls + 0.1
