@@ -28,6 +28,7 @@ def acceptance_curve_from_logits(
     draft_temperature: float | Sequence[float] | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
+    min_p: float | None = None,
     *,
     strict: bool = True,
 ) -> FloatArray:
@@ -49,6 +50,7 @@ def acceptance_curve_from_logits(
         draft_temperature=draft_temperature,
         top_k=top_k,
         top_p=top_p,
+        min_p=min_p,
         strict=strict,
     )
     return curve.acceptance[0] if num_dimensions(target_logits) < 2 else curve.acceptance
@@ -64,11 +66,12 @@ def solve_curve_from_logits(
     draft_temperature: float | Sequence[float] | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
+    min_p: float | None = None,
     strict: bool = True,
 ) -> AcceptanceCurve:
     """Acceptance, optimal sets and error bounds for n = 1..max_drafts from raw logits.
 
-    Both models are warped alike (temperature, then top-k, then top-p), but for their
+    Both models are warped alike (temperature, then top-k, top-p, min-p), but for their
     temperatures. Torch tensors are solved on their device, as in `solve_curve`.
 
     Args:
@@ -82,6 +85,7 @@ def solve_curve_from_logits(
             None takes the target's.
         top_k: as `distribution_from_logits`, for target and drafts.
         top_p: likewise.
+        min_p: likewise.
         strict: raise for a row that holds no logits or cannot be solved; otherwise it is NaN.
 
     Raises:
@@ -95,7 +99,7 @@ def solve_curve_from_logits(
         [[1]]
     """
     law = draft_law(sampling)
-    warpers = Warpers(temperature, top_k, top_p)
+    warpers = Warpers(temperature, top_k, top_p, min_p)
     drafts, draft_warpers = pair_drafts(
         draft_logits, warpers, draft_temperature, law.several_distributions
     )

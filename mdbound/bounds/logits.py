@@ -20,13 +20,15 @@ def distribution_from_logits(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    min_p: float | None = None,
 ) -> FloatArray:
     """Softmax of logits after the warpers of `transformers`, in their order, in float64.
 
     Temperature divides the logits, then top-k keeps every token at or above the k-th largest
     logit (ties stay), then top-p keeps the most likely tokens until their mass reaches `top_p`
     (a token stays while the mass before it is below `top_p`; among equal logits the lower token
-    id comes first). Temperature 0 is the argmax, ties to the lower token id.
+    id comes first), then min-p keeps every token at least `min_p` times as likely as the most
+    likely one. Temperature 0 is the argmax, ties to the lower token id.
 
     Args:
         logits: shape (V,) or (B, V), any float type; `-inf` marks a token that cannot occur.
@@ -34,6 +36,7 @@ def distribution_from_logits(
         temperature: at least 0.
         top_k: at least 1, or None; values above V keep everything.
         top_p: in (0, 1], or None.
+        min_p: in [0, 1], or None.
 
     Returns:
         Probabilities of the same shape, float64; each row sums to 1 within a few ulps.
@@ -50,7 +53,7 @@ def distribution_from_logits(
         >>> distribution_from_logits([3.0, 1.0, 2.0], top_k=2).round(3).tolist()
         [0.731, 0.0, 0.269]
     """
-    warpers = Warpers(temperature, top_k, top_p)
+    warpers = Warpers(temperature, top_k, top_p, min_p)
     if holds_tensor(logits):
         from mdbound.bounds.device import logits as device_logits
 
@@ -65,6 +68,7 @@ def entropy_from_logits(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    min_p: float | None = None,
 ) -> FloatArray:
     """Entropy in nats of `distribution_from_logits` with the same arguments, row by row.
 
@@ -75,6 +79,7 @@ def entropy_from_logits(
         temperature: at least 0.
         top_k: as `distribution_from_logits`.
         top_p: likewise.
+        min_p: likewise.
 
     Returns:
         Shape (B,).
@@ -87,7 +92,7 @@ def entropy_from_logits(
         >>> entropy_from_logits([[0.0, 0.0], [0.0, -np.inf]]).round(6).tolist()
         [0.693147, 0.0]
     """
-    warpers = Warpers(temperature, top_k, top_p)
+    warpers = Warpers(temperature, top_k, top_p, min_p)
     if holds_tensor(logits):
         from mdbound.bounds.device import logits as device_logits
 

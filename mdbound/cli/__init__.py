@@ -15,10 +15,12 @@ from mdbound.cli import (
     demo,
     figure,
     info,
+    paths,
     recipe,
     recipes,
     report,
     solve,
+    speedup,
     sweep,
     vectors,
     verify,
@@ -40,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _module in (
-    *(capture, info, solve, sweep, verify, compare, report, figure, vectors),
+    *(capture, info, solve, paths, speedup, sweep, verify, compare, report, figure, vectors),
     *(recipes, recipe, demo),
 ):
     _module.register(app)

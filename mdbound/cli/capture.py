@@ -32,7 +32,8 @@ def capture(
     target: Annotated[
         str | None,
         typer.Option(
-            help="Target model: hub id, folder, .gguf file or tiny:target.",
+            help="Target model: hub id, folder, .gguf file or tiny:target. With --into, it "
+            "confirms the cache's own.",
             rich_help_panel=_MODELS,
         ),
     ] = None,
@@ -48,11 +49,27 @@ def capture(
             rich_help_panel=_MODELS,
         ),
     ] = None,
+    align_vocabulary: Annotated[
+        str | None,
+        typer.Option(
+            help="prefix: of two models one has further tokens at the end, which have no "
+            "probability on the other side.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
+    draft_vocabulary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Tokens that a draft with a pruned vocabulary puts out: .safetensors with d2t, or "
+            ".json or .npy with the target's token ids. Once for each draft; none if it has all.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
     text: Annotated[
         list[str] | None,
         typer.Option(
-            help="Text file, .jsonl file, hub:NAME[:CONFIG[:SPLIT]], or python-docs[:held-out]; "
-            "may be repeated.",
+            help="Text file, records (.jsonl, .json, .csv, .tsv, .parquet), "
+            "hub:NAME[:CONFIG[:SPLIT]], or python-docs[:held-out]; may be repeated.",
             rich_help_panel=_TEXT,
         ),
     ] = None,
@@ -77,7 +94,8 @@ def capture(
     field: Annotated[
         str | None,
         typer.Option(
-            help="JSONL field with the text. Default: turns, prompt, text or question.",
+            help="Field of records with the text or conversation. Default: the first of turns, "
+            "prompt, messages, conversations, conversation, text and question.",
             rich_help_panel=_TEXT,
         ),
     ] = None,
@@ -102,10 +120,32 @@ def capture(
             rich_help_panel=_TEXT,
         ),
     ] = None,
+    window_bos: Annotated[
+        bool,
+        typer.Option(
+            help="Begin later windows of a text with the beginning token where the first has it.",
+            rich_help_panel=_TEXT,
+        ),
+    ] = True,
     temperature: Annotated[
         float | None,
         typer.Option(
             help="Sampling temperature, 0 for the most likely token. Default: 1.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(help="Sample from the most likely tokens only.", rich_help_panel=_ANSWERS),
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(help="Sample from this nucleus mass only.", rich_help_panel=_ANSWERS),
+    ] = None,
+    min_p: Annotated[
+        float | None,
+        typer.Option(
+            help="Sample only tokens at least this times as likely as the likeliest.",
             rich_help_panel=_ANSWERS,
         ),
     ] = None,
@@ -120,6 +160,28 @@ def capture(
             rich_help_panel=_ANSWERS,
         ),
     ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            help="System prompt of conversations that have none of their own.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
+    turns: Annotated[
+        int | None,
+        typer.Option(
+            help="Most turns of the user asked in a conversation. Default: all.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
+    history: Annotated[
+        str,
+        typer.Option(
+            help="given: answers in the text stay, the target answers the turns without one and "
+            "the last. target: it answers every turn.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = "given",
     seed: Annotated[
         int, typer.Option(help="Seed of the answers' sampling.", rich_help_panel=_ANSWERS)
     ] = 0,
@@ -141,6 +203,14 @@ def capture(
             rich_help_panel=_RUNNING,
         ),
     ] = None,
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option(
+            "--trust-remote-code",
+            help="Let code that lies in a model's folder run. Read it first.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = False,
     num_drafts: Annotated[
         str | None,
         typer.Option(
@@ -182,6 +252,14 @@ def capture(
             rich_help_panel=_SOLVING,
         ),
     ] = None,
+    solve_min_p: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Least share of the likeliest token's probability, of target and draft, or none. "
+            "Default: none.",
+            rich_help_panel=_SOLVING,
+        ),
+    ] = None,
 ) -> None:
     """Record the raw logits of a target and its drafts on real text, into a cache.
 
@@ -203,6 +281,7 @@ def capture(
         solve_draft_temperature or (),
         solve_top_k or (),
         solve_top_p or (),
+        solve_min_p or (),
     )
     if solve is None:
         solving.refuse()
@@ -212,12 +291,15 @@ def capture(
         )
     skip_layers = tuple(parse_layers(layers) for layers in draft_skip_layers or ())
     if into is not None:
-        fixed = (target, out, text, field, task, limit, limit_per_task, max_positions)
-        answers = (max_context, temperature, max_new_tokens, chat_template, shard_rows)
-        if any(option is not None for option in (*fixed, *answers)):
+        fixed = (out, text, field, task, limit, limit_per_task, max_positions)
+        answers = (max_context, temperature, top_k, top_p, min_p, max_new_tokens, chat_template)
+        talks = (system, turns, None if history == "given" else history)
+        windows = (shard_rows, None if window_bos else window_bos)
+        if any(option is not None for option in (*fixed, *answers, *talks, *windows)):
             raise InvalidSettingError(
-                "--into adds drafts to what the cache holds; give it with --draft, "
-                "--draft-skip-layers, --device, --dtype and --batch-size alone"
+                "--into adds drafts to what the cache holds; give it with --target, --draft, "
+                "--draft-skip-layers, --trust-remote-code, --align-vocabulary, "
+                "--draft-vocabulary, --device, --dtype and --batch-size alone"
             )
         cache, drafts = into, tuple(draft or ())
         _run(
@@ -225,6 +307,10 @@ def capture(
                 cache,
                 drafts,
                 skip_layers,
+                target=target,
+                trust_remote_code=trust_remote_code,
+                align_vocabulary=align_vocabulary,
+                draft_vocabulary=tuple(draft_vocabulary or ()),
                 device=device,
                 dtype=dtype,
                 batch_size=batch_size,
@@ -242,21 +328,31 @@ def capture(
         out=place,
         drafts=tuple(draft or ()),
         skip_layers=skip_layers,
+        align_vocabulary=align_vocabulary,
+        draft_vocabulary=tuple(draft_vocabulary or ()),
         mode=mode,
         field=field,
         tasks=tuple(part.strip() for part in task.split(",")) if task else (),
         limit=limit,
         limit_per_task=limit_per_task,
         max_positions=max_positions,
+        window_bos=window_bos,
         max_context=max_context,
         max_new_tokens=max_new_tokens,
         temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
         chat_template=chat_template,
+        system=system,
+        turns=turns,
+        history=history,
         seed=seed,
         device=device,
         dtype=dtype,
         batch_size=batch_size,
         shard_rows=shard_rows,
+        trust_remote_code=trust_remote_code,
     )
     if solve is not None:
         capture_and_solve(settings, solving, solve)
@@ -280,6 +376,7 @@ def _run(action: Callable[[ProgressCallback], CaptureSummary]) -> None:
 
 
 def _print_summary(summary: CaptureSummary) -> None:
+    from mdbound.cli.capture_solve import print_notes
     from mdbound.cli.progress_bar import human_size
 
     speed = "nothing left to do"
@@ -289,3 +386,4 @@ def _print_summary(summary: CaptureSummary) -> None:
         f"{summary.cache}: {summary.positions:,} positions, "
         f"{human_size(summary.bytes_on_disk)} on disk, {speed}"
     )
+    print_notes(summary.turns_left_out, summary.masses_outside)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from mdbound.errors import InvalidSettingError
 if TYPE_CHECKING:
     from mdbound.analysis.solving.grid import SolveGrid
     from mdbound.logits_cache.capturing.settings import CaptureSettings
+    from mdbound.logits_cache.store.manifest import MassRecord
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class SolveOptions:
     solve_draft_temperature: Sequence[str] = field(default=())
     solve_top_k: Sequence[str] = field(default=())
     solve_top_p: Sequence[str] = field(default=())
+    solve_min_p: Sequence[str] = field(default=())
 
     def refuse(self) -> None:
         """Refuse options about solving in a capture that only records logits.
@@ -63,6 +65,7 @@ class SolveOptions:
             ),
             top_k=parse_optional(self.solve_top_k, "--solve-top-k", int) or plain.top_k,
             top_p=parse_optional(self.solve_top_p, "--solve-top-p", float) or plain.top_p,
+            min_p=parse_optional(self.solve_min_p, "--solve-min-p", float) or plain.min_p,
             num_drafts=parse_num_drafts(self.num_drafts) if self.num_drafts else plain.num_drafts,
         )
         if drafts:
@@ -77,6 +80,8 @@ def capture_and_solve(settings: CaptureSettings, options: SolveOptions, out: Pat
     from mdbound.cli.progress_bar import progress_bar
     from mdbound.cli.solve import command_line, print_unsolved
 
+    # Before the block that words fields as options of solving: these are of the capture.
+    settings.check()
     skipping = ["-".join(map(str, layers)) for layers in settings.skip_layers]
     try:
         with (
@@ -100,3 +105,24 @@ def capture_and_solve(settings: CaptureSettings, options: SolveOptions, out: Pat
     if summary.resumed:
         typer.echo(f"{summary.resumed:,} positions had been solved before")
     print_unsolved(summary)
+    print_notes(summary.turns_left_out, summary.masses_outside)
+
+
+def print_notes(turns: int, masses: Sequence[MassRecord]) -> None:
+    """Say how many later turns were not asked, and what lies on tokens that a side lacks."""
+    if turns:
+        typer.echo(
+            f"{turns:,} later turns of conversations were not asked: no room in the context, or "
+            "beyond --max-positions"
+        )
+    for mass in masses:
+        for line in mass_lines(mass):
+            typer.echo(line)
+
+
+def mass_lines(mass: MassRecord) -> Iterator[str]:
+    """What each side has on tokens that the other lacks, a line for each that lacks some."""
+    if mass.of_target is not None:
+        yield f"target: {mass.of_target:.3%} of its probability on tokens that {mass.draft} lacks"
+    if mass.of_draft is not None:
+        yield f"{mass.draft}: {mass.of_draft:.3%} of its probability on tokens the target lacks"

@@ -23,12 +23,12 @@ def figure(
         str,
         typer.Argument(
             help="acceptance, gap, vocabulary, ecdf, entropy, draft-temperatures, second-draft; "
-            "or two-drafts, which needs no RESULTS."
+            "of `paths` tokens-per-call, accepted-depth; or two-drafts, which needs no RESULTS."
         ),
     ],
     out: Annotated[Path, typer.Option(help="File to write: .png, .pdf or .svg.")],
     results: Annotated[
-        Path | None, typer.Argument(help="Results file written by `solve` or `sweep`.")
+        Path | None, typer.Argument(help="Results file written by `solve`, `sweep` or `paths`.")
     ] = None,
     where: Annotated[
         list[str],
@@ -59,14 +59,27 @@ def figure(
         typer.echo(f"wrote {write_two_draft_figure(out, points)}")
         return
     from mdbound.analysis.figures import FIGURES, FigureOptions, draw, write_as
+    from mdbound.analysis.figures.path_kinds import PATH_FIGURES, draw_path_figure
+    from mdbound.analysis.paths.path_results import open_paths
     from mdbound.analysis.solving.results import open_results
     from mdbound.analysis.statistics.bootstrap import Bootstrap
     from mdbound.cli.parsing import parse_where
     from mdbound.errors import refuse_unknown
 
-    refuse_unknown([name], [*FIGURES, TWO_DRAFTS], "figure")
+    refuse_unknown([name], [*FIGURES, *PATH_FIGURES, TWO_DRAFTS], "figure")
     if results is None:
-        raise InvalidSettingError(f"figure {name} draws results; give the file that `solve` wrote")
+        raise InvalidSettingError(
+            f"figure {name} draws results; give the file that `mdbound solve` or `mdbound "
+            "paths` wrote"
+        )
+    if name in PATH_FIGURES:
+        if where:
+            raise InvalidSettingError("--where is for results of `solve`; leave it out")
+        bootstrap = Bootstrap(resamples=resamples, seed=seed)
+        drawing = draw_path_figure(name, open_paths(results), bootstrap)
+        typer.echo(drawing.caption)
+        typer.echo(f"wrote {write_as(drawing, out)}")
+        return
     options = FigureOptions(Bootstrap(resamples=resamples, seed=seed), parse_where(where))
     drawing = draw(name, open_results(results), options)
     typer.echo(drawing.caption)

@@ -17,14 +17,17 @@ FLAGS: Mapping[str, str] = {
     **{
         name: f"--{name.replace('_', '-')}"
         for name in (
+            *("align_vocabulary", "draft_cost", "draft_vocabulary", "target_cost"),
             *("batch_rows", "batch_size", "capture", "chat_template", "cvxpy_rows", "device"),
-            *("documents", "dtype", "field", "limit", "limit_per_task", "max_context"),
-            *("max_new_tokens", "max_positions", "mode", "model_file", "models", "num_drafts"),
-            *("out", "points", "positions", "resamples", "rows", "sampling", "scheme_samples"),
-            *("scheme_seed", "schemes", "seed", "shard_rows", "target", "temperature", "text"),
-            *("top_k", "top_p", "vocabulary_of", "where"),
+            *("documents", "dtype", "field", "history", "limit", "limit_per_task"),
+            *("max_context", "max_new_tokens", "max_positions", "min_p", "mode", "model_file"),
+            *("models", "num_drafts", "out", "points", "positions", "resamples", "rows"),
+            *("sampling", "scheme_samples", "scheme_seed", "schemes", "seed", "shard_rows"),
+            *("system", "target", "temperature", "text", "top_k", "top_p"),
+            *("trust_remote_code", "turns", "vocabulary_of", "where", "window_bos"),
         )
     },
+    "lengths": "--length",
     "draft_temperatures": "--draft-temperature",
     "drafts": "--draft",
     "skip_layers": "--draft-skip-layers",
@@ -34,6 +37,7 @@ FLAGS: Mapping[str, str] = {
     # Functions that a remedy names.
     "add_drafts": "`mdbound capture --into CACHE --draft MODEL`",
     "solve_cache": "`mdbound solve CACHE --out FILE`",
+    "run_on_capture": "`mdbound paths CACHE --out FILE`",
 }
 
 #: What some commands call otherwise. `--temperature` of a capture is what answers are sampled at.
@@ -42,6 +46,7 @@ _OF_COMMAND: Mapping[str, Mapping[str, str]] = {
         "draft_temperatures": "--solve-draft-temperature",
         "out": "--solve",
         "temperatures": "--solve-temperature",
+        "min_p": "--solve-min-p",
         "top_k": "--solve-top-k",
         "top_p": "--solve-top-p",
     },

@@ -57,6 +57,7 @@ def _as_json(cache: LogitsCache, summary: CacheSummary) -> dict[str, Any]:
         "bytes_on_disk": cache.bytes_on_disk,
         "text": asdict(manifest.text),
         "generation": asdict(manifest.generation),
+        "masses_outside": [asdict(mass) for mass in manifest.masses_outside()],
         "tasks": [asdict(task) for task in summary.tasks],
         "models": [{**asdict(model), **averages[model.name]} for model in manifest.models()],
         "versions": manifest.versions,
@@ -64,11 +65,21 @@ def _as_json(cache: LogitsCache, summary: CacheSummary) -> dict[str, Any]:
 
 
 def _print_tables(cache: LogitsCache, summary: CacheSummary, console: Console) -> None:
+    from mdbound.cli.capture_solve import mass_lines
+    from mdbound.cli.probe_table import model_notes, probe_table
+
     for name, value in _facts(cache):
         # No markup, and no wrapping of paths: the lines are for reading and for grep.
         console.print(f"{name:<12}{value}", markup=False, highlight=False, soft_wrap=True)
     console.print(_task_table(summary))
     console.print(_model_table(cache, summary))
+    records = cache.manifest.models()
+    console.print(probe_table(records))
+    for note in model_notes(records):
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+    for mass in cache.manifest.masses_outside():
+        for line in mass_lines(mass):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     if not cache.manifest.complete:
         console.print("Not complete: run the same capture again to finish it.", markup=False)
 

@@ -9,8 +9,10 @@ import typer
 
 from mdbound.cli.show_table import show_table
 from mdbound.cli.solve import command_line
+from mdbound.errors import InvalidSettingError
 
 if TYPE_CHECKING:
+    from mdbound.analysis.paths.path_tables import PathReport
     from mdbound.analysis.tables.report import Report
 
 EXAMPLE = "Example: mdbound report results.parquet --html --out reports/smollm2"
@@ -22,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    results: Annotated[Path, typer.Argument(help="Results file written by `solve`.")],
+    results: Annotated[Path, typer.Argument(help="Results file written by `solve` or `paths`.")],
     out: Annotated[
         Path | None,
         typer.Option(help="Folder to write to. Default: named after RESULTS, with -report."),
@@ -38,11 +40,22 @@ def report(
 
     With --html, one page that needs no network goes beside them.
     """
+    from mdbound.analysis.paths.path_results import holds_paths, open_paths
+    from mdbound.analysis.paths.path_tables import write_path_report
     from mdbound.analysis.statistics.bootstrap import Bootstrap
     from mdbound.analysis.tables.report import write_report
 
     bootstrap = Bootstrap(resamples=resamples, seed=seed)
     folder = out or results.with_name(f"{results.stem}-report")
+    if holds_paths(results):
+        if html:
+            raise InvalidSettingError("--html is for results of `solve`; leave it out")
+        show_report(
+            write_path_report(
+                open_paths(results), folder, bootstrap=bootstrap, command=command_line()
+            )
+        )
+        return
     show_report(write_report(results, folder, bootstrap=bootstrap, command=command_line()))
     if html:
         from mdbound.analysis.pages.html_report import write_html
@@ -51,7 +64,7 @@ def report(
         typer.echo(f"wrote {page}")
 
 
-def show_report(written: Report) -> None:
+def show_report(written: Report | PathReport) -> None:
     """Print a report's table, its notes, and where its files are."""
     show_table(written.table)
     for file in written.files:

@@ -42,6 +42,12 @@ def solve(
     top_p: Annotated[
         list[str], typer.Option(help="Nucleus mass kept, or none. Target and draft.")
     ] = ["none"],  # noqa: B006
+    min_p: Annotated[
+        list[str],
+        typer.Option(
+            help="Least share of the likeliest token's probability, or none. Target and draft."
+        ),
+    ] = ["none"],  # noqa: B006
     num_drafts: Annotated[str, typer.Option(help="Drafted tokens n, as in 1-8 or 1,2,4.")] = "1-8",
     sampling: Annotated[
         list[str],
@@ -107,6 +113,7 @@ def solve(
         ),
         top_k=parse_optional(top_k, "--top-k", int),
         top_p=parse_optional(top_p, "--top-p", float),
+        min_p=parse_optional(min_p, "--min-p", float),
         num_drafts=parse_num_drafts(num_drafts),
         drafts=parse_names(draft),
         vocabulary_sizes=parse_optional(vocabulary_size, "--vocabulary-size", int),

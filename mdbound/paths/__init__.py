@@ -11,6 +11,7 @@ from mdbound.paths.rules import PathRule, names, path_rule
 from mdbound.paths.sampling import PathSamples, sample_path
 from mdbound.paths.tails import accepted_tail, text_tail
 from mdbound.paths.tally import (
+    FINISH_REASONS,
     PathTally,
     length_inside_support,
     refuse_many_outside_support,
@@ -23,6 +24,7 @@ from mdbound.paths.tiny.length_law import length_law
 from mdbound.paths.tiny.programs import fewest_calls, most_accepted
 
 __all__ = [
+    "FINISH_REASONS",
     "PathRule",
     "PathSamples",
     "PathTally",

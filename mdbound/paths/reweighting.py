@@ -1,10 +1,10 @@
 """Tails at other settings of the target, from the text of one capture.
 
-Text was sampled under one law s (the target at the captured temperature, top-k and top-p); tails
-are wanted for the target p and draft q at other settings. A window w counts p(w) / s(w) times:
-unbiased wherever s can write what p and q can both give. The contexts keep the law of the capture.
-Calls of a text cannot be had so, since their weight would be over the whole text. A draft at other
-settings alone needs no weights: the text is the target's.
+Text was sampled under one law s (the target at the captured settings); tails are wanted for the
+target p and draft q at other settings. A window w counts p(w) / s(w) times: unbiased wherever s can
+write what p and q can both give. The contexts keep the law of the capture. Calls of a text cannot
+be had so, since their weight would be over the whole text. A draft at other settings alone needs no
+weights: the text is the target's.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ SMALLEST_EFFECTIVE_SIZE = 100.0
 SMALLEST_EFFECTIVE_SHARE = 0.05
 """The same as a share of all windows. Below it most of a capture is wasted, and the weights' own
 tail is seldom seen, which makes the effective size too large."""
+
+
+KEEPS_ALL = {"top_p": 1.0, "min_p": 0.0}
+"""Values at which these settings cut nothing."""
 
 
 def check_reweighting(captured: Warpers, wanted: Warpers) -> None:
@@ -59,15 +63,18 @@ def check_reweighting(captured: Warpers, wanted: Warpers) -> None:
             f"the text was cut at `top_k` {captured.top_k} and {wanted.top_k} is wanted: it lacks "
             "tokens of the wanted law; take as many or fewer, or capture again"
         )
-    if captured.top_p is None:
-        return
-    wider = wanted.top_p is None or wanted.top_p > captured.top_p
-    if wider or wanted.temperature > captured.temperature:
-        raise InvalidSettingError(
-            f"the text was cut at `top_p` {captured.top_p} and temperature {captured.temperature}, "
-            f"and {wanted.top_p} at {wanted.temperature} is wanted: it may lack tokens of the "
-            "wanted law; take as much or less, at the same temperature or below, or capture again"
-        )
+    cuts = {"top_p": (captured.top_p, wanted.top_p), "min_p": (captured.min_p, wanted.min_p)}
+    for field, (held, asked) in cuts.items():
+        if held in (None, KEEPS_ALL[field]):
+            continue
+        # A smaller top-p and a larger min-p keep less, and so does a lower temperature.
+        wider = asked is None or (asked > held if field == "top_p" else asked < held)
+        if wider or wanted.temperature > captured.temperature:
+            raise InvalidSettingError(
+                f"the text was cut at `{field}` {held} and temperature {captured.temperature}, and "
+                f"{asked} at {wanted.temperature} is wanted: it may lack tokens of the wanted law; "
+                "keep as much or less, at the same temperature or below, or capture again"
+            )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 
-from mdbound.schemes.contract.facts import fitting, names
+from mdbound.schemes.contract.facts import fitting, names, with_token_acceptance
 from mdbound.schemes.contract.registry import get, refuse_ambiguous, register
 from mdbound.schemes.contract.results import Samples, SchemeRate
 from mdbound.schemes.contract.scheme import Scheme
@@ -32,6 +32,7 @@ __all__ = [
     "names",
     "refuse_ambiguous",
     "register",
+    "with_token_acceptance",
 ]
 
 # Registration happens on import, so that a new scheme is a new file and no list to keep.

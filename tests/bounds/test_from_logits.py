@@ -15,6 +15,8 @@ SETTINGS = [
     {"top_k": 10},
     {"top_p": 0.8},
     {"temperature": 0.5, "top_k": 50, "top_p": 0.9},
+    {"min_p": 0.05},
+    {"temperature": 1.5, "draft_temperature": 0.8, "top_k": 80, "top_p": 0.95, "min_p": 0.1},
     {"temperature": 0.0},
     {"temperature": 0.0, "draft_temperature": 1.0},
     {"temperature": 1.0, "draft_temperature": 0.0},
@@ -33,7 +35,7 @@ def logits():
 @pytest.mark.parametrize("sampling", bounds.SAMPLING_LAWS)
 def test_equals_the_way_through_distributions(logits, sampling, settings):
     target, draft = logits
-    warpers = {k: v for k, v in settings.items() if k.startswith("top")}
+    warpers = {k: v for k, v in settings.items() if k in ("top_k", "top_p", "min_p")}
     temperature = settings.get("temperature", 1.0)
     p = bounds.distribution_from_logits(target, temperature, **warpers)
     q = bounds.distribution_from_logits(

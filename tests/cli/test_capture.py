@@ -59,9 +59,11 @@ def test_generate_then_add_a_draft(run: Run, tmp_path: Path) -> None:
     assert line.startswith(f"{out}: {size}, ")
     assert line.endswith(" positions/s\n")
     assert " KiB on disk, " in line
-    status, line, _ = run(
-        "capture", "--into", str(out), "--draft-skip-layers", "1,2", "--device", "cpu"
-    )
+    adding = ["capture", "--into", str(out), "--draft-skip-layers", "1,2", "--device", "cpu"]
+    status, _, error = run(*adding)
+    assert (status, error.count("\n")) == (2, 1)
+    assert f"{out} says that its target is 'big'; give it as --target if" in error
+    status, line, _ = run(*adding, "--target", "big")
     assert status == 0
     assert LogitsCache.open(out).draft_names == ("small", "skip-1-2")
 
@@ -110,7 +112,8 @@ def test_solve_writes_results_and_no_logits(run: Run, tmp_path: Path) -> None:
     assert line == f"{out}: {4 * positions:,} rows, {positions:,} positions\n"
     (setting, _) = results.provenance.settings
     assert (setting["sampling"], setting["num_drafts"]) == ("greedy", [1, 2])
-    assert setting["warpers"] == {"temperature": 0.5, "top_k": 9, "top_p": None}
+    cut = {"temperature": 0.5, "top_k": 9, "top_p": None, "min_p": None}
+    assert setting["warpers"] == cut
     assert results.provenance.command.startswith("mdbound capture --target big")
     assert "solved before" in run("capture", *arguments, *solving, "--solve-top-k", "9")[1]
     status, _, error = run("capture", *arguments, *solving)

@@ -52,6 +52,18 @@ def test_solve_writes_results_and_says_what(run: Run, cache: Path, tmp_path: Pat
     assert opened.provenance.command.startswith(f"mdbound solve {cache} --out ")
 
 
+def test_min_p_is_a_setting(run: Run, cache: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.parquet"
+    cut = ("--min-p", "none,0.3", "--draft", "other", "--num-drafts", "1", "--sampling", "greedy")
+    assert run("solve", cache, "--out", out, *cut)[0] == 0
+    rows = open_results(out).frame.collect()
+    means = rows.group_by("min_p").agg(pl.col("acceptance").mean()).sort("min_p")
+    assert means["min_p"].to_list() == [None, 0.3]
+    assert means["acceptance"][0] > means["acceptance"][1] > 0.0
+    error = run("solve", cache, "--out", out, "--min-p", "1.5")[2]
+    assert "--min-p 1.5: out of range; give shares in [0, 1], or none" in error
+
+
 def test_solving_again_reports_that_nothing_was_left_to_do(
     run: Run, cache: Path, tmp_path: Path
 ) -> None:

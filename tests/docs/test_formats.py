@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import mdbound
+from mdbound.analysis.paths.path_results import PATHS_FORMAT
 from mdbound.analysis.reference_vectors import VECTORS_FORMAT, reference_vectors
 from mdbound.analysis.solving.results import RESULT_SCHEMA, RESULTS_FORMAT, Provenance
 from mdbound.analysis.solving.setting import SolveSetting
@@ -25,7 +26,7 @@ from mdbound.logits_cache.store.shards import logits_schema
 from tests.docs.pages import DOCS
 
 PAGE = (DOCS / "formats.md").read_text(encoding="utf-8")
-FORMATS = (MANIFEST_FORMAT, DOCUMENTS_FORMAT, RESULTS_FORMAT, VECTORS_FORMAT)
+FORMATS = (MANIFEST_FORMAT, DOCUMENTS_FORMAT, RESULTS_FORMAT, PATHS_FORMAT, VECTORS_FORMAT)
 
 
 def section(title: str) -> str:

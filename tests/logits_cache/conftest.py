@@ -10,7 +10,7 @@ from mdbound.logits_cache.capturing.settings import CaptureSettings
 from tests.logits_cache.small_models import make_pair
 
 PROMPTS = [
-    {"category": "qa", "turns": ["Why?", "And then?"]},
+    {"category": "qa", "turns": ["Why?"]},
     {"category": "qa", "turns": ["A rather longer question about nothing in particular"]},
     {"category": "maths", "turns": ["1 + 1 ="]},
     {"category": "", "turns": ["Tell a story of ten words, then stop."]},

@@ -9,6 +9,7 @@ VOCAB_SIZE = 258  # 256 bytes, <s> and </s>
 TARGET_WIDTH = 272  # padded, as real models are, and not alike
 DRAFT_WIDTH = 264
 LAYERS = 4
+BEGIN, END = 256, 257
 CHAT_TEMPLATE = (
     "{% for message in messages %}[{{ message['role'] }}] {{ message['content'] }}{% endfor %}"
     "{% if add_generation_prompt %} [assistant] {% endif %}"
@@ -26,6 +27,20 @@ def byte_tokenizer(extra: tuple[str, ...] = (), chat_template: str | None = CHAT
     core.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>")
     tokenizer.chat_template = chat_template
+    return tokenizer
+
+
+def edged_tokenizer(
+    *, begins: bool = True, ends: bool = False, chat_template: str | None = CHAT_TEMPLATE
+) -> Any:
+    """A byte tokenizer that puts `<s>` before a text, `</s>` after it, or both."""
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = byte_tokenizer(chat_template=chat_template)
+    parts = ["<s>"] * begins + ["$A"] + ["</s>"] * ends
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=" ".join(parts), special_tokens=[("<s>", BEGIN), ("</s>", END)]
+    )
     return tokenizer
 
 

@@ -140,6 +140,12 @@ def test_effective_size() -> None:
         (Warpers(1.0, top_p=0.8), Warpers(1.1, top_p=0.8), False),
         (Warpers(1.0, top_p=0.8), Warpers(1.0, top_p=0.9), False),
         (Warpers(1.0, top_p=0.8), Warpers(1.0, top_k=2), False),
+        (Warpers(1.0, top_p=1.0, min_p=0.0), Warpers(2.0), True),
+        (Warpers(1.0, min_p=0.1), Warpers(1.0, min_p=0.2), True),
+        (Warpers(1.0, min_p=0.1), Warpers(1.2, min_p=0.1), False),
+        (Warpers(1.0, min_p=0.1), Warpers(1.0, min_p=0.05), False),
+        (Warpers(1.0, min_p=0.1), Warpers(1.0, top_k=4), False),
+        (Warpers(1.0, top_k=5, min_p=0.1), Warpers(0.9, top_k=5, top_p=0.9, min_p=0.1), True),
         (Warpers(1.0, top_k=5, top_p=0.8), Warpers(0.8, top_k=4, top_p=0.7), True),
     ],
 )

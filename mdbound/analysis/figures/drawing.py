@@ -27,7 +27,7 @@ class FigureOptions:
         Traceback (most recent call last):
         mdbound.errors.InvalidSettingError: `where`: column 'temprature' is unknown: did you
         mean 'temperature'? It can be task, scheme, sampling, draft, temperature,
-        draft_temperatures, top_k, top_p, vocabulary_size, vocabulary_of, num_drafts
+        draft_temperatures, top_k, top_p, min_p, vocabulary_size, vocabulary_of, num_drafts
     """
 
     bootstrap: Bootstrap = field(default_factory=Bootstrap)

@@ -29,6 +29,7 @@ _FIXED = {
     DRAFTING: "draft temperature",
     "top_k": "top-k",
     "top_p": "top-p",
+    "min_p": "min-p",
     "vocabulary_size": "vocabulary",
     "vocabulary_of": "vocabulary of",
     "num_drafts": "n",

@@ -35,6 +35,7 @@ class SolveGrid:
             sets of temperatures; empty makes one set of `draft_temperatures`.
         top_k: Values of top-k, None for no cut.
         top_p: Values of top-p, None for no cut.
+        min_p: Values of min-p, None for no cut.
         num_drafts: The n to report.
         drafts: Draft model names; empty means every draft of the cache, in its order.
         vocabulary_sizes: Tokens that target and drafts are restricted to, None for all of them.
@@ -51,6 +52,7 @@ class SolveGrid:
     draft_temperatures: tuple[float | None, ...] = ()
     top_k: tuple[int | None, ...] = (None,)
     top_p: tuple[float | None, ...] = (None,)
+    min_p: tuple[float | None, ...] = (None,)
     num_drafts: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
     drafts: tuple[str, ...] = ()
     draft_temperature_sets: tuple[tuple[float, ...], ...] = ()
@@ -86,10 +88,9 @@ class SolveGrid:
         _check_values(self)
         drafts = self._known_drafts(available_drafts)
         expanded: list[SolveSetting] = []
-        for law, temperature, top_k, top_p, size in itertools.product(
-            self.sampling, self.temperatures, self.top_k, self.top_p, self.vocabulary_sizes
+        for law, warpers, size in itertools.product(
+            self.sampling, self._warpers(), self.vocabulary_sizes
         ):
-            warpers = Warpers(temperature, top_k, top_p)
             owner = None if size is None else self.vocabulary_of
             for names, temperatures in self._draft_groups(law, drafts, warpers.temperature):
                 num_drafts = self._num_drafts_for(law, len(names))
@@ -100,6 +101,11 @@ class SolveGrid:
         if not self.schemes:
             return distinct
         return add_schemes(distinct, self.schemes, self.scheme_samples, self.scheme_seed)
+
+    def _warpers(self) -> list[Warpers]:
+        """Of the target, every combination."""
+        values = itertools.product(self.temperatures, self.top_k, self.top_p, self.min_p)
+        return [Warpers(*each) for each in values]
 
     def _known_drafts(self, available: Sequence[str]) -> tuple[str, ...]:
         if not available:
@@ -163,6 +169,7 @@ def _check_values(grid: SolveGrid) -> None:
         _require(values, "draft_temperature_sets", _is_temperature, _TEMPERATURE_REMEDY)
     _require(grid.top_k, "top_k", _is_count, "give integers >= 1, or none")
     _require(grid.top_p, "top_p", _is_mass, "give masses in (0, 1], or none")
+    _require(grid.min_p, "min_p", _is_share, "give shares in [0, 1], or none")
     remedy = "give integers >= 1, or none for the whole vocabulary"
     _require(grid.vocabulary_sizes, "vocabulary_sizes", _is_count, remedy)
     _require(grid.num_drafts, "num_drafts", lambda n: 1 <= n <= MAX_DRAFTS, NUM_DRAFTS_REMEDY)
@@ -181,6 +188,10 @@ def _is_count(value: int | None) -> bool:
 
 def _is_mass(value: float | None) -> bool:
     return value is None or 0.0 < value <= 1.0
+
+
+def _is_share(value: float | None) -> bool:
+    return value is None or 0.0 <= value <= 1.0
 
 
 def _require(

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 #: Version 1 had bounds alone: no `accept`, `standard_error`, `vocabulary_size` and `vocabulary_of`,
 #: and settings without schemes. Version 2 recorded temperature, top-k and top-p of a setting one
-#: beside the other, not as `warpers`.
-RESULTS_FORMAT = Format("results", newest=3, oldest=2, remake="solve the capture again")
+#: beside the other, not as `warpers`. Version 3 had no `min_p`.
+RESULTS_FORMAT = Format("results", newest=4, oldest=2, remake="solve the capture again")
 
 #: `scheme` of the rows that hold the optimum over all lossless verification rules.
 BOUND = "bound"
@@ -37,6 +37,7 @@ SETTING_COLUMNS = (
     "draft_temperatures",
     "top_k",
     "top_p",
+    "min_p",
     "vocabulary_size",
     "vocabulary_of",
     "num_drafts",
@@ -55,6 +56,7 @@ RESULT_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "draft_temperatures": pl.String,  # joined by "|" where the drafts differ
     "top_k": pl.Int64,
     "top_p": pl.Float64,
+    "min_p": pl.Float64,
     "vocabulary_size": pl.Int64,  # tokens that all models are restricted to; null for all
     "vocabulary_of": pl.String,  # whose most likely tokens those are: "target" or "draft"
     "num_drafts": pl.Int64,  # n
@@ -75,6 +77,9 @@ RESULT_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "target_entropy": pl.Float64,  # nats, of the target at these settings
 }
 
+
+#: Columns that versions which are still read lack.
+_LATER = ("min_p",)
 
 #: Rows that are in memory at a time when parts are joined: smaller groups spare memory, larger ones
 #: compress better and are read faster.
@@ -179,11 +184,13 @@ class Provenance:
 
 
 def _with_warpers(setting: dict[str, Any]) -> dict[str, Any]:
-    """A recorded setting as the newest version records it."""
-    if "warpers" in setting:
-        return setting
+    """A recorded setting as the newest version records it: what it lacks was not applied."""
     kept = dict(setting)
-    return {"warpers": {name: kept.pop(name) for name in ("temperature", "top_k", "top_p")}} | kept
+    if "warpers" in kept:
+        warpers = kept.pop("warpers")
+    else:
+        warpers = {name: kept.pop(name) for name in ("temperature", "top_k", "top_p")}
+    return {"warpers": {**warpers, "min_p": warpers.get("min_p")}} | kept
 
 
 def _flat(setting: dict[str, Any]) -> dict[str, Any]:
@@ -222,7 +229,7 @@ def open_results(path: Path | str) -> Results:
         provenance = Provenance.from_metadata(metadata)
     except (KeyError, ValueError) as error:
         raise CacheError(f"{path}: damaged metadata ({error}); solve the capture again") from error
-    frame = pl.scan_parquet(path, glob=False)
+    frame = _with_all_columns(pl.scan_parquet(path, glob=False))
     _refuse_impossible_rates(frame, path)
     return _with_present_names(Results(path, provenance, frame))
 
@@ -241,6 +248,15 @@ def _with_present_names(results: Results) -> Results:
         provenance=replace(results.provenance, settings=renamed),
         frame=results.frame.with_columns(pl.col("scheme").replace(RENAMED_SCHEMES)),
     )
+
+
+def _with_all_columns(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows with the columns that came with a later version, null as for a setting without them."""
+    found = frame.collect_schema().names()
+    lacking = [
+        pl.lit(None, RESULT_SCHEMA[name]).alias(name) for name in _LATER if name not in found
+    ]
+    return frame.with_columns(lacking).select(*RESULT_SCHEMA) if lacking else frame
 
 
 def _refuse_impossible_rates(frame: pl.LazyFrame, path: Path) -> None:
@@ -317,4 +333,10 @@ def _tables_of(part: Path) -> Iterator[pa.Table]:
 
     with pq.ParquetFile(part) as file:
         for batch in file.iter_batches(_ROW_GROUP_ROWS):
-            yield pa.Table.from_batches([batch])
+            table = pa.Table.from_batches([batch])
+            # A run that an older version began has parts without them.
+            for name in _LATER:
+                if name not in table.column_names:
+                    place = list(RESULT_SCHEMA).index(name)
+                    table = table.add_column(place, name, pa.nulls(len(table), pa.float64()))
+            yield table

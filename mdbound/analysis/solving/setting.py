@@ -77,6 +77,7 @@ class SolveSetting:
             "draft_temperatures": self.draft_temperatures_label,
             "top_k": self.warpers.top_k,
             "top_p": self.warpers.top_p,
+            "min_p": self.warpers.min_p,
             "vocabulary_size": self.vocabulary_size,
             "vocabulary_of": self.vocabulary_of,
         }

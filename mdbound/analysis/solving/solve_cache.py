@@ -24,6 +24,7 @@ from mdbound.analysis.solving.solve_batch import solve_batch
 from mdbound.errors import CacheError, InvalidDistributionError, InvalidSettingError
 from mdbound.logits_cache.store.atomic_files import replacing
 from mdbound.logits_cache.store.cache import LogitsBatch, LogitsCache
+from mdbound.logits_cache.store.manifest import MassRecord
 
 #: Unsolved positions that a summary names: enough to look at, few enough for one line.
 _FIRST_UNSOLVED = 5
@@ -59,6 +60,8 @@ class SolveSummary:
         resumed: Positions that an earlier run had solved.
         unsolved_positions: Positions of those rows.
         first_unsolved: The first few of these positions, as document and position.
+        turns_left_out: Of a capture in the same run: later turns of conversations without room.
+        masses_outside: Likewise: what target and drafts have on tokens that the other side lacks.
     """
 
     path: Path
@@ -68,6 +71,8 @@ class SolveSummary:
     resumed: int
     unsolved_positions: int = 0
     first_unsolved: tuple[tuple[int, int], ...] = ()
+    turns_left_out: int = 0
+    masses_outside: tuple[MassRecord, ...] = ()
 
 
 def solve_cache(

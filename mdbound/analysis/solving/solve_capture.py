@@ -25,6 +25,7 @@ from mdbound.analysis.solving.solve_batch import solve_batch
 from mdbound.analysis.solving.solve_cache import Parts, SolveSummary, refuse_another_run, summarise
 from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.capturing.capture import run_plan
+from mdbound.logits_cache.capturing.mass_outside import MassOutside
 from mdbound.logits_cache.capturing.on_device import stays_on_device
 from mdbound.logits_cache.capturing.plan import CapturePlan, plan_capture
 from mdbound.logits_cache.capturing.progress import ProgressCallback
@@ -101,7 +102,12 @@ def solve_during_capture(
         on_progress,
     )
     _join(parts, out, provenance)
-    return summarise(out, summary.positions, summary.positions - summary.new_positions)
+    solved = summarise(out, summary.positions, summary.positions - summary.new_positions)
+    return replace(
+        solved,
+        turns_left_out=summary.turns_left_out,
+        masses_outside=summary.masses_outside,
+    )
 
 
 class SolvedShard(ShardWriter):
@@ -130,7 +136,12 @@ class SolvedShard(ShardWriter):
         self._on_device = on_device
         self._waiting = _Waiting(batch_rows, vocab_size)
 
-    def record(self, models: Sequence[LanguageModel], passages: Sequence[Passage]) -> None:
+    def record(
+        self,
+        models: Sequence[LanguageModel],
+        passages: Sequence[Passage],
+        outside: MassOutside,
+    ) -> None:
         """Run the models on the passages and solve their positions.
 
         Raises:
@@ -140,6 +151,7 @@ class SolvedShard(ShardWriter):
         for passage, logits in score_together(models, passages, on_device=self._on_device):
             for name, rows in logits.items():
                 check_logits(name, passage.doc_ids, passage.positions, rows)
+                outside.add(name, rows)
             taken = 0
             while taken < passage.rows:
                 taken += self._waiting.take(passage, logits, taken)

@@ -89,6 +89,7 @@ KEYS: Mapping[str, _Key] = {
     "draft_temperature_sets": _Key("grid", "draft_temperature_sets", _list_of(_list_of(_number))),
     "top_k": _Key("grid", "top_k", _list_of(_or_word(_integer))),
     "top_p": _Key("grid", "top_p", _list_of(_or_word(_number))),
+    "min_p": _Key("grid", "min_p", _list_of(_or_word(_number))),
     "vocabulary_size": _Key("grid", "vocabulary_sizes", _list_of(_or_word(_integer))),
     "vocabulary_of": _Key("grid", "vocabulary_of", _text),
     "draft": _Key("grid", "drafts", _list_of(_text)),

@@ -33,18 +33,12 @@ def table_notes(
     """
     widest = means.filter(pl.col("task") == ALL_TASKS)
     counted = widest if not widest.is_empty() else means
-    capture = "; ".join(
-        f"{key} {shown(value)}" for key, value in provenance.capture.items() if value is not None
-    )
     notes = [
         *truncation_notes(provenance),
         *document_notes(means),
         f"{counted['documents'].to_numpy().max()} documents, "
         f"{(counted['positions'] + counted['unsolved']).to_numpy().max()} positions. "
-        f"Intervals: {how.confidence:.0%} percentile bootstrap over documents, "
-        f"{how.resamples} resamples, seed {how.seed}.",
-        f"Capture {provenance.capture_identity}: {capture}.",
-        f"Solved with mdbound {provenance.version}{_environment(provenance)}.",
+        f"{interval_note(how)}",
         *_scheme_notes(provenance),
     ]
     notes += [
@@ -53,9 +47,33 @@ def table_notes(
         for law in laws_of_several_distributions()
         if (means["sampling"] == law).any()
     ]
+    return [*notes, *provenance_notes(provenance, command)]
+
+
+def interval_note(how: Bootstrap) -> str:
+    """How the intervals of a table were made."""
+    return (
+        f"Intervals: {how.confidence:.0%} percentile bootstrap over documents, "
+        f"{how.resamples} resamples, seed {how.seed}."
+    )
+
+
+def provenance_notes(provenance: Provenance, command: str = "") -> list[str]:
+    """Where a table's numbers come from: capture, package, surroundings, commands.
+
+    Args:
+        provenance: Of the results file.
+        command: The command line that writes the table.
+    """
+    capture = "; ".join(
+        f"{key} {shown(value)}" for key, value in provenance.capture.items() if value is not None
+    )
+    notes = [
+        f"Capture {provenance.capture_identity}: {capture}.",
+        f"Solved with mdbound {provenance.version}{_environment(provenance)}.",
+    ]
     notes += [f"Solved by: {provenance.command}"] if provenance.command else []
-    notes += [f"Written by: {command}"] if command else []
-    return notes
+    return notes + ([f"Written by: {command}"] if command else [])
 
 
 def document_notes(means: pl.DataFrame) -> list[str]:

@@ -126,6 +126,7 @@ LABEL_NAMES = {
     "draft_temperatures": "draft temperature",
     "top_k": "top-k",
     "top_p": "top-p",
+    "min_p": "min-p",
     "vocabulary_size": "vocabulary",
     "vocabulary_of": "vocabulary of",
     "sampling": "draft law",

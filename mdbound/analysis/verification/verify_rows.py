@@ -24,6 +24,7 @@ _SETTING = (
     "draft_temperatures",
     "top_k",
     "top_p",
+    "min_p",
     "vocabulary_size",
     "vocabulary_of",
 )

@@ -17,8 +17,9 @@ from mdbound.bounds.problem.warpers import Warpers
 def distributions(logits: Any, warpers: Warpers) -> Tensor:
     """As `mdbound.bounds.distribution_from_logits`, on the tensor's device.
 
-    Where the mass before a token meets top-p up to rounding, device and CPU may differ by that
-    token: their exponentials differ in the last digit.
+    Where the mass before a token meets top-p up to rounding, or its share of the largest
+    probability min-p, device and CPU may differ by that token: their exponentials differ in the
+    last digit.
 
     Example:
         >>> distributions(torch.tensor([0.0, 0.0, -torch.inf]), Warpers()).tolist()
@@ -62,7 +63,11 @@ def softmax(rows: Tensor, warpers: Warpers) -> Tensor:
     rows.masked_fill_(rows < SMALLEST_EXPONENT, -torch.inf)
     probabilities = rows.exp_()
     probabilities = probabilities / total(probabilities)
-    return probabilities if top_p is None or top_p == 1.0 else _nucleus(probabilities, top_p)
+    if top_p is not None and top_p < 1.0:
+        probabilities = _nucleus(probabilities, top_p)
+    if warpers.min_p is not None and warpers.min_p > 0.0:
+        probabilities = _likely(probabilities, warpers.min_p)
+    return probabilities
 
 
 def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
@@ -71,4 +76,10 @@ def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     # The first token stays whatever rounding says of the mass before it.
     removed[:, 0] = False
     kept = torch.zeros_like(ranked).scatter(1, order, ranked.masked_fill(removed, 0.0))
+    return kept / total(kept)
+
+
+def _likely(probabilities: Tensor, min_p: float) -> Tensor:
+    least = min_p * probabilities.amax(dim=1, keepdim=True)
+    kept = probabilities.masked_fill(probabilities < least, 0.0)
     return kept / total(kept)

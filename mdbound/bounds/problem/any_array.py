@@ -61,9 +61,10 @@ def host_array(values: Any) -> Any:
 
 
 def plain_floats(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Floats as compiled code takes them: in order, writeable, of the machine's own bytes.
+    """Floats as compiled code takes them: in order, of the machine's own bytes, not to be written.
 
-    It would be compiled once more for each other kind of array. Nothing is copied that is plain.
+    It would be compiled once more for each other kind of array. Nothing is copied but what is out
+    of order; what can be written to is looked at through a view that cannot.
 
     Args:
         values: of any shape; what are no floats become float64.
@@ -71,11 +72,15 @@ def plain_floats(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     Example:
         >>> import numpy as np
         >>> rows = np.zeros((2, 3), dtype=np.float32)
-        >>> plain_floats(rows) is rows, plain_floats(rows[:, ::2]).flags.c_contiguous
+        >>> plain_floats(rows).base is rows, plain_floats(rows[:, ::2]).flags.c_contiguous
         (True, True)
+        >>> plain_floats(rows).flags.writeable
+        False
     """
     dtype = values.dtype if np.issubdtype(values.dtype, np.floating) else np.dtype(np.float64)
-    return np.require(values, dtype.newbyteorder("="), ["C", "W", "A"])
+    view = np.require(values, dtype.newbyteorder("="), ["C", "A"]).view()
+    view.flags.writeable = False
+    return view
 
 
 def _leaves_device(values: Any) -> bool:

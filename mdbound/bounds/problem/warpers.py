@@ -18,7 +18,7 @@ SMALLEST_TEMPERATURE = 1e-300
 
 @dataclass(frozen=True)
 class Warpers:
-    """Temperature, then top-k, then top-p, in the order and with the ties of `transformers`.
+    """Temperature, top-k, top-p and min-p, in this order and with the ties of `transformers`.
 
     The names of the fields are the names of the arguments of the functions that take logits, and
     of the record: `distribution_from_logits(logits, **warpers.as_dict())`. Rows are warped by
@@ -28,32 +28,36 @@ class Warpers:
         temperature: divides the logits; 0 is the argmax, ties to the lower token id.
         top_k: every token at or above the k-th largest logit stays; None keeps all.
         top_p: the most likely tokens stay until their mass reaches this; None keeps all.
+        min_p: every token at least this times as likely as the most likely one stays; None
+            keeps all.
 
     Raises:
         InvalidSettingError: a temperature below 0 or too small to invert, a top-k below 1, a
-            top-p outside (0, 1].
+            top-p outside (0, 1], a min-p outside [0, 1].
 
     Example:
         >>> Warpers(0.7, top_k=50)
-        Warpers(temperature=0.7, top_k=50, top_p=None)
+        Warpers(temperature=0.7, top_k=50, top_p=None, min_p=None)
     """
 
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
+    min_p: float | None = None
 
     def __post_init__(self) -> None:
         # As plain numbers, so that values that are equal are recorded alike, and as JSON.
         object.__setattr__(self, "temperature", check_temperature(self.temperature))
         object.__setattr__(self, "top_k", _check_top_k(self.top_k))
         object.__setattr__(self, "top_p", _check_top_p(self.top_p))
+        object.__setattr__(self, "min_p", _check_min_p(self.min_p))
 
     def at(self, temperature: float) -> Warpers:
         """The same warpers at another temperature.
 
         Example:
             >>> Warpers(0.7, top_k=50).at(1.0)
-            Warpers(temperature=1.0, top_k=50, top_p=None)
+            Warpers(temperature=1.0, top_k=50, top_p=None, min_p=None)
         """
         return replace(self, temperature=temperature)
 
@@ -65,14 +69,15 @@ class Warpers:
             (True, False)
         """
         all_tokens = self.top_k is None or self.top_k >= vocab_size
-        return self.temperature > 0.0 and all_tokens and self.top_p in (None, 1.0)
+        untruncated = all_tokens and self.top_p in (None, 1.0) and self.min_p in (None, 0.0)
+        return self.temperature > 0.0 and untruncated
 
     def as_dict(self) -> dict[str, Any]:
         """The warpers as they are recorded everywhere, in plain JSON values.
 
         Example:
             >>> Warpers(top_p=0.9).as_dict()
-            {'temperature': 1.0, 'top_k': None, 'top_p': 0.9}
+            {'temperature': 1.0, 'top_k': None, 'top_p': 0.9, 'min_p': None}
         """
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
@@ -85,7 +90,7 @@ class Warpers:
 
         Example:
             >>> Warpers.from_dict({"temperature": 0.5})
-            Warpers(temperature=0.5, top_k=None, top_p=None)
+            Warpers(temperature=0.5, top_k=None, top_p=None, min_p=None)
         """
         known = [field.name for field in fields(cls)]
         unknown = [name for name in recorded if name not in known]
@@ -138,6 +143,14 @@ def _check_top_p(top_p: Any) -> float | None:
     if not (_is_number(top_p) and 0.0 < top_p <= 1.0):
         raise InvalidSettingError(f"top_p is {top_p}: give a number in (0, 1], or leave it out")
     return float(top_p)
+
+
+def _check_min_p(min_p: Any) -> float | None:
+    if min_p is None:
+        return None
+    if not (_is_number(min_p) and 0.0 <= min_p <= 1.0):
+        raise InvalidSettingError(f"min_p is {min_p}: give a number in [0, 1], or leave it out")
+    return float(min_p)
 
 
 def _is_number(value: Any) -> bool:

@@ -10,7 +10,8 @@ from typing import Protocol, Self
 
 from mdbound.bounds import Warpers
 from mdbound.errors import CacheError, InvalidSettingError
-from mdbound.logits_cache.capturing.generate import AnswerSampling, answer_prompts
+from mdbound.logits_cache.capturing.generate import AnswerSampling, answer_conversations
+from mdbound.logits_cache.capturing.mass_outside import MassOutside
 from mdbound.logits_cache.capturing.plan import CapturePlan, plan_capture
 from mdbound.logits_cache.capturing.progress import CaptureRun, CaptureSummary, ProgressCallback
 from mdbound.logits_cache.capturing.score import record_logits
@@ -20,7 +21,7 @@ from mdbound.logits_cache.models.weights import load_drafts, load_target
 from mdbound.logits_cache.store.atomic_files import make_folder, only_writer, remove_leftovers
 from mdbound.logits_cache.store.manifest import MANIFEST_NAME, FileRecord, Manifest, ShardInfo
 from mdbound.logits_cache.store.shards import ShardWriter, default_shard_rows
-from mdbound.logits_cache.text.passages import Passage, batches
+from mdbound.logits_cache.text.passages import Passage, batches, conversation_batches
 
 
 class Shard(Protocol):
@@ -43,7 +44,12 @@ class Shard(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
-    def record(self, models: Sequence[LanguageModel], passages: Sequence[Passage]) -> None:
+    def record(
+        self,
+        models: Sequence[LanguageModel],
+        passages: Sequence[Passage],
+        outside: MassOutside,
+    ) -> None:
         """Run the models, target first, on the passages, and take what they put out."""
 
     def finish(self) -> dict[str, FileRecord]:
@@ -56,7 +62,12 @@ OpenShard = Callable[[int], Shard]
 class LogitsShard(ShardWriter):
     """A shard of a logits cache: texts, positions, and every model's raw logits."""
 
-    def record(self, models: Sequence[LanguageModel], passages: Sequence[Passage]) -> None:
+    def record(
+        self,
+        models: Sequence[LanguageModel],
+        passages: Sequence[Passage],
+        outside: MassOutside,
+    ) -> None:
         """Write the passages, and the logits of one model after the other.
 
         Raises:
@@ -65,7 +76,7 @@ class LogitsShard(ShardWriter):
         """
         _record_texts(self, passages)
         for model in models:
-            record_logits(self, model, passages)
+            record_logits(self, model, passages, outside)
 
 
 def capture(
@@ -124,7 +135,7 @@ def run_plan(
     run = CaptureRun(settings.out, len(plan.passages), on_progress)
     with only_writer(settings.out):
         manifest = _start_or_resume(plan.manifest, settings.out)
-        run.passages = sum(shard.documents for shard in manifest.shards)
+        run.passages = sum(shard.planned for shard in manifest.shards)
         if not manifest.complete:
             _write_missing_shards(plan, manifest, settings, open_shard, run)
     return run.summary()
@@ -141,8 +152,7 @@ def _refuse_foreign_folder(cache: Path) -> None:
 def _start_or_resume(planned: Manifest, cache: Path) -> Manifest:
     """The manifest to go on from; refuses a cache that was made with other settings."""
     if not (cache / MANIFEST_NAME).exists():
-        planned.write(cache)
-        return planned
+        return planned  # written once the models are loaded: one that is refused leaves nothing
     found = Manifest.read(cache)
     _check_same_settings(planned, found, cache)
     remove_leftovers(cache)
@@ -175,21 +185,34 @@ def _write_missing_shards(
     open_shard: OpenShard,
     run: CaptureRun,
 ) -> None:
-    target = load_target(plan.models, manifest.vocab_size)
+    answers = manifest.generation.mode == "generate"
+    target = load_target(plan.models, manifest.vocab_size, decodes=answers)
     drafts = load_drafts(plan.models, manifest.vocab_size, target)
+    manifest = manifest.with_models(model.record for model in (target, *drafts))
+    manifest.write(settings.out)
     shard_rows = settings.shard_rows or default_shard_rows(manifest.vocab_size)
     run.start()
-    waiting = batches(plan.passages[run.passages :], settings.batch_size)
+    answers = plan.follow_ups is not None
+    waiting = batches(plan.passages[run.passages :], settings.batch_size, prompts=answers)
     while run.passages < run.total:
+        before = run.passages
+        outside = MassOutside.of((target, *drafts))
         with open_shard(len(manifest.shards)) as shard:
             while run.passages < run.total and shard.rows < shard_rows:
                 batch = next(waiting)
-                if manifest.generation.mode == "generate":
-                    batch = answer_prompts(target, batch, _answer_sampling(manifest))
-                shard.record((target, *drafts), batch)
-                run.advance(len(batch), sum(item.rows for item in batch))
+                groups = [batch]
+                if plan.follow_ups is not None:
+                    sampling = _answer_sampling(manifest)
+                    answered = answer_conversations(target, batch, plan.follow_ups, sampling)
+                    groups = list(conversation_batches(answered, settings.batch_size))
+                for group in groups:
+                    shard.record((target, *drafts), group, outside)
+                run.advance(len(batch), sum(item.rows for group in groups for item in group))
             files = shard.finish()
-        info = ShardInfo(len(manifest.shards), shard.rows, shard.documents, files)
+        done = run.passages - before
+        info = ShardInfo(
+            len(manifest.shards), shard.rows, shard.documents, files, done, **outside.means()
+        )
         # The last shard completes the cache in the same write that makes it known.
         manifest = replace(manifest.with_shard(info), complete=run.passages == run.total)
         manifest.write(settings.out)
@@ -203,6 +226,7 @@ def _record_texts(writer: ShardWriter, batch: Sequence[Passage]) -> None:
             "offset": [item.offset for item in batch],
             "first_row": [item.first_row for item in batch],
             "token_ids": [list(item.token_ids) for item in batch],
+            "ended_by": [item.ended_by for item in batch],
         }
     )
     for item in batch:

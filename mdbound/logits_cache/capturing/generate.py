@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from mdbound.bounds import Warpers
-from mdbound.errors import InvalidSettingError
+from mdbound.bounds import Warpers, distribution_from_logits
+from mdbound.logits_cache.capturing.decoding import decoding_of
 from mdbound.logits_cache.capturing.on_device import stays_on_device
 from mdbound.logits_cache.models.language_model import LanguageModel
 from mdbound.logits_cache.store.manifest import TARGET
 from mdbound.logits_cache.store.shards import check_logits
-from mdbound.logits_cache.text.passages import Passage, pad_batch
-
-if TYPE_CHECKING:
-    import torch
+from mdbound.logits_cache.text.follow_ups import FollowUps
+from mdbound.logits_cache.text.passages import Passage
 
 
 @dataclass(frozen=True)
@@ -28,23 +25,22 @@ class AnswerSampling:
     Attributes:
         warpers: of the target's distribution; a temperature of 0 takes the most likely token.
         max_new_tokens: longest answer in tokens.
-        seed: with the document's number, it seeds that document's own generator.
-
-    Raises:
-        InvalidSettingError: the warpers do more than the temperature, which answers are not
-            sampled with.
+        seed: with the document's number, and that of a later turn, it seeds a generator for each
+            answer.
     """
 
     warpers: Warpers
     max_new_tokens: int
     seed: int
 
-    def __post_init__(self) -> None:
-        if self.warpers != Warpers(self.warpers.temperature):
-            raise InvalidSettingError(
-                f"answers are sampled by temperature alone, not with {self.warpers}; finish the "
-                "capture with the mdbound that began it"
-            )
+    def generator(self, prompt: Passage) -> np.random.Generator:
+        """The generator of a prompt's answer, whatever other prompts are answered beside it."""
+        turn = [prompt.turn] if prompt.turn else []
+        return np.random.default_rng([self.seed, prompt.doc_id, *turn])
+
+    def most_tokens(self, prompt: Passage) -> int:
+        """Tokens that a prompt's answer may have."""
+        return min(self.max_new_tokens, prompt.most_rows or self.max_new_tokens)
 
 
 def answer_prompts(
@@ -71,104 +67,95 @@ def answer_prompts(
     """
     import torch
 
+    longest = max(len(item.token_ids) for item in prompts) + sampling.max_new_tokens
+    if len(prompts) > 1 and not model.findings.may_share_batch(longest):
+        return [answer_prompts(model, [item], sampling, on_device=on_device)[0] for item in prompts]
     answers: list[list[int]] = [[] for _ in prompts]
-    generators = [np.random.default_rng([sampling.seed, item.doc_id]) for item in prompts]
+    generators = [sampling.generator(item) for item in prompts]
     doc_ids = np.array([item.doc_id for item in prompts], dtype=np.int64)
-    lengths = np.array([len(item.token_ids) for item in prompts], dtype=np.int64)
+    last_tokens = np.array(
+        [item.offset + len(item.token_ids) - 1 for item in prompts], dtype=np.int64
+    )
+    most = [sampling.most_tokens(item) for item in prompts]
     running = [True] * len(prompts)
     stays = stays_on_device(model.device) if on_device is None else on_device
     with torch.inference_mode():
-        steps = _Steps(model, prompts)
-        for step in range(sampling.max_new_tokens):
+        steps = decoding_of(model, [item.token_ids for item in prompts], longest)
+        for step in range(max(most)):
             last = steps.logits()  # (B, V)
             logits = last if stays else last.float().cpu().numpy()
-            check_logits(TARGET, doc_ids, lengths - 1 + step, logits)
-            if stays:
-                tokens = sample_tokens(logits, sampling.warpers.temperature, generators)
-            else:
-                tokens = [
-                    sample_token(row, sampling.warpers.temperature, generator)
-                    for row, generator in zip(logits, generators, strict=True)
-                ]
+            check_logits(TARGET, doc_ids, last_tokens + step, logits)
+            tokens = sample_tokens(logits, sampling.warpers, generators)
             for index, token in enumerate(tokens):
                 if running[index]:
                     answers[index].append(token)
-                    running[index] = token not in model.end_tokens
-            if not any(running) or step + 1 == sampling.max_new_tokens:
+                    ends = token in model.end_tokens or step + 1 == most[index]
+                    running[index] = not ends
+            if not any(running):
                 break
             steps.append(tokens)
-    return [item.answered(answer) for item, answer in zip(prompts, answers, strict=True)]
+    return [
+        item.answered(answer, "end_token" if answer[-1] in model.end_tokens else "limit")
+        for item, answer in zip(prompts, answers, strict=True)
+    ]
 
 
-def sample_token(
-    logits: npt.NDArray[np.float32], temperature: float, generator: np.random.Generator
-) -> int:
-    """Draw a token from softmax(logits / temperature), logits of shape (V,).
+def answer_conversations(
+    model: LanguageModel,
+    prompts: Sequence[Passage],
+    follow_ups: FollowUps,
+    sampling: AnswerSampling,
+) -> list[Passage]:
+    """Let the model answer first prompts and all that follow, with its answers as history.
 
-    One uniform number is used whatever the temperature, so that generators stay in step.
+    Args:
+        model: the target.
+        prompts: first prompts, of a document each.
+        follow_ups: makes the later ones.
+        sampling: how.
 
-    >>> sample_token(np.array([0.0, 3.0, 1.0], dtype=np.float32), 0.0, np.random.default_rng(0))
-    1
+    Returns:
+        Prompts followed by their answers, document by document and turn by turn.
+
+    Raises:
+        InvalidDistributionError: the model's logits are NaN or infinite.
+        TextSourceError: the chat template refuses a later turn.
     """
-    uniform = generator.random()
-    if temperature == 0:
-        return int(logits.argmax())
-    scaled = logits.astype(np.float64) / temperature
-    cumulative = np.cumsum(np.exp(scaled - scaled.max()))
-    drawn = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
-    # Rounding may put the draw past the last token that has any probability.
-    return int(min(drawn, np.flatnonzero(np.diff(cumulative, prepend=0.0))[-1]))
+    answered: dict[int, list[Passage]] = {item.doc_id: [] for item in prompts}
+    waiting = list(prompts)
+    while waiting:
+        for item in answer_prompts(model, waiting, sampling):
+            answered[item.doc_id].append(item)
+        later = (follow_ups.after(answered[item.doc_id]) for item in waiting)
+        waiting = [item for item in later if item is not None]
+    return [item for turns in answered.values() for item in turns]
 
 
 def sample_tokens(
-    logits: torch.Tensor, temperature: float, generators: Sequence[np.random.Generator]
+    logits: Any, warpers: Warpers, generators: Sequence[np.random.Generator]
 ) -> list[int]:
-    """As `sample_token` for rows of logits (B, V) on any device, with a generator each.
+    """Draw a token from each row of logits, warped as the bounds are: the law of the text.
 
-    >>> import torch
-    >>> sample_tokens(torch.tensor([[0.0, 3.0, 1.0]]), 0.0, [np.random.default_rng(0)])
-    [1]
+    One uniform number is used for each row whatever the warpers, so that generators stay in step.
+
+    Args:
+        logits: array or tensor of shape (B, V); tokens of a tensor are drawn on its device.
+        warpers: of the rows.
+        generators: one for each row.
+
+    Example:
+        >>> rows = np.array([[0.0, 3.0, 1.0]], dtype=np.float32)
+        >>> sample_tokens(rows, Warpers(0.0), [np.random.default_rng(0)])
+        [1]
     """
-    import torch
-
-    uniforms = [generator.random() for generator in generators]
-    if temperature == 0:
-        return [int(token) for token in logits.argmax(dim=1).tolist()]
-    scaled = logits.double() / temperature
-    cumulative = (scaled - scaled.amax(dim=1, keepdim=True)).exp().cumsum(dim=1)
-    uniform = torch.tensor(uniforms, dtype=torch.float64, device=logits.device)[:, None]
+    uniforms = np.array([generator.random() for generator in generators])[:, None]
+    probabilities: Any = distribution_from_logits(logits, **warpers.as_dict())  # (B, V)
+    cumulative = probabilities.cumsum(1)
     total = cumulative[:, -1:]
-    drawn = torch.searchsorted(cumulative, uniform * total, right=True)[:, 0]
-    last = (cumulative < total).sum(dim=1)  # the last token that has any probability
-    return [int(token) for token in torch.minimum(drawn, last).tolist()]
-
-
-class _Steps:
-    """Left-padded decoding with a key-value cache: one forward pass per token."""
-
-    def __init__(self, model: LanguageModel, prompts: Sequence[Passage]) -> None:
-        sequences = [item.token_ids for item in prompts]
-        ends = [len(tokens) - 1 for tokens in sequences]
-        batch = pad_batch(sequences, ends, model.pad_id, model.device)
-        self._model = model
-        self._mask = batch.attention_mask
-        self._next_positions = batch.position_ids[:, -1:] + 1
-        self._output = self._forward(batch.input_ids, batch.position_ids, None)
-
-    def logits(self) -> Any:
-        """Logits after the last token, a tensor of shape (B, V)."""
-        return self._output.logits[:, -1, : self._model.vocab_size]
-
-    def append(self, tokens: Sequence[int]) -> None:
-        """Extend every sequence by one token."""
-        import torch
-
-        column = torch.tensor(tokens, device=self._mask.device)[:, None]  # (B, 1)
-        self._mask = torch.cat([self._mask, torch.ones_like(column)], dim=1)
-        self._output = self._forward(column, self._next_positions, self._output.past_key_values)
-        self._next_positions = self._next_positions + 1
-
-    def _forward(self, input_ids: Any, position_ids: Any, past: Any) -> Any:
-        return self._model.forward(
-            input_ids, self._mask, position_ids, keep=1, past_key_values=past, use_cache=True
-        )
+    if not isinstance(cumulative, np.ndarray):
+        uniforms = total.new_tensor(uniforms)
+    # Tokens before the one drawn: all whose running mass is not above the number. Rounding may put
+    # that past the last token of any probability, at which the total is reached.
+    drawn = (cumulative <= uniforms * total).sum(1)
+    last = (cumulative < total).sum(1)
+    return [min(pair) for pair in zip(drawn.tolist(), last.tolist(), strict=True)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mdbound.logits_cache.store.cache import LogitsCache
+from mdbound.logits_cache.store.manifest import MassRecord
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class CaptureSummary:
         bytes_on_disk: size of the cache in bytes.
         new_positions: positions recorded by this run.
         seconds: time this run spent on them, loading of models left out.
+        turns_left_out: later turns of conversations that had no room in the context, or came after
+            `max_positions`; 0 while shards are missing.
+        masses_outside: what target and drafts have on tokens that the other side lacks.
     """
 
     cache: Path
@@ -42,6 +46,8 @@ class CaptureSummary:
     bytes_on_disk: int
     new_positions: int
     seconds: float
+    turns_left_out: int = 0
+    masses_outside: tuple[MassRecord, ...] = ()
 
 
 ProgressCallback = Callable[[CaptureProgress], None]
@@ -74,7 +80,13 @@ class CaptureRun:
         seconds = 0.0 if self._started is None else time.perf_counter() - self._started
         cache = LogitsCache.open(self.cache)
         return CaptureSummary(
-            self.cache, cache.num_positions, cache.bytes_on_disk, self.new_positions, seconds
+            self.cache,
+            cache.num_positions,
+            cache.bytes_on_disk,
+            self.new_positions,
+            seconds,
+            cache.manifest.turns_left_out,
+            cache.manifest.masses_outside(),
         )
 
     def _report(self) -> None:

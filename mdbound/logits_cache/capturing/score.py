@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from mdbound.errors import ModelError
+from mdbound.logits_cache.capturing.mass_outside import MassOutside
 from mdbound.logits_cache.models.language_model import LanguageModel
 from mdbound.logits_cache.store.shards import ShardWriter
 from mdbound.logits_cache.text.passages import Passage, pad_batch
@@ -37,7 +39,8 @@ def score_on_device(
     """As `score_passages`, with the logits as they are, on the model's device."""
     import torch
 
-    for part in _split(passages, model.record.logits_width):
+    _check_readable(model, passages)
+    for part in _split(model, passages):
         with torch.inference_mode():
             batch = pad_batch(
                 [item.token_ids[:-1] for item in part],
@@ -50,11 +53,26 @@ def score_on_device(
                 batch.input_ids, batch.attention_mask, batch.position_ids,
                 keep=keep, use_cache=False,
             )  # fmt: skip
-            logits = output.logits[:, -keep:, : model.vocab_size]  # (B, keep, V)
+            logits = model.stored(output.logits[:, -keep:])  # (B, keep, V)
             recorded = [logits[row, : item.rows] for row, item in enumerate(part)]
         # Outside the block: a generator that waits inside it would leave its caller without
         # gradients.
         yield from zip(part, recorded, strict=True)
+
+
+def _check_readable(model: LanguageModel, passages: Sequence[Passage]) -> None:
+    """Refuse a text with a token that a model lacks, and cannot even read."""
+    if model.columns is None:
+        return
+    readable = model.network.get_input_embeddings().weight.shape[0]
+    for item in passages:
+        largest = max(item.token_ids)
+        if largest >= readable:
+            raise ModelError(
+                f"document {item.doc_id} has token {largest}, and {model.record.source!r} can read "
+                f"{readable}: nothing can be drafted after it; resize its embeddings, or remove "
+                "the document"
+            )
 
 
 def score_together(
@@ -77,23 +95,36 @@ def score_together(
         yield scored[0][0], logits
 
 
-def record_logits(writer: ShardWriter, model: LanguageModel, batch: Sequence[Passage]) -> None:
+def record_logits(
+    writer: ShardWriter, model: LanguageModel, batch: Sequence[Passage], outside: MassOutside
+) -> None:
     """Write the model's logits on the passages' recorded rows into the shard.
+
+    Args:
+        writer: the shard.
+        model: the model.
+        batch: the passages.
+        outside: takes note of what lies on tokens that others lack.
 
     Raises:
         InvalidDistributionError: a row is NaN, infinite or masked throughout.
         OutputError: the disk refused the data.
     """
     for item, logits in score_passages(model, batch):
+        outside.add(model.record.name, logits)
         writer.add_logits(model.record, item.doc_ids, item.positions, logits)
 
 
-def _split(passages: Sequence[Passage], width: int) -> Iterator[Sequence[Passage]]:
-    """Consecutive groups whose padded float32 logits stay within FORWARD_BYTES."""
+def _split(model: LanguageModel, passages: Sequence[Passage]) -> Iterator[Sequence[Passage]]:
+    """Consecutive groups that may share a batch, and whose logits stay within FORWARD_BYTES."""
     start = 0
     for stop in range(1, len(passages) + 1):
-        group = passages[start : stop + 1]
-        needed = 4 * width * len(group) * max(item.rows for item in group)
-        if stop == len(passages) or needed > FORWARD_BYTES:
+        if stop == len(passages) or not _fits(model, passages[start : stop + 1]):
             yield passages[start:stop]
             start = stop
+
+
+def _fits(model: LanguageModel, group: Sequence[Passage]) -> bool:
+    needed = 4 * model.record.logits_width * len(group) * max(item.rows for item in group)
+    longest = max(len(item.token_ids) - 1 for item in group)
+    return needed <= FORWARD_BYTES and model.findings.may_share_batch(longest)

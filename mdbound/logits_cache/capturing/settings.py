@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from mdbound.bounds import Warpers
 from mdbound.errors import InvalidSettingError, refuse_unknown
+from mdbound.logits_cache.text.conversations import HISTORIES
 
 MODES = ("score", "generate")
 
@@ -28,24 +30,39 @@ class CaptureSettings:
         out: folder of the cache.
         drafts: draft models.
         skip_layers: decoder layers to leave out of the target, one tuple per such draft.
+        align_vocabulary: `prefix` for models of which one has further tokens at the end: they have
+            no probability on the side that lacks them. None refuses models whose tokens differ.
+        draft_vocabulary: for each of `drafts` a file with the tokens that it puts out, see
+            `models.vocabulary_map`, or `none`; empty if all put out all.
         mode: `score` records every position of the text, `generate` the target's answers.
-        field: JSONL field that holds the text; None detects it.
+        field: field of records that holds the text or conversation; None detects it.
         tasks: tasks to keep; empty keeps all.
         limit: most documents, or None.
         limit_per_task: most documents of each task, or None.
         max_positions: most positions per document, or None.
+        window_bos: whether later windows of a text begin with the beginning token where its first
+            window does. Only in score mode.
         max_context: longest context in tokens; None takes 1024 in score mode, and what the
             models were made for in generate mode.
         max_new_tokens: longest answer in tokens; None takes 128. Only in generate mode.
         temperature: sampling temperature of the answers; 0 takes the most likely token, None
             means 1. Only in generate mode.
+        top_k: most likely tokens that answers are sampled from, or None. Only in generate mode.
+        top_p: nucleus mass, likewise.
+        min_p: least share of the likeliest token's probability, likewise.
         chat_template: whether prompts go through the tokenizer's chat template; None means if it
             has one, in generate mode.
+        system: system prompt of conversations that have none of their own. Only in generate mode.
+        turns: most turns of the user in a conversation, or None for all. Only in generate mode.
+        history: what becomes of answers that a conversation holds: `given` keeps them as history,
+            and the target answers what has none, and the last turn; `target` has it answer every
+            turn. Only in generate mode.
         seed: seed of the answers' sampling.
         device: `auto`, `cpu`, `cuda`, `mps`, ...
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
         batch_size: documents per forward pass.
         shard_rows: positions after which a shard is closed; None closes it near 256 MiB of logits.
+        trust_remote_code: whether code that lies in a model's folder may run.
     """
 
     target: str
@@ -53,21 +70,45 @@ class CaptureSettings:
     out: Path
     drafts: tuple[str, ...] = ()
     skip_layers: tuple[tuple[int, ...], ...] = ()
+    align_vocabulary: str | None = None
+    draft_vocabulary: tuple[str, ...] = ()
     mode: str = "score"
     field: str | None = None
     tasks: tuple[str, ...] = ()
     limit: int | None = None
     limit_per_task: int | None = None
     max_positions: int | None = None
+    window_bos: bool = True
     max_context: int | None = None
     max_new_tokens: int | None = None
     temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
     chat_template: bool | None = None
+    system: str | None = None
+    turns: int | None = None
+    history: str = "given"
     seed: int = 0
     device: str = "auto"
     dtype: str = "auto"
     batch_size: int = 8
     shard_rows: int | None = None
+    trust_remote_code: bool = False
+
+    @property
+    def warpers(self) -> Warpers:
+        """What the target's distribution is warped by before answers are sampled.
+
+        Raises:
+            InvalidSettingError: naming the one that is out of range.
+        """
+        temperature = 1.0 if self.temperature is None else self.temperature
+        try:
+            return Warpers(temperature, self.top_k, self.top_p, self.min_p)
+        except InvalidSettingError as error:
+            name, _, rest = str(error).partition(" ")
+            raise InvalidSettingError(f"`{name}` {rest}") from error
 
     def check(self) -> None:
         """Refuse settings that no capture can have.
@@ -80,20 +121,28 @@ class CaptureSettings:
             raise InvalidSettingError("no text; give `text` with a file, python-docs or hub:NAME")
         if not self.drafts and not self.skip_layers:
             raise InvalidSettingError("no draft; give `drafts` MODEL or `skip_layers` 14,20")
-        if self.temperature is not None and not 0 <= self.temperature < float("inf"):
-            raise InvalidSettingError(f"`temperature` {self.temperature}: give 0 or more")
+        refuse_unknown([self.history], HISTORIES, "`history`")
         if self.seed < 0:
             raise InvalidSettingError(f"`seed` {self.seed}: give 0 or more")
         if self.mode == "score":
             self._check_no_answers()
+        elif not self.window_bos:
+            raise InvalidSettingError("`window_bos` is about windows; leave it out, or `mode`")
         self._check_counts()
+        _ = self.warpers  # refused if one is out of range
 
     def _check_no_answers(self) -> None:
         # A setting that would be ignored is a misunderstanding: say so before hours of capture.
         answers = {
             "temperature": self.temperature is not None,
+            "top_k": self.top_k is not None,
+            "top_p": self.top_p is not None,
+            "min_p": self.min_p is not None,
             "max_new_tokens": self.max_new_tokens is not None,
             "chat_template": bool(self.chat_template),
+            "system": self.system is not None,
+            "turns": self.turns is not None,
+            "history": self.history != "given",
         }
         for name, given in answers.items():
             if given:
@@ -106,6 +155,7 @@ class CaptureSettings:
             "max_positions": self.max_positions,
             "max_context": self.max_context,
             "max_new_tokens": self.max_new_tokens,
+            "turns": self.turns,
             "batch_size": self.batch_size,
             "shard_rows": self.shard_rows,
         }

@@ -1,11 +1,14 @@
-"""A loaded language model, and how its network is called."""
+"""A loaded language model, and how it is run for what its probe found."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from mdbound.logits_cache.models.forward import Forward
+from mdbound.logits_cache.models.logit_columns import LogitColumns
 from mdbound.logits_cache.store.manifest import ModelRecord
+from mdbound.logits_cache.store.probe_record import ProbeRecord
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class LanguageModel:
         vocab_size: logits kept of each row, V.
         pad_id: token that fills masked columns.
         end_tokens: tokens that end an answer.
-        accepted: optional arguments its forward pass knows.
+        findings: what its probe found.
+        columns: which tokens its logits are of; None if each of the first V is of its own.
     """
 
     record: ModelRecord
@@ -28,15 +32,46 @@ class LanguageModel:
     vocab_size: int
     pad_id: int
     end_tokens: frozenset[int]
-    accepted: frozenset[str]
+    findings: ProbeRecord
+    columns: LogitColumns | None = None
+
+    def stored(self, logits: Any) -> Any:
+        """Logits as they are stored: of shape (..., V), of all that the network puts out."""
+        if self.columns is None:
+            return logits[..., : self.vocab_size]
+        return self.columns.placed(logits)
 
     def forward(
-        self, input_ids: Any, attention_mask: Any, position_ids: Any, *, keep: int, **options: Any
+        self,
+        input_ids: Any,
+        attention_mask: Any,
+        position_ids: Any,
+        *,
+        keep: int,
+        use_cache: bool = False,
+        past_key_values: Any = None,
     ) -> Any:
-        """Run the network; its output's logits cover at least the last `keep` columns."""
-        # Architectures without rotary or learned positions take no position_ids.
-        if "position_ids" in self.accepted:
-            options["position_ids"] = position_ids
-        if "logits_to_keep" in self.accepted:
-            options["logits_to_keep"] = keep
-        return self.network(input_ids=input_ids, attention_mask=attention_mask, **options)
+        """Run the network; its output's logits cover at least the last `keep` columns.
+
+        Args:
+            input_ids: tokens, shape (B, T).
+            attention_mask: 1 on real tokens, over what the cache holds as well.
+            position_ids: counted from each sequence's first token, shape (B, T); not passed to a
+                model that makes its own.
+            keep: columns whose logits are needed, from the right.
+            use_cache: whether to return a key-value cache.
+            past_key_values: cache of the columns before.
+        """
+        call = Forward.of(self.network)
+        if self.findings.length_switch is not None and past_key_values is None:
+            # Dynamic rope keeps the frequencies of the longest sequence so far until it meets a
+            # short one: without this, logits would depend on what was run before.
+            call(input_ids[:1, :1])
+        return call(
+            input_ids,
+            attention_mask,
+            position_ids=position_ids if self.findings.position_ids == "counted" else None,
+            logits_to_keep=keep,
+            use_cache=use_cache,
+            past_key_values=past_key_values,
+        )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mdbound.errors import ModelError
+from mdbound.logits_cache.models.weight_files import (
+    check_listed_weights,
+    check_weight_files,
+    weight_files,
+)
 
 TINY_PREFIX = "tiny:"
 
@@ -21,6 +25,8 @@ HUB_TIMEOUT = 15.0
 #: capture, and a change that keeps size and ends is not seen.
 SAMPLED_BYTES = 2**20
 
+_FINGERPRINTED = (".json", ".safetensors", ".bin", ".model", ".txt", ".jinja", ".gguf")
+
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", re.ASCII)
 
 
@@ -31,16 +37,28 @@ class ModelFiles:
     Attributes:
         source: what was asked for.
         kind: `hub`, `folder`, `gguf` or `tiny`.
-        location: what transformers' `from_pretrained` takes.
-        options: further arguments of `from_pretrained`.
+        location: folder of the files.
         revision: hub commit, or a fingerprint of the files.
+        gguf: the `.gguf` file; None for a folder with safetensors.
+        trust_remote_code: whether code in the folder may run.
     """
 
     source: str
     kind: str
     location: str
     revision: str
-    options: dict[str, Any] = field(default_factory=dict)
+    gguf: Path | None = None
+    trust_remote_code: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments that every `from_pretrained` of transformers takes with `location`.
+
+        `trust_remote_code` is said in all cases: left out, transformers asks on the terminal, and
+        whatever stands on standard input answers.
+        """
+        options: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
+        return options if self.gguf is None else {**options, "gguf_file": self.gguf.name}
 
     @property
     def short_name(self) -> str:
@@ -54,16 +72,32 @@ class ModelFiles:
         return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "draft"
 
 
-def find_model(source: str) -> ModelFiles:
+def find_model(source: str, *, trust_remote_code: bool = False) -> ModelFiles:
     """Find a model's files, without reading its weights.
 
     Args:
         source: `tiny:target`, `tiny:draft`, a local folder, a `.gguf` file, or a hub id
             (`owner/name`, optionally `@revision`).
+        trust_remote_code: whether code that lies beside the weights may run.
 
     Raises:
-        ModelError: nothing of the sort is there, or the hub cannot be reached.
+        ModelError: nothing of the sort is there, the hub cannot be reached, or the weights are
+            pickles.
     """
+    found = _found(source)
+    if found.gguf is not None:
+        return found  # a file that holds no code
+    check_weight_files(source, Path(found.location))
+    if not trust_remote_code or found.kind == "tiny":
+        return found
+    if found.kind == "folder":
+        # The code decides what is computed as much as the weights do.
+        revision = _fingerprint(Path(found.location), (*_FINGERPRINTED, ".py"))
+        found = replace(found, revision=revision)
+    return replace(found, trust_remote_code=True)
+
+
+def _found(source: str) -> ModelFiles:
     path = Path(source).expanduser()
     if source.startswith(TINY_PREFIX):
         return _tiny(source)
@@ -102,8 +136,7 @@ def _gguf(source: str, path: Path) -> ModelFiles:
     if not path.is_file():
         raise ModelError(f"no model file {path}; check the path")
     path = path.resolve()
-    digest = _fingerprint(path)
-    return ModelFiles(source, "gguf", str(path.parent), digest, {"gguf_file": path.name})
+    return ModelFiles(source, "gguf", str(path.parent), _fingerprint(path), gguf=path)
 
 
 def _hub(source: str) -> ModelFiles:
@@ -123,11 +156,8 @@ def _downloaded(name: str, revision: str) -> Path | None:
 
 
 def _has_weights(folder: Path) -> bool:
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-        return all((folder / part).is_file() for part in parts)
-    return any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
+    names = weight_files(folder)
+    return bool(names) and all((folder / name).is_file() for name in names)
 
 
 def _download(name: str, revision: str) -> Path:
@@ -137,10 +167,11 @@ def _download(name: str, revision: str) -> Path:
     try:
         # One request with a time limit: the downloader itself would retry for half a minute.
         info = HfApi().model_info(name, revision=revision or None, timeout=HUB_TIMEOUT)
-        names = [file.rfilename for file in info.siblings or ()]
-        weights = "*.safetensors" if any(n.endswith(".safetensors") for n in names) else "*.bin"
-        patterns = ["*.json", "*.txt", "*.model", "*.jinja", weights]
+        check_listed_weights(name, [file.rfilename for file in info.siblings or ()])
+        patterns = ["*.json", "*.txt", "*.model", "*.jinja", "*.safetensors", "*.py"]
         return Path(snapshot_download(name, revision=info.sha, allow_patterns=patterns))
+    except ModelError:
+        raise
     except Exception as error:  # the client raises its own, its transport's and OS errors
         reason = " ".join(str(error).split())[:160]
         raise ModelError(
@@ -149,10 +180,9 @@ def _download(name: str, revision: str) -> Path:
         ) from error
 
 
-def _fingerprint(path: Path) -> str:
+def _fingerprint(path: Path, suffixes: tuple[str, ...] = _FINGERPRINTED) -> str:
     """SHA-256 over names, sizes and both ends of a model's files."""
-    names = (".json", ".safetensors", ".bin", ".model", ".txt", ".jinja", ".gguf")
-    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in names)
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in suffixes)
     digest = hashlib.sha256()
     for file in files:
         size = file.stat().st_size
@@ -166,8 +196,18 @@ def _fingerprint(path: Path) -> str:
 
 def cannot_load(files: ModelFiles, error: Exception) -> ModelError:
     """The one-line error for a model whose configuration or weights cannot be read."""
+    if "trust_remote_code" in str(error):
+        return needs_code(files)
     reason = " ".join(str(error).split())[:200]
     return ModelError(
         f"model {files.source!r} cannot be loaded ({type(error).__name__}: {reason}); "
         "it must be a causal language model that transformers knows"
+    )
+
+
+def needs_code(files: ModelFiles) -> ModelError:
+    """The error for a model that is made by code in its own folder."""
+    return ModelError(
+        f"model {files.source!r} needs code that lies in its folder, and nothing of it was run; "
+        "read it, and give `trust_remote_code` if you trust it"
     )

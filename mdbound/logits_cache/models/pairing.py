@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import count
 
-from mdbound.errors import InvalidSettingError, ModelError
+from mdbound.errors import InvalidSettingError, refuse_unknown
 from mdbound.logits_cache.models.configuration import ModelShape, read_shape
+from mdbound.logits_cache.models.logit_columns import LogitColumns
 from mdbound.logits_cache.models.model_files import ModelFiles, find_model
 from mdbound.logits_cache.models.placement import resolve_device, resolve_dtype
 from mdbound.logits_cache.models.skipped_layers import check_skipped_layers
-from mdbound.logits_cache.models.tokenizer import (
-    LoadedTokenizer,
-    check_same_vocabulary,
-    load_tokenizer,
+from mdbound.logits_cache.models.tokenizer import LoadedTokenizer, load_tokenizer
+from mdbound.logits_cache.models.vocabularies import (
+    ALIGNMENTS,
+    Vocabulary,
+    VocabularySide,
+    common_size,
+    read_maps,
 )
-from mdbound.logits_cache.store.manifest import TARGET, ModelRecord
+from mdbound.logits_cache.models.vocabularies import draft_vocabulary as vocabulary_of
+from mdbound.logits_cache.store.manifest import TARGET, AlignmentRecord, ModelRecord
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class PlannedModel:
     files: ModelFiles
     shape: ModelShape
     record: ModelRecord
+    columns: LogitColumns | None = None  # as of `LanguageModel`
 
 
 @dataclass(frozen=True)
@@ -35,18 +42,20 @@ class PlannedModels:
     Attributes:
         target: the target.
         drafts: the drafts; those that skip layers refer to the target's files.
-        tokenizer: the tokenizer they share.
+        tokenizer: the target's tokenizer, which they share as far as they have logits.
         device: where they run.
+        vocab_size: logits to store per position, V: padding beyond the tokenizer is cut.
     """
 
     target: PlannedModel
     drafts: tuple[PlannedModel, ...]
     tokenizer: LoadedTokenizer
     device: str
+    vocab_size: int
 
     @property
-    def vocab_size(self) -> int:
-        """Logits to store per position, V: padding beyond the tokenizer is cut.
+    def target_tokens(self) -> int:
+        """Tokens that the target can put out, from 0 on; V unless a draft has more of them.
 
         Tokenizers may name a few tokens that the target never learnt to put out; there are no
         logits for those.
@@ -67,7 +76,11 @@ def plan_models(
     *,
     device: str,
     dtype: str,
+    trust_remote_code: bool = False,
     known: Sequence[ModelRecord] = (),
+    align_vocabulary: str | None = None,
+    draft_vocabulary: Sequence[str] = (),
+    vocab_size: int | None = None,
 ) -> PlannedModels:
     """Find the target and the drafts, and check that they share a tokenizer.
 
@@ -77,27 +90,59 @@ def plan_models(
         skip_layers: layers to leave out of the target, one tuple per such draft.
         device: where to run, or `auto`.
         dtype: type to compute in, or `auto`.
+        trust_remote_code: whether code that lies in a model's folder may run.
         known: drafts that a cache has already: the same draft again keeps its name.
+        align_vocabulary: one of `ALIGNMENTS` for models that do not have the same tokens: with
+            `prefix` one has further ones at the end, which have no probability on the other side.
+        draft_vocabulary: for each of `drafts` a file with the tokens that it puts out, or `none`;
+            empty if none has one.
+        vocab_size: logits per position of the cache that drafts are added to.
 
     Raises:
         ModelError: a model is missing or does not fit the target.
-        InvalidSettingError: the device, the dtype or a skipped layer.
+        InvalidSettingError: the device, the dtype, a skipped layer or a vocabulary.
     """
+    if align_vocabulary is not None:
+        refuse_unknown([align_vocabulary], ALIGNMENTS, "`align_vocabulary`")
+    maps = read_maps(draft_vocabulary, len(drafts))
     device = resolve_device(device)
-    files = find_model(target)
+    files = find_model(target, trust_remote_code=trust_remote_code)
     planned_target = _planned(files, TARGET, device, dtype)
     tokenizer = load_tokenizer(files)
-    planned = []
-    for source in drafts:
-        draft_files = find_model(source)
-        if draft_files.revision != files.revision:
-            check_same_vocabulary(tokenizer, load_tokenizer(draft_files))
-        planned.append(_planned(draft_files, draft_files.short_name, device, dtype))
+    ours = _side(planned_target, tokenizer)
+    found = []
+    for source, own_map in zip(drafts, maps, strict=True):
+        draft_files = find_model(source, trust_remote_code=trust_remote_code)
+        draft = _planned(draft_files, draft_files.short_name, device, dtype)
+        theirs = _side(draft, tokenizer if draft_files.revision == files.revision else None)
+        found.append((draft, vocabulary_of(ours, theirs, own_map, align_vocabulary)))
+    size = common_size(ours.tokens, [each for _, each in found], vocab_size)
+    planned_target = _with_first(planned_target, ours.tokens, size)
+    planned = [_aligned(draft, vocabulary, size) for draft, vocabulary in found]
     planned += [_skipping(planned_target, skipped) for skipped in skip_layers]
-    models = PlannedModels(planned_target, _named_apart(planned, known), tokenizer, device)
-    for draft in models.drafts:
-        _check_width(draft, models.vocab_size)
-    return models
+    return PlannedModels(planned_target, _named_apart(planned, known), tokenizer, device, size)
+
+
+def _side(model: PlannedModel, tokenizer: LoadedTokenizer | None) -> VocabularySide:
+    """A model as far as its vocabulary goes; its tokenizer is loaded when it is needed."""
+    load = cache(lambda: load_tokenizer(model.files)) if tokenizer is None else lambda: tokenizer
+    return VocabularySide(model.record.source, model.shape.logits_width, load)
+
+
+def _aligned(draft: PlannedModel, vocabulary: Vocabulary, size: int) -> PlannedModel:
+    if isinstance(vocabulary, int):
+        return _with_first(draft, vocabulary, size)
+    columns = vocabulary.columns(draft.shape.logits_width, size, draft.record.source)
+    record = AlignmentRecord("map", len(vocabulary.tokens), vocabulary.sha256)
+    return replace(draft, columns=columns, record=replace(draft.record, alignment=record))
+
+
+def _with_first(model: PlannedModel, count: int, size: int) -> PlannedModel:
+    """The model with logits for the first `count` of `size` tokens."""
+    if count >= size:
+        return model
+    record = replace(model.record, alignment=AlignmentRecord("prefix", count))
+    return replace(model, columns=LogitColumns.first(count, size), record=record)
 
 
 def _planned(files: ModelFiles, name: str, device: str, dtype: str) -> PlannedModel:
@@ -109,6 +154,7 @@ def _planned(files: ModelFiles, name: str, device: str, dtype: str) -> PlannedMo
         revision=files.revision,
         dtype=resolve_dtype(dtype, device, shape),
         logits_width=shape.logits_width,
+        trust_remote_code=files.trust_remote_code,
     )
     return PlannedModel(files, shape, record)
 
@@ -147,12 +193,3 @@ def _unused(name: str, taken: set[str]) -> str:
     """
     candidates = (name if number == 1 else f"{name}-{number}" for number in count(1))
     return next(candidate for candidate in candidates if candidate not in taken)
-
-
-def _check_width(draft: PlannedModel, vocab_size: int) -> None:
-    # Wider logits are padding and are cut. Narrower ones would leave tokens without probability.
-    if draft.shape.logits_width < vocab_size:
-        raise ModelError(
-            f"draft {draft.record.source!r} has {draft.shape.logits_width} logits for a vocabulary "
-            f"of {vocab_size} tokens; resize its embeddings or take another draft"
-        )

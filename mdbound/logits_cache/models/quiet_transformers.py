@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from mdbound.errors import MissingDependencyError
+from mdbound.logits_cache.models.gguf.one_reading import one_reading
+from mdbound.logits_cache.models.model_files import ModelFiles
 
 
 @contextlib.contextmanager
@@ -29,4 +31,18 @@ def quiet_transformers() -> Iterator[Any]:
     logging.disable_progress_bar()
     # Some readers (GGUF) draw bars of their own, which no setting turns off.
     with contextlib.redirect_stderr(io.StringIO()):
+        yield transformers
+
+
+@contextlib.contextmanager
+def quiet_loading(files: ModelFiles) -> Iterator[Any]:
+    """As `quiet_transformers`; a `.gguf` file is read once over all such blocks.
+
+    Raises:
+        MissingDependencyError: torch, transformers or gguf is not installed.
+    """
+    with contextlib.ExitStack() as stack:
+        transformers = stack.enter_context(quiet_transformers())
+        if files.gguf is not None:
+            stack.enter_context(one_reading())
         yield transformers

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from mdbound.errors import InvalidSettingError, ModelError
-from mdbound.logits_cache.models.language_model import LanguageModel
-from mdbound.logits_cache.store.manifest import ModelRecord
 
 
 def check_skipped_layers(skipped: Sequence[int], layers: int) -> None:
@@ -30,18 +27,25 @@ def check_skipped_layers(skipped: Sequence[int], layers: int) -> None:
         )
 
 
-def without_layers(target: LanguageModel, record: ModelRecord) -> LanguageModel:
-    """A draft that is the target without `record.skipped_layers`, sharing its weights.
+def without_layers(network: Any, skipped: Sequence[int]) -> Any:
+    """The network without some of its layers, sharing its weights.
 
     Every module is copied, so that layer numbers and the configuration can change, and every
     tensor is shared, so that the draft takes no memory of its own.
+
+    Args:
+        network: the target's network.
+        skipped: layers to leave out, counted from 0.
+
+    Raises:
+        ModelError: the network does not keep its layers in a list, or does not run without
+            them.
     """
-    network = target.network
     shared = {id(tensor): tensor for tensor in [*network.parameters(), *network.buffers()]}
     draft = copy.deepcopy(network, memo=shared)
     config = draft.config.get_text_config()
     layers = _decoder_layers(draft, config.num_hidden_layers)
-    kept = [index for index in range(len(layers)) if index not in record.skipped_layers]
+    kept = [index for index in range(len(layers)) if index not in skipped]
     for number, index in enumerate(kept):
         # Key-value caches are addressed by layer number, which must count without gaps.
         for module in layers[index].modules():
@@ -52,9 +56,25 @@ def without_layers(target: LanguageModel, record: ModelRecord) -> LanguageModel:
     if types is not None:
         config.layer_types = [types[index] for index in kept]
     # In place: models with other per-layer lists keep referring to this one.
-    for index in sorted(record.skipped_layers, reverse=True):
+    for index in sorted(skipped, reverse=True):
         del layers[index]
-    return replace(target, record=record, network=draft)
+    _check_runs(draft)
+    return draft
+
+
+def _check_runs(network: Any) -> None:
+    """Refuse a network that keeps more about each layer than the list that was shortened."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            network(torch.zeros((1, 2), dtype=torch.long, device=network.device), use_cache=False)
+    except Exception as error:  # whatever the network's own code raises
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise ModelError(
+            f"{type(network).__name__} does not run without some of its layers ({reason}); "
+            "`skip_layers` cannot be used with it, give one of `drafts`"
+        ) from error
 
 
 def _decoder_layers(network: Any, count: int) -> Any:

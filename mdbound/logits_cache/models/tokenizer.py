@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mdbound.errors import ModelError
-from mdbound.logits_cache.models.model_files import ModelFiles
-from mdbound.logits_cache.models.quiet_transformers import quiet_transformers
+from mdbound.logits_cache.models.model_files import ModelFiles, needs_code
+from mdbound.logits_cache.models.quiet_transformers import quiet_loading
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class LoadedTokenizer:
         """One more than the largest token id, V."""
         return len(self.tokens)
 
+    def token(self, index: int) -> str | None:
+        """Text of a token id, None where there is none."""
+        return self.tokens[index] if index < self.vocab_size else None
+
     @property
     def has_chat_template(self) -> bool:
         """Whether prompts can be put into the model's chat format."""
@@ -45,10 +49,12 @@ def load_tokenizer(files: ModelFiles) -> LoadedTokenizer:
     Raises:
         ModelError: it is missing or cannot be read.
     """
-    with quiet_transformers() as transformers:
+    with quiet_loading(files) as transformers:
         try:
             encode = transformers.AutoTokenizer.from_pretrained(files.location, **files.options)
         except Exception as error:  # transformers raises whatever its readers raise
+            if "trust_remote_code" in str(error):
+                raise needs_code(files) from error
             reason = " ".join(str(error).split())[:160]
             raise ModelError(
                 f"no tokenizer can be loaded for {files.source!r} ({reason}); "
@@ -64,24 +70,28 @@ def load_tokenizer(files: ModelFiles) -> LoadedTokenizer:
     return LoadedTokenizer(files.source, encode, tuple(tokens), digest)
 
 
-def check_same_vocabulary(target: LoadedTokenizer, draft: LoadedTokenizer) -> None:
+def check_same_vocabulary(target: LoadedTokenizer, draft: LoadedTokenizer, count: int) -> None:
     """Refuse a draft whose token ids do not mean what the target's mean.
 
     Special roles (padding, end of text) may differ: they do not touch the distributions.
 
+    Args:
+        target: the target's tokenizer.
+        draft: the draft's.
+        count: ids that are compared, from 0 on: those that both models have logits for.
+
     Raises:
         ModelError: naming the first token that differs.
     """
-    if target.tokens == draft.tokens:
-        return
-    for index in range(max(target.vocab_size, draft.vocab_size)):
-        ours = target.tokens[index] if index < target.vocab_size else None
-        theirs = draft.tokens[index] if index < draft.vocab_size else None
+    for index in range(count):
+        ours, theirs = target.token(index), draft.token(index)
         if ours != theirs:
+            remedy = "give a draft that shares the target's tokenizer"
+            if index >= min(target.vocab_size, draft.vocab_size):
+                remedy += ", or `align_vocabulary` prefix: the tokens that one lacks get no mass"
             raise ModelError(
                 f"different tokenizers: token {index} is {_shown(ours)} for {target.source!r} and "
-                f"{_shown(theirs)} for {draft.source!r}; give a draft that shares the target's "
-                "tokenizer"
+                f"{_shown(theirs)} for {draft.source!r}; {remedy}"
             )
 
 

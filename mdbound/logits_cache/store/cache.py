@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from mdbound.errors import CacheError, InvalidSettingError, refuse_unknown
 from mdbound.logits_cache.store.atomic_files import sha256_of
-from mdbound.logits_cache.store.documents import check_documents_format
+from mdbound.logits_cache.store.documents import UNKNOWN_ENDING, check_documents_format
 from mdbound.logits_cache.store.manifest import FileRecord, Manifest, ShardInfo
 from mdbound.logits_cache.store.shards import shard_path
 
@@ -135,13 +135,15 @@ class LogitsCache:
 
         Returns:
             One entry per sequence: doc_id, task, offset (position of its first token), first_row
-            (index of the first recorded token) and token_ids.
+            (index of the first recorded token), token_ids, and ended_by: `end_token` or `limit`
+            for an answer, `text`, `limit` or `window` (another one goes on) for a window of text,
+            and `unknown` in caches of earlier versions.
 
         Raises:
             CacheError: the file is missing or damaged.
         """
         rows: list[dict[str, Any]] = self._read(shard, "documents").to_pylist()
-        return rows
+        return [{"ended_by": UNKNOWN_ENDING, **row} for row in rows]
 
     def verify(self) -> None:
         """Check that every file is there and unchanged.

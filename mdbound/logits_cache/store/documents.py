@@ -13,8 +13,11 @@ import pyarrow as pa
 
 from mdbound.logits_cache.store.format_version import Format
 
-#: Version 1 is what files without a version have.
-DOCUMENTS_FORMAT = Format("documents", newest=1, oldest=1, remake="capture again")
+#: Version 1, which files without a version have, did not say how sequences ended.
+DOCUMENTS_FORMAT = Format("documents", newest=2, oldest=1, remake="capture again")
+
+#: How a sequence of a version that does not say so ended.
+UNKNOWN_ENDING = "unknown"
 
 _VERSION_KEY = b"mdbound_documents_format"
 _METADATA = {_VERSION_KEY: str(DOCUMENTS_FORMAT.newest).encode()}
@@ -36,6 +39,7 @@ DOCUMENTS_SCHEMA = pa.schema(
         ("offset", pa.int64()),
         ("first_row", pa.int64()),
         ("token_ids", pa.list_(pa.int32())),
+        ("ended_by", pa.string()),
     ],
     metadata=_METADATA,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -12,9 +13,12 @@ from typing import Any
 from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache.store.atomic_files import write_text_atomically
 from mdbound.logits_cache.store.format_version import Format
+from mdbound.logits_cache.store.probe_record import ProbeRecord, probe_record_from
 
-#: Version 1 recorded the temperature of answers alone, as `generation.temperature`.
-MANIFEST_FORMAT = Format("cache", newest=2, oldest=1, remake="capture again")
+#: Version 1 recorded the temperature of answers alone, as `generation.temperature`. Version 2 said
+#: nothing of what was found out about models when they were loaded, nor of the edges of sequences,
+#: of conversations, and of vocabularies that differ.
+MANIFEST_FORMAT = Format("cache", newest=3, oldest=1, remake="capture again")
 
 #: Part of what the identity of a cache is made of, and no more than that: raised when the same
 #: settings come to mean other logits. Layouts that say the same differently leave it.
@@ -22,6 +26,22 @@ _IDENTITY_VERSION = 1
 
 MANIFEST_NAME = "manifest.json"
 TARGET = "target"
+
+
+@dataclass(frozen=True)
+class AlignmentRecord:
+    """How the vocabulary of a model that lacks tokens of the cache was put beside the others.
+
+    Attributes:
+        rule: `prefix`, the model has the first tokens; or `map`, those of a file.
+        tokens: how many it has. It has no probability on the others: their logits are minus
+            infinity.
+        sha256: fingerprint of the file's tokens; None where there is none.
+    """
+
+    rule: str
+    tokens: int
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +56,12 @@ class ModelRecord:
         dtype: the type the model computed in; logits are stored as float32 whatever it is.
         logits_width: columns the model puts out, before they are cut to the cache's `vocab_size`.
         skipped_layers: decoder layers left out (self-speculative drafts), counted from 0.
+        trust_remote_code: whether code of the model's own folder could run.
+        unused_weights: tensors of its files that the model has no place for.
+        probe: what a probe found out when it was loaded; None if it was not probed, as arrays and
+            the models of older caches. Like `unused_weights` it is a finding and no setting:
+            records that differ in it alone are equal.
+        alignment: how it was aligned with the others; None if it has all of the cache's tokens.
     """
 
     name: str
@@ -45,11 +71,27 @@ class ModelRecord:
     dtype: str
     logits_width: int
     skipped_layers: tuple[int, ...] = ()
+    trust_remote_code: bool = False
+    unused_weights: tuple[str, ...] = field(default=(), compare=False)
+    probe: ProbeRecord | None = field(default=None, compare=False)
+    alignment: AlignmentRecord | None = None
 
     @property
     def folder(self) -> str:
         """Folder of the model's shards inside the cache."""
         return TARGET if self.name == TARGET else f"draft-{self.name}"
+
+    def settings(self) -> dict[str, Any]:
+        """What was asked for, without findings; what was not asked for is left out.
+
+        So captures keep their identity when there come to be more settings.
+        """
+        kept = asdict(self)
+        if not self.trust_remote_code:
+            del kept["trust_remote_code"]
+        if self.alignment is None:
+            del kept["alignment"]
+        return {name: kept[name] for name in kept if name not in {"unused_weights", "probe"}}
 
 
 @dataclass(frozen=True)
@@ -64,6 +106,12 @@ class TextRecord:
         tasks: tasks asked for; empty means all.
         limit: most documents taken, or None.
         limit_per_task: most documents taken per task, or None.
+        system: system prompt put before conversations without one, or None.
+        turns: most turns of the user taken of each conversation, or None for all.
+        history: what became of the answers that conversations hold (`given` or `target`); None
+            where there are no conversations.
+        prompts: prompts to answer, first and later ones, if all have room in the context and in the
+            limit of positions; None in other modes, and where it was not recorded.
     """
 
     source: str
@@ -73,6 +121,44 @@ class TextRecord:
     tasks: tuple[str, ...] = ()
     limit: int | None = None
     limit_per_task: int | None = None
+    system: str | None = None
+    turns: int | None = None
+    history: str | None = None
+    prompts: int | None = None
+
+
+@dataclass(frozen=True)
+class EdgesRecord:
+    """How sequences begin and end, and how often that mattered.
+
+    Attributes:
+        beginning: tokens that the tokenizer puts before a text; each text has them once.
+        ending: tokens that it puts after a text, which are left out.
+        windows: whether later windows of a text begin as its first one does; None where there are
+            none, or the first has no beginning.
+        doubled: texts and first prompts that brought the beginning themselves, or twice: one was
+            left out.
+        trailing: texts and first prompts at whose end the tokenizer's ending was left out.
+        ended: first prompts that end in an end token themselves: their answers follow it.
+    """
+
+    beginning: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
+    windows: bool | None = None
+    doubled: int = 0
+    trailing: int = 0
+    ended: int = 0
+
+    def settings(self) -> dict[str, object]:
+        """What decides the content of a capture: nothing where a tokenizer adds no tokens."""
+        settings: dict[str, object] = {}
+        if self.beginning:
+            settings["beginning"] = self.beginning
+        if self.ending:
+            settings["ending"] = self.ending
+        if self.windows is not None:
+            settings["windows"] = self.windows
+        return settings
 
 
 @dataclass(frozen=True)
@@ -89,6 +175,7 @@ class GenerationRecord:
             so that reading a cache loads no mathematics.
         max_new_tokens: longest answer in tokens; None in the other modes.
         chat_template: whether prompts went through the tokenizer's chat template.
+        edges: how sequences begin and end; None where that is not known.
     """
 
     mode: str
@@ -98,6 +185,22 @@ class GenerationRecord:
     warpers: dict[str, Any] | None = None
     max_new_tokens: int | None = None
     chat_template: bool = False
+    edges: EdgesRecord | None = None
+
+
+@dataclass(frozen=True)
+class MassRecord:
+    """Mean probability, at temperature 1, on tokens that the other side lacks.
+
+    Attributes:
+        draft: name of the draft.
+        of_target: what the target has on tokens that the draft lacks; None if it lacks none.
+        of_draft: what the draft has on tokens that the target lacks, likewise.
+    """
+
+    draft: str
+    of_target: float | None
+    of_draft: float | None
 
 
 @dataclass(frozen=True)
@@ -117,12 +220,35 @@ class ShardInfo:
         rows: positions in the shard.
         documents: entries of the shard's `documents` file; 0 when there is none.
         files: folder (`positions`, `documents`, `target`, `draft-NAME`) to its file's record.
+        passages: texts' windows or first prompts that the shard has done; None where that is the
+            number of documents.
+        target_mass_outside: by draft, mean probability over the shard's rows, at temperature 1,
+            that the target has on tokens that the draft lacks; none for drafts that lack none.
+        draft_mass_outside: by draft, what it has on tokens that the target lacks, likewise.
     """
 
     index: int
     rows: int
     documents: int
     files: dict[str, FileRecord]
+    passages: int | None = None
+    target_mass_outside: dict[str, float] = field(default_factory=dict)
+    draft_mass_outside: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def planned(self) -> int:
+        """Windows and first prompts of the plan that are done with it."""
+        return self.documents if self.passages is None else self.passages
+
+    def with_mass(
+        self, target_mass_outside: dict[str, float], draft_mass_outside: dict[str, float]
+    ) -> ShardInfo:
+        """A copy that says the same of further drafts."""
+        return replace(
+            self,
+            target_mass_outside={**self.target_mass_outside, **target_mass_outside},
+            draft_mass_outside={**self.draft_mass_outside, **draft_mass_outside},
+        )
 
 
 @dataclass(frozen=True)
@@ -156,16 +282,17 @@ class Manifest:
     def settings(self) -> dict[str, object]:
         """The settings that decide the cache's content, flat: `generation.seed` and so on.
 
-        Package versions, shards and progress are left out, so that a capture keeps its settings
-        while it grows. Warpers are listed without a name for them, and only if they do something,
-        so that a capture keeps its identity when there come to be more of them.
+        Package versions, findings of probes, shards and progress are left out, so that a capture
+        keeps its settings while it grows. Warpers, and what later versions came to record, are
+        listed only if they do something, so that a capture keeps its identity when there come to
+        be more of them.
         """
         nested = {
             "format_version": _IDENTITY_VERSION,
-            "target": asdict(self.target),
-            "drafts": {record.name: asdict(record) for record in self.drafts},
-            "text": asdict(self.text),
-            "generation": _flat_generation(self.generation),
+            "target": self.target.settings(),
+            "drafts": {record.name: record.settings() for record in self.drafts},
+            "text": _text_settings(self.text),
+            "generation": _generation_settings(self.generation),
             "vocab_size": self.vocab_size,
             "tokenizer_sha256": self.tokenizer_sha256,
         }
@@ -176,6 +303,30 @@ class Manifest:
         canonical = json.dumps(self.settings(), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
+    @property
+    def turns_left_out(self) -> int:
+        """Later turns of conversations that were not asked, see `TextRecord.prompts`.
+
+        They had no room in the context, or came after the limit of positions. 0 until all is there.
+        """
+        if self.text.prompts is None or not self.complete:
+            return 0
+        return self.text.prompts - sum(shard.documents for shard in self.shards)
+
+    def masses_outside(self) -> tuple[MassRecord, ...]:
+        """What each side has on tokens that the other lacks; empty where nothing is lacking."""
+        found = [
+            MassRecord(
+                draft.name,
+                _mean(
+                    (each.rows, each.target_mass_outside.get(draft.name)) for each in self.shards
+                ),
+                _mean((each.rows, each.draft_mass_outside.get(draft.name)) for each in self.shards),
+            )
+            for draft in self.drafts
+        ]
+        return tuple(each for each in found if (each.of_target, each.of_draft) != (None, None))
+
     def models(self) -> tuple[ModelRecord, ...]:
         """Target, then the drafts whose shards are all there (a draft may still be arriving)."""
         present = [
@@ -184,6 +335,12 @@ class Manifest:
             if all(draft.folder in shard.files for shard in self.shards)
         ]
         return (self.target, *present)
+
+    def with_models(self, loaded: Iterable[ModelRecord]) -> Manifest:
+        """A copy in which the records of these models say what was found when they were loaded."""
+        found = {record.name: record for record in loaded}
+        drafts = tuple(found.get(draft.name, draft) for draft in self.drafts)
+        return replace(self, target=found.get(TARGET, self.target), drafts=drafts)
 
     def with_shard(self, shard: ShardInfo) -> Manifest:
         """A copy with one shard added, or replaced if its index is already there."""
@@ -266,23 +423,55 @@ def _manifest_from(raw: Any, path: Path) -> Manifest:
 
 
 def _model_from(raw: dict[str, Any]) -> ModelRecord:
-    return ModelRecord(**{**raw, "skipped_layers": tuple(raw["skipped_layers"])})
+    aligned = raw.get("alignment")
+    read = {
+        "skipped_layers": tuple(raw["skipped_layers"]),
+        "unused_weights": tuple(raw.get("unused_weights", ())),
+        "probe": probe_record_from(raw.get("probe")),
+        "alignment": None if aligned is None else AlignmentRecord(**aligned),
+    }
+    return ModelRecord(**{**raw, **read})
+
+
+def _mean(shards: Iterable[tuple[int, float | None]]) -> float | None:
+    """The mean of all rows, of shards' rows and means; None if no shard says one."""
+    known = [(rows, mean) for rows, mean in shards if mean is not None]
+    total = sum(rows for rows, _ in known)
+    return sum(rows * mean for rows, mean in known) / total if total else None
 
 
 def _generation_from(raw: dict[str, Any]) -> GenerationRecord:
     values = dict(raw)
     if "warpers" not in values:
         temperature = values.pop("temperature")
-        alone = {"temperature": temperature, "top_k": None, "top_p": None}
+        alone = {"temperature": temperature, "top_k": None, "top_p": None, "min_p": None}
         values["warpers"] = None if temperature is None else alone
+    if values.get("edges") is not None:
+        values["edges"] = _edges_from(values["edges"])
     return GenerationRecord(**values)
 
 
-def _flat_generation(record: GenerationRecord) -> dict[str, object]:
+def _edges_from(raw: dict[str, Any]) -> EdgesRecord:
+    ends = {name: tuple(raw[name]) for name in ("beginning", "ending")}
+    return EdgesRecord(**{**raw, **ends})
+
+
+def _text_settings(record: TextRecord) -> dict[str, object]:
     values = asdict(record)
+    del values["prompts"]  # follows from the rest
+    for name in ("system", "turns", "history"):
+        if values[name] is None:
+            del values[name]
+    return values
+
+
+def _generation_settings(record: GenerationRecord) -> dict[str, object]:
+    values = asdict(replace(record, edges=None))
+    del values["edges"]
     warpers: dict[str, object] = values.pop("warpers") or {}
     applied = {name: value for name, value in warpers.items() if value is not None}
-    return {**values, "temperature": None, **applied}
+    edges = record.edges.settings() if record.edges is not None else {}
+    return {**values, "temperature": None, **applied, **edges}
 
 
 def _shard_from(raw: dict[str, Any]) -> ShardInfo:

@@ -1,4 +1,4 @@
-"""Text sources: plain files, JSONL prompts, hub data sets, and Python's own documentation."""
+"""Text sources: files of texts or conversations, hub data sets, Python's own documentation."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from mdbound.errors import MissingDependencyError, TextSourceError, refuse_unknown
+from mdbound.logits_cache.text.conversations import USER, Message, messages_from
+from mdbound.logits_cache.text.records import Located, read_records, read_utf8
 
-# In the order they are looked for; of a list (the turns of a conversation) the first is taken.
-TEXT_FIELDS = ("turns", "prompt", "text", "question")
+#: In the order they are looked for.
+TEXT_FIELDS = ("turns", "prompt", "messages", "conversations", "conversation", "text", "question")
 TASK_FIELDS = ("category", "task")
 PYTHON_DOCS = "python-docs"
 HUB_PREFIX = "hub:"
@@ -21,20 +23,28 @@ HUB_PREFIX = "hub:"
 
 @dataclass(frozen=True)
 class Document:
-    """One text or prompt.
+    """One text, prompt or conversation.
 
     Attributes:
         doc_id: its number in the source, counted before any filter, so that it stays the same
             whatever is selected.
         task: its label in tables: the record's category or task, else the source's name.
-        text: the text.
+        text: the text; of several turns without roles the first, of a conversation with roles
+            empty.
         origin: where it stands, for messages.
+        messages: the conversation, if it is more than one text.
     """
 
     doc_id: int
     task: str
     text: str
     origin: str
+    messages: tuple[Message, ...] = ()
+
+    @property
+    def conversation(self) -> tuple[Message, ...]:
+        """The messages, or the text as the only one."""
+        return self.messages or (Message(USER, self.text),)
 
 
 def load_documents(
@@ -48,10 +58,10 @@ def load_documents(
     """Read every source, in order, and select documents.
 
     Args:
-        sources: each a text file, a `.jsonl` file, `hub:NAME[:CONFIG[:SPLIT]]`, or `python-docs`
-            (`python-docs:held-out` and `python-docs:train` for the topics the tiny pair has not
-            and has seen).
-        field: the field of JSONL or hub records that holds the text; None detects it.
+        sources: each a text file, a file of records (`.jsonl`, `.json`, `.csv`, `.tsv`,
+            `.parquet`), `hub:NAME[:CONFIG[:SPLIT]]`, or `python-docs` (`python-docs:held-out` and
+            `python-docs:train` for the topics the tiny pair has not and has seen).
+        field: the field of records that holds the text or conversation; None detects it.
         tasks: tasks to keep; empty keeps all.
         limit: most documents in all.
         limit_per_task: most documents of each task.
@@ -62,20 +72,19 @@ def load_documents(
     """
     documents: list[Document] = []
     for source in sources:
-        for task, text, origin in _read_source(source, field):
-            if not text.strip():
-                raise TextSourceError(f"{origin} has no text; remove it or give another `field`")
-            documents.append(Document(len(documents), task, text, origin))
+        for each in _read_source(source, field):
+            documents.append(replace(each, doc_id=len(documents)))
     if not documents:
         raise TextSourceError(f"no text in {' '.join(sources)!r}; give a file that has some")
     return _select(documents, tasks, limit, limit_per_task)
 
 
 def text_sha256(documents: Iterable[Document]) -> str:
-    """SHA-256 (hex) of the documents' numbers, tasks and texts."""
+    """SHA-256 (hex) of the documents' numbers, tasks and texts or messages."""
     digest = hashlib.sha256()
     for document in documents:
-        digest.update(json.dumps([document.doc_id, document.task, document.text]).encode())
+        content = [[each.role, each.content] for each in document.messages] or document.text
+        digest.update(json.dumps([document.doc_id, document.task, content]).encode())
     return digest.hexdigest()
 
 
@@ -99,12 +108,13 @@ def _select(
     return selected[:limit]
 
 
-def _read_source(source: str, field: str | None) -> Iterator[tuple[str, str, str]]:
-    """Yield (task, text, origin) of each document of one source."""
+def _read_source(source: str, field: str | None) -> Iterator[Document]:
+    """Documents of one source, all numbered 0."""
     if source == PYTHON_DOCS or source.startswith(f"{PYTHON_DOCS}:"):
         return _python_docs(source)
     if source.startswith(HUB_PREFIX):
-        return _hub_records(source, field)
+        name, records = _hub_records(source)
+        return _of_records(records, name, field)
     path = Path(source).expanduser()
     if path.is_dir():
         raise TextSourceError(f"{path} is a folder; give its files, each as a `text`")
@@ -112,32 +122,50 @@ def _read_source(source: str, field: str | None) -> Iterator[tuple[str, str, str
         raise TextSourceError(
             f"no text file {path}; give a file, {PYTHON_DOCS!r} or hub:NAME:CONFIG:SPLIT"
         )
-    return _jsonl(path, field) if path.suffix == ".jsonl" else _plain(path)
+    found = read_records(path)
+    if found is None:
+        return iter([_document(read_utf8(path), path.stem, str(path))])
+    return _of_records(found, path.stem, field)
 
 
-def _plain(path: Path) -> Iterator[tuple[str, str, str]]:
-    yield path.stem, _read_utf8(path), str(path)
+def _of_records(records: Iterator[Located], name: str, field: str | None) -> Iterator[Document]:
+    for origin, record in records:
+        if isinstance(record, list):  # a conversation without anything around it
+            yield _document(record, name, origin)
+        elif isinstance(record, dict):
+            yield _document(_text_of(record, field, origin), _task_of(record, name), origin)
+        else:
+            raise TextSourceError(
+                f"{origin} is not a JSON object; give objects, or lists of messages"
+            )
 
 
-def _jsonl(path: Path, field: str | None) -> Iterator[tuple[str, str, str]]:
-    # Not splitlines: it also splits at separators that JSON strings may hold unescaped.
-    for number, line in enumerate(_read_utf8(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        origin = f"{path}, line {number},"
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise TextSourceError(f"{origin} is not JSON ({error}); fix or remove it") from error
-        if not isinstance(record, dict):
-            raise TextSourceError(f"{origin} is not a JSON object; give one object per line")
-        text = _text_of(record, field, origin)
+def _document(content: str | list[Any], task: str, origin: str) -> Document:
+    """A document of one text, or of a list of turns or messages."""
+    if isinstance(content, str):
+        document = Document(0, task, content, origin)
+    else:
+        messages = messages_from(content, origin)
+        without_roles = isinstance(content[0], str)
+        alone = len(messages) == 1
+        document = Document(
+            0,
+            task,
+            messages[0].content if without_roles or alone else "",
+            origin,
+            () if alone else messages,
+        )
+    texts = [document.text, *(message.content for message in document.messages)]
+    if not any(text.strip() for text in texts):
+        raise TextSourceError(f"{origin} has no text; remove it or give another `field`")
+    for text in texts:
         if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
             raise TextSourceError(f"{origin} has half of a surrogate pair; fix or remove it")
-        yield _task_of(record, path.stem), text, origin
+    return document
 
 
-def _hub_records(source: str, field: str | None) -> Iterator[tuple[str, str, str]]:
+def _hub_records(source: str) -> tuple[str, Iterator[Located]]:
+    """Short name and records of a data set of the hub."""
     try:
         import datasets  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
@@ -151,12 +179,11 @@ def _hub_records(source: str, field: str | None) -> Iterator[tuple[str, str, str
         raise TextSourceError(
             f"cannot load data set {source!r} ({error}); give hub:NAME:CONFIG:SPLIT"
         ) from error
-    for number, record in enumerate(records):
-        origin = f"{source}, record {number},"
-        yield _task_of(record, name.rsplit("/", 1)[-1]), _text_of(record, field, origin), origin
+    located = ((f"{source}, record {number},", record) for number, record in enumerate(records))
+    return name.rsplit("/", 1)[-1], located
 
 
-def _python_docs(source: str) -> Iterator[tuple[str, str, str]]:
+def _python_docs(source: str) -> Iterator[Document]:
     from mdbound.logits_cache.text.python_docs import python_docs_topics
 
     splits: dict[str, Literal["all", "train", "held_out"]] = {
@@ -166,7 +193,7 @@ def _python_docs(source: str) -> Iterator[tuple[str, str, str]]:
     }
     refuse_unknown([source], splits, "`text`", TextSourceError)
     for topic in python_docs_topics(splits[source]):
-        yield PYTHON_DOCS, topic.text, f"{source}, topic {topic.name},"
+        yield _document(topic.text, PYTHON_DOCS, f"{source}, topic {topic.name},")
 
 
 def _task_of(record: Mapping[str, Any], fallback: str) -> str:
@@ -176,27 +203,18 @@ def _task_of(record: Mapping[str, Any], fallback: str) -> str:
     return fallback
 
 
-def _text_of(record: Mapping[str, Any], field: str | None, origin: str) -> str:
+def _text_of(record: Mapping[str, Any], field: str | None, origin: str) -> str | list[Any]:
+    """The field that holds a text, or a list of turns or messages."""
     names = (field,) if field is not None else TEXT_FIELDS
     for name in names:
-        if name not in record:
-            continue
-        value = record[name]
-        first = value[0] if isinstance(value, list) and value else value
-        if not isinstance(first, str):
+        value = record.get(name)
+        if isinstance(value, str) or (isinstance(value, list) and value):
+            return value
+        # In tables a field that a record has not is null.
+        if name in record and (value is not None or field is not None):
             raise TextSourceError(
-                f"{origin} field {name!r} holds {type(first).__name__}, not text; "
+                f"{origin} field {name!r} holds {type(value).__name__}, not text; "
                 "give another `field`"
             )
-        return first
     wanted = f"no field {field!r}" if field is not None else f"none of {', '.join(TEXT_FIELDS)}"
     raise TextSourceError(f"{origin} has {wanted}; `field` can be one of {', '.join(record)}")
-
-
-def _read_utf8(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise TextSourceError(f"{path} is not UTF-8 text ({error}); convert it first") from error
-    except OSError as error:
-        raise TextSourceError(f"cannot read {path} ({error.strerror}); check the file") from error

@@ -75,6 +75,8 @@ def test_repeated_values_are_solved_once() -> None:
         (SolveGrid(top_k=(0,)), "`top_k` 0: .*>= 1"),
         (SolveGrid(top_p=(0.0,)), r"`top_p` 0\.0: .*\(0, 1\]"),
         (SolveGrid(top_p=(1.5,)), r"`top_p` 1\.5"),
+        (SolveGrid(min_p=(-0.1,)), r"`min_p` -0\.1: .*\[0, 1\]"),
+        (SolveGrid(min_p=(float("nan"),)), "`min_p` nan"),
         (SolveGrid(num_drafts=(0,)), "`num_drafts` 0"),
         (
             SolveGrid(drafts=("smal",)),

@@ -20,6 +20,7 @@ draft_temperature = [1.2, "target"]
 draft_temperature_sets = [[1.2, 1.0], [1.2, 2.0]]
 top_k = [10, "none"]
 top_p = ["full", 0.9]
+min_p = [0.05, "none"]
 vocabulary_size = [10, 1000, "full"]
 vocabulary_of = "draft"
 draft = "small"
@@ -57,6 +58,7 @@ def test_every_key_reaches_its_place(tmp_path: Path) -> None:
     assert (grid.temperatures, grid.draft_temperatures) == ((0.7, 1.0), (1.2, None))
     assert grid.draft_temperature_sets == ((1.2, 1.0), (1.2, 2.0))
     assert (grid.top_k, grid.top_p) == ((10, None), (None, 0.9))
+    assert grid.min_p == (0.05, None)
     assert (grid.vocabulary_sizes, grid.vocabulary_of) == ((10, 1000, None), "draft")
     assert (grid.drafts, grid.schemes) == (("small",), ("all",))
     assert (grid.scheme_samples, grid.scheme_seed) == (64, 3)

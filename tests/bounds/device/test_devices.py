@@ -128,4 +128,4 @@ def test_tokens_of_answers():
     with Watched():
         for temperature in (0.0, 0.7):
             generators = [np.random.default_rng(k) for k in range(3)]
-            assert len(sample_tokens(p, temperature, generators)) == 3
+            assert len(sample_tokens(p, bounds.Warpers(temperature), generators)) == 3

@@ -18,6 +18,8 @@ WARPERS = [
     {"top_k": 10},
     {"top_p": 0.8},
     {"temperature": 0.5, "top_k": 50, "top_p": 0.9},
+    {"min_p": 0.05},
+    {"temperature": 1.5, "top_k": 80, "top_p": 0.95, "min_p": 0.1},
     {"temperature": 0.0},
     {"temperature": 0.0, "draft_temperature": 1.0},
     {"temperature": 1.0, "draft_temperature": 0.0},
@@ -54,7 +56,8 @@ def test_from_logits(device, sampling, max_drafts, warpers):
 def test_distributions_of_any_float_type(device, dtype):
     logits = to(np.random.default_rng(5).normal(0.0, 4.0, (3, 700)), device, dtype)
     host = logits.double().cpu().numpy()
-    for warpers in ({"temperature": 0.6}, {"top_k": 20}, {"top_p": 0.9}, {"temperature": 0.0}):
+    cuts = ({"top_k": 20}, {"top_p": 0.9}, {"min_p": 0.2})
+    for warpers in ({"temperature": 0.6}, *cuts, {"temperature": 0.0}):
         found = bounds.distribution_from_logits(logits, **warpers)
         assert found.dtype == torch.float64
         assert found.device.type == device
@@ -73,6 +76,8 @@ def test_ties_keep_the_lower_token_or_all_of_them(device):
     assert kept.tolist() == [0.5, 0.5, 0.0, 0.0]
     assert bounds.distribution_from_logits(logits, top_p=1e-9).tolist() == [0, 1, 0, 0, 0]
     assert bounds.distribution_from_logits(logits, top_k=99, top_p=1.0).shape == (5,)
+    assert bounds.distribution_from_logits(logits, min_p=1.0).count_nonzero() == 3
+    assert bounds.distribution_from_logits(logits, min_p=0.1).count_nonzero() == 4
 
 
 def test_gradients_are_neither_needed_nor_kept(device):
@@ -110,6 +115,7 @@ def test_logits_of_a_model_in_training(device, sampling, max_drafts, dtype):
         ([[0.0, 1.0]], [[0.0, 1.0]], {"draft_temperature": [1.0, 2.0]}),
         ([[0.0, 1.0]], [[0.0, 1.0]], {"top_k": 0}),
         ([[0.0, 1.0]], [[0.0, 1.0]], {"top_p": 1.5}),
+        ([[0.0, 1.0]], [[0.0, 1.0]], {"min_p": 1.5}),
     ],
 )
 def test_logits_are_refused_in_the_same_words(device, target, draft, options):
@@ -135,7 +141,7 @@ def test_error_bounds_from_logits_hold_those_of_the_softmax(device, sampling, ma
 def test_entropy(device):
     logits = np.random.default_rng(0).normal(0.0, 3.0, (3, 700)).astype(np.float32)
     logits[1, ::2] = -np.inf
-    for warpers in ({}, {"temperature": 0.6}, {"temperature": 0.0}, {"top_k": 9}, {"top_p": 0.5}):
+    for warpers in ({}, {"temperature": 0.6}, {"temperature": 0.0}, {"top_p": 0.5}, {"min_p": 0.3}):
         found = bounds.entropy_from_logits(to(logits, device, torch.float32), **warpers)
         expected = bounds.entropy_from_logits(logits, **warpers)
         assert found.device.type == device

@@ -41,7 +41,9 @@ def test_equals_sorting_the_vocabulary(kind, top_p):
             np.testing.assert_allclose(row, expected, atol=1e-15)
 
 
-@pytest.mark.parametrize("settings", [{}, {"temperature": 0.5}, {"top_k": 7}, {"top_p": 0.8}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"temperature": 0.5}, {"top_k": 7}, {"top_p": 0.8}, {"min_p": 0.1}]
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_entropy_is_that_of_the_distribution(settings, dtype):
     logits = np.random.default_rng(1).normal(0.0, 3.0, (4, 300)).astype(dtype)

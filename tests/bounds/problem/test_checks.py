@@ -29,6 +29,62 @@ def test_warpers_follow_transformers(temperature, top_k, top_p):
     np.testing.assert_allclose(found, expected, atol=1e-15)
 
 
+def tied_logits(rows, seed):
+    """Whole and half numbers: many tokens share a logit, the largest among them."""
+    logits = np.random.default_rng(seed).integers(-12, 5, (rows, 300)) / 2.0
+    logits[0, ::2] = -np.inf
+    return logits
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.0])
+@pytest.mark.parametrize("cut", [{}, {"top_k": 40}, {"top_p": 0.9}, {"top_k": 120, "top_p": 0.8}])
+@pytest.mark.parametrize("min_p", [0.0, 1e-9, 0.02, 0.35, 1.0])
+def test_min_p_follows_transformers(temperature, cut, min_p):
+    """In their order; ties with top-p apart, of which a sort decides there which one stays."""
+    torch = pytest.importorskip("torch")
+    from transformers import (
+        LogitsProcessorList,
+        MinPLogitsWarper,
+        TemperatureLogitsWarper,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+    )
+
+    logits = tied_logits(20, seed=1)
+    if "top_p" in cut:
+        logits += np.random.default_rng(2).normal(0.0, 0.1, logits.shape)
+    warpers = LogitsProcessorList([TemperatureLogitsWarper(temperature)])
+    warpers += [TopKLogitsWarper(cut["top_k"])] if "top_k" in cut else []
+    warpers += [TopPLogitsWarper(cut["top_p"])] if "top_p" in cut else []
+    warpers.append(MinPLogitsWarper(min_p))
+    expected = torch.softmax(warpers(None, torch.tensor(logits)), dim=-1).numpy()
+    found = bounds.distribution_from_logits(logits, temperature, min_p=min_p, **cut)
+    assert ((found > 0.0) == (expected > 0.0)).all()
+    np.testing.assert_allclose(found, expected, atol=1e-15)
+    raw = logits.astype(np.float32)  # the kernel that captures go through
+    same = bounds.distribution_from_logits(raw.astype(np.float64), temperature, min_p=min_p, **cut)
+    found = bounds.distribution_from_logits(raw, temperature, min_p=min_p, **cut)
+    np.testing.assert_allclose(found, same, atol=1e-15)
+
+
+def test_min_p_keeps_what_ties_with_its_threshold_or_drops_it_together():
+    logits = np.log(np.array([[0.5, 0.5, 0.25, 0.25, 0.125]]))
+    for min_p, kept in ((1.0, 2), (0.51, 2), (0.49, 4), (0.26, 4), (0.24, 5), (0.0, 5)):
+        found = bounds.distribution_from_logits(logits, min_p=min_p)
+        assert np.count_nonzero(found) == kept
+        assert found.sum() == pytest.approx(1.0, abs=1e-15)
+    assert bounds.distribution_from_logits([1.0, 3.0, 3.0], 0.0, min_p=0.1).tolist() == [0, 1, 0]
+
+
+def test_min_p_comes_after_top_p():
+    """Min-p first would leave 4/7 and 3/7, of which top-p 0.56 keeps one."""
+    logits = np.log([0.4, 0.3, 0.2, 0.1])
+    first = np.log(bounds.distribution_from_logits(logits, min_p=0.6)[:2])
+    assert np.count_nonzero(bounds.distribution_from_logits(first, top_p=0.56)) == 1
+    found = bounds.distribution_from_logits(logits, top_p=0.56, min_p=0.6)
+    assert np.count_nonzero(found) == 2
+
+
 def test_temperature_zero_is_the_argmax_and_ties_go_to_the_lower_id():
     assert bounds.distribution_from_logits([1.0, 3.0, 3.0], 0.0).tolist() == [0.0, 1.0, 0.0]
 
@@ -58,7 +114,8 @@ def test_bad_logits_are_named(logits, message):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"temperature": -1.0}, {"temperature": np.nan}, {"top_k": 0}, {"top_p": 0.0}]
+    "settings",
+    [{"temperature": -1.0}, {"temperature": np.nan}, {"top_k": 0}, {"top_p": 0.0}, {"min_p": -0.1}],
 )
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(InvalidSettingError, match="give"):

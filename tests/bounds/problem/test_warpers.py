@@ -37,6 +37,9 @@ DOORS = (
         ({"top_p": 0.0}, r"top_p is 0.0: give a number in \(0, 1\]"),
         ({"top_p": 1.5}, r"top_p is 1.5: give a number in \(0, 1\]"),
         ({"top_p": np.nan}, "top_p is nan: give"),
+        ({"min_p": -0.1}, r"min_p is -0.1: give a number in \[0, 1\]"),
+        ({"min_p": 1.5}, r"min_p is 1.5: give a number in \[0, 1\]"),
+        ({"min_p": np.nan}, "min_p is nan: give"),
     ],
 )
 def test_what_is_out_of_range_is_refused_where_it_is_made(settings, message):
@@ -45,10 +48,10 @@ def test_what_is_out_of_range_is_refused_where_it_is_made(settings, message):
 
 
 def test_the_record_is_plain_json_and_comes_back():
-    warpers = Warpers(np.float32(0.5), np.int64(50), np.float64(0.9))
+    warpers = Warpers(np.float32(0.5), np.int64(50), np.float64(0.9), np.float64(0.1))
     text = json.dumps(warpers.as_dict())
-    assert text == '{"temperature": 0.5, "top_k": 50, "top_p": 0.9}'
-    assert Warpers.from_dict(json.loads(text)) == warpers == Warpers(0.5, 50, 0.9)
+    assert text == '{"temperature": 0.5, "top_k": 50, "top_p": 0.9, "min_p": 0.1}'
+    assert Warpers.from_dict(json.loads(text)) == warpers == Warpers(0.5, 50, 0.9, 0.1)
     assert Warpers.from_dict({}) == Warpers()
 
 
@@ -79,6 +82,8 @@ def test_only_the_temperature_changes():
         (Warpers(top_k=10), True),
         (Warpers(top_k=9), False),
         (Warpers(top_p=0.999), False),
+        (Warpers(min_p=0.0), True),
+        (Warpers(min_p=0.2), False),
         (Warpers(0.0), False),
     ],
 )

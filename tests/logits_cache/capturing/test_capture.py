@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from mdbound.bounds import Warpers
 from mdbound.errors import (
     CacheError,
     InvalidDistributionError,
@@ -117,7 +118,7 @@ def test_manifest_says_what_was_captured(settings_for: SettingsFor) -> None:
     assert raw["complete"] is True
     assert [draft["name"] for draft in raw["drafts"]] == ["small", "skip-0-2"]
     assert raw["drafts"][1]["skipped_layers"] == [0, 2]
-    assert raw["generation"]["warpers"] == {"temperature": 0.5, "top_k": None, "top_p": None}
+    assert raw["generation"]["warpers"] == Warpers(0.5).as_dict()
     assert raw["generation"]["chat_template"] is True
     assert raw["versions"]["torch"]
     (shard,) = raw["shards"]
@@ -209,7 +210,7 @@ def test_second_writer_is_refused(settings_for: SettingsFor, pair: tuple[str, st
         with pytest.raises(CacheError, match="another process is writing to"):
             capture(settings)
         with pytest.raises(CacheError, match="another process is writing to"):
-            add_drafts(settings.out, [pair[1]], device="cpu")
+            add_drafts(settings.out, [pair[1]], target=pair[0], device="cpu")
     assert capture(settings).new_positions == 0
 
 
@@ -278,15 +279,18 @@ def test_added_drafts_equal_those_captured_at_once(
     grown = settings_for(drafts=(), skip_layers=((0, 2),), shard_rows=5)
     capture(grown)
     with pytest.raises(Interrupted):
-        add_drafts(grown.out, [pair[1]], device="cpu", batch_size=2, on_progress=stop_after(2))
+        add_drafts(
+            grown.out, [pair[1]], target=pair[0], device="cpu", batch_size=2,
+            on_progress=stop_after(2),
+        )  # fmt: skip
     # Half a draft is not shown, and does not stand in the way of the others.
     assert LogitsCache.open(grown.out).draft_names == ("skip-0-2",)
-    summary = add_drafts(grown.out, [pair[1]], device="cpu", batch_size=2)
+    summary = add_drafts(grown.out, [pair[1]], target=pair[0], device="cpu", batch_size=2)
     assert 0 < summary.new_positions < summary.positions
     assert LogitsCache.open(grown.out).draft_names == ("skip-0-2", "small")
     assert_same(contents(grown.out), contents(at_once.out))
     # Once more, and the command that made the cache, find nothing to do.
-    assert add_drafts(grown.out, [pair[1]], device="cpu").new_positions == 0
+    assert add_drafts(grown.out, [pair[1]], target=pair[0], device="cpu").new_positions == 0
     assert capture(grown).new_positions == 0
     LogitsCache.open(grown.out).verify()
 
@@ -311,7 +315,24 @@ def test_drafts_need_the_target_unchanged(settings_for: SettingsFor, tmp_path: P
     capture(settings)
     save_model(tmp_path / "m", llama(TARGET_WIDTH, 4, seed=9), byte_tokenizer())
     with pytest.raises(ModelError, match="has changed since the capture"):
-        add_drafts(settings.out, [], [(1,)])
+        add_drafts(settings.out, [], [(1,)], target=target)
+
+
+def test_target_of_a_cache_is_loaded_only_if_it_is_confirmed(
+    settings_for: SettingsFor, pair: tuple[str, str], tmp_path: Path
+) -> None:
+    settings = settings_for(drafts=(), skip_layers=((1,),))
+    capture(settings)
+    path = settings.out / "manifest.json"
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    raw["target"]["source"] = "/somewhere/else"
+    path.write_text(json.dumps(raw), encoding="utf-8")
+    with pytest.raises(InvalidSettingError, match=r"target is '/somewhere/else'; give it as `tar"):
+        add_drafts(settings.out, [pair[1]], device="cpu")
+    with pytest.raises(ModelError, match="has changed since the capture"):
+        add_drafts(settings.out, [pair[1]], target=pair[1], device="cpu")
+    # Where the target is now, not where it was, is what counts.
+    assert add_drafts(settings.out, [pair[1]], target=pair[0], device="cpu").new_positions > 0
 
 
 @pytest.mark.parametrize(
@@ -320,8 +341,14 @@ def test_drafts_need_the_target_unchanged(settings_for: SettingsFor, tmp_path: P
         ({"mode": "guess"}, "`mode` 'guess' is unknown"),
         ({"drafts": ()}, "no draft"),
         ({"text": ()}, "no text"),
-        ({"temperature": -1.0}, "`temperature` -1.0"),
-        ({"temperature": float("nan")}, "`temperature` nan"),
+        ({"temperature": -1.0}, "`temperature` is -1.0: give"),
+        ({"temperature": float("nan")}, "`temperature` is nan: give"),
+        ({"top_k": 0}, "`top_k` is 0: give"),
+        ({"top_p": 1.5}, "`top_p` is 1.5: give"),
+        ({"min_p": -0.5}, "`min_p` is -0.5: give"),
+        ({"turns": 0}, "`turns` 0: give at least 1"),
+        ({"history": "none"}, "`history` 'none' is unknown"),
+        ({"window_bos": False}, "`window_bos` is about windows"),
         ({"seed": -1}, "`seed` -1"),
         ({"limit": 0}, "`limit` 0"),
         ({"batch_size": 0}, "`batch_size` 0"),

@@ -12,7 +12,6 @@ from mdbound.logits_cache.capturing import score
 from mdbound.logits_cache.capturing.generate import (
     AnswerSampling,
     answer_prompts,
-    sample_token,
     sample_tokens,
 )
 from mdbound.logits_cache.capturing.score import score_passages
@@ -93,7 +92,7 @@ def test_large_batches_are_split_within_the_memory_limit(
 ) -> None:
     rows_of_two = 2 * 16 * 4 * model.record.logits_width
     monkeypatch.setattr(score, "FORWARD_BYTES", rows_of_two)
-    groups = list(score._split(passages(), model.record.logits_width))
+    groups = list(score._split(model, passages()))
     assert [len(group) for group in groups] == [2, 1, 1, 1]
     assert [item.doc_id for item, _ in score_passages(model, passages())] == [0, 1, 2, 3, 4]
 
@@ -136,11 +135,28 @@ def test_seed_changes_the_answers(model: LanguageModel) -> None:
 def test_sampled_tokens_follow_the_distribution() -> None:
     logits = np.log(np.array([0.5, 0.0625, 0.25, 0.1875], dtype=np.float32))
     rng = np.random.default_rng(0)
-    draws = np.bincount([sample_token(logits, 1.0, rng) for _ in range(20_000)], minlength=4)
-    np.testing.assert_allclose(draws / 20_000, np.exp(logits), atol=4 * 0.5 / 20_000**0.5)
-    sharp = np.bincount([sample_token(logits, 0.5, rng) for _ in range(20_000)], minlength=4)
-    squared = np.exp(2 * logits) / np.exp(2 * logits).sum()
-    np.testing.assert_allclose(sharp / 20_000, squared, atol=4 * 0.5 / 20_000**0.5)
+    for warpers, expected in (
+        (Warpers(), [0.5, 0.0625, 0.25, 0.1875]),
+        (Warpers(0.5), np.exp(2 * logits) / np.exp(2 * logits).sum()),
+        (Warpers(top_k=2), [2 / 3, 0.0, 1 / 3, 0.0]),
+        (Warpers(top_p=0.8), [0.5 / 0.9375, 0.0, 0.25 / 0.9375, 0.1875 / 0.9375]),
+        (Warpers(min_p=0.45), [2 / 3, 0.0, 1 / 3, 0.0]),
+        (Warpers(2.0, top_p=0.99, min_p=0.4), np.array([0.5, 0, 0.25, 0.1875]) ** 0.5 / 1.640132),
+    ):
+        drawn = sample_tokens(np.tile(logits, (20_000, 1)), warpers, [rng] * 20_000)
+        shares = np.bincount(drawn, minlength=4) / 20_000
+        np.testing.assert_allclose(shares, expected, atol=4 * 0.5 / 20_000**0.5)
+        assert ((shares > 0.0) == (np.asarray(expected) > 0.0)).all()
+
+
+def test_draws_are_those_of_the_running_sum(model: LanguageModel) -> None:
+    """Written out for one row: the first token whose running mass is above the uniform number."""
+    logits = np.random.default_rng(3).normal(0.0, 2.0, (200, 50)).astype(np.float32)
+    drawn = sample_tokens(logits, Warpers(0.7), [np.random.default_rng(k) for k in range(200)])
+    for row, token, seed in zip(logits.astype(float), drawn, range(200), strict=True):
+        masses = [float(np.exp(logit / 0.7)) for logit in row]
+        uniform = np.random.default_rng(seed).random() * sum(masses)
+        assert sum(masses[:token]) <= uniform < sum(masses[: token + 1])
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
@@ -155,14 +171,17 @@ def test_draws_on_a_device_are_those_of_arrays() -> None:
     logits = np.random.default_rng(1).normal(0.0, 4.0, (500, 60)).astype(np.float32)
     logits[:, 40:] = -np.inf
     generators = [[np.random.default_rng(k) for k in range(500)] for _ in range(2)]
-    expected = [sample_token(row, 0.7, rng) for row, rng in zip(logits, generators[0], strict=True)]
-    assert sample_tokens(torch.tensor(logits), 0.7, generators[1]) == expected
+    warpers = Warpers(0.7, top_k=30, top_p=0.95, min_p=0.001)
+    expected = sample_tokens(logits, warpers, generators[0])
+    assert sample_tokens(torch.tensor(logits), warpers, generators[1]) == expected
 
     class Last:
         def random(self) -> float:
             return 1.0
 
-    assert sample_tokens(torch.tensor(logits[:1]), 0.7, [Last()])[0] < 40  # type: ignore[list-item]
+    last = [Last()]
+    for one in (torch.tensor(logits[:1]), logits[:1]):
+        assert sample_tokens(one, Warpers(0.7), last)[0] < 40  # type: ignore[arg-type]
 
 
 def test_masked_tokens_are_never_drawn() -> None:
@@ -170,8 +189,8 @@ def test_masked_tokens_are_never_drawn() -> None:
         def random(self) -> float:
             return 1.0  # beyond what a generator gives, to stand in for rounding
 
-    logits = np.array([0.0, 1.0, -np.inf, -np.inf], dtype=np.float32)
-    assert sample_token(logits, 1.0, Last()) == 1  # type: ignore[arg-type]
+    logits = np.array([[0.0, 1.0, -np.inf, -np.inf]], dtype=np.float32)
+    assert sample_tokens(logits, Warpers(), [Last()]) == [1]  # type: ignore[list-item]
 
 
 def test_broken_weights_are_named(pair: tuple[str, str]) -> None:

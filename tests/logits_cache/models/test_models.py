@@ -95,7 +95,8 @@ def test_downloaded_hub_model_needs_no_network(
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: config)
     assert find_model("someone/small-lm").revision == "fedcba"
     # A download that stopped half-way is not taken for a model.
-    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+    (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: 1 / 0)
     with pytest.raises(ModelError, match="hub did not give it"):
@@ -105,6 +106,7 @@ def test_downloaded_hub_model_needs_no_network(
 def test_broken_configuration(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "no-such-model"}', encoding="utf-8")
     byte_tokenizer().save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").touch()
     with pytest.raises(ModelError, match="cannot be loaded"):
         plan(str(tmp_path))
 
@@ -127,6 +129,22 @@ def test_too_few_logits_are_refused(tmp_path: Path, pair: tuple[str, str]) -> No
 def test_layers_that_cannot_be_skipped(pair: tuple[str, str], skipped: tuple[int, ...]) -> None:
     with pytest.raises(InvalidSettingError, match="`skip_layers`"):
         plan(pair[0], skip=(skipped,))
+
+
+def test_a_model_that_cannot_skip_layers(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, XLMConfig
+
+    config = XLMConfig(
+        vocab_size=TARGET_WIDTH, emb_dim=32, n_layers=3, n_heads=4, causal=True, asm=False
+    )
+    network = AutoModelForCausalLM.from_config(config)
+    models = plan(save_model(tmp_path / "xlm", network, byte_tokenizer()), skip=((1,),))
+    target = load_target(models, VOCAB_SIZE)
+    assert logits_of(target, (1, 2, 3)).shape == (2, VOCAB_SIZE)  # whole, it runs
+    with pytest.raises(
+        ModelError, match=r"does not run without some of its layers .*`skip_layers`"
+    ):
+        load_drafts(models, VOCAB_SIZE, target)
 
 
 def test_same_draft_twice(pair: tuple[str, str]) -> None:

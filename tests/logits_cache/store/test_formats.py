@@ -19,7 +19,6 @@ import pytest
 from mdbound.bounds import Warpers
 from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache import LogitsCache, Manifest
-from mdbound.logits_cache.capturing.generate import AnswerSampling
 from mdbound.logits_cache.store.documents import DOCUMENTS_FORMAT
 from mdbound.logits_cache.store.format_version import Format
 from mdbound.logits_cache.store.manifest import MANIFEST_FORMAT
@@ -69,7 +68,12 @@ def test_version_1_becomes_the_newest_when_it_is_written(tmp_path: Path) -> None
     manifest.write(tmp_path)
     raw = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
     assert raw["format_version"] == MANIFEST_FORMAT.newest
-    assert raw["generation"]["warpers"] == {"temperature": 0.7, "top_k": None, "top_p": None}
+    assert raw["generation"]["warpers"] == {
+        "temperature": 0.7,
+        "top_k": None,
+        "top_p": None,
+        "min_p": None,
+    }
     assert "temperature" not in raw["generation"]
     assert Manifest.read(tmp_path) == manifest
     assert manifest.settings()["generation.temperature"] == 0.7
@@ -81,16 +85,10 @@ def test_what_answers_are_cut_to_is_part_of_the_identity() -> None:
     assert replace(manifest, generation=cut).identity() != IDENTITY_V1
 
 
-def test_answers_that_this_version_does_not_sample_are_not_gone_on_with() -> None:
-    assert AnswerSampling(Warpers(0.7), 3, 0).warpers.temperature == 0.7
-    with pytest.raises(InvalidSettingError, match=r"by temperature alone.*top_k=50"):
-        AnswerSampling(Warpers(0.7, top_k=50), 3, 0)
-
-
-@pytest.mark.parametrize("found", [3, 99, "4"])
+@pytest.mark.parametrize("found", [4, 99, "5"])
 def test_a_newer_cache_is_refused_with_both_versions(cache: Path, found: object) -> None:
     change(cache, format_version=found)
-    message = rf"manifest\.json has cache format {found}, this mdbound reads 1 to 2: a newer"
+    message = rf"manifest\.json has cache format {found}, this mdbound reads 1 to 3: a newer"
     with pytest.raises(CacheError, match=message):
         LogitsCache.open(cache)
 
@@ -98,20 +96,20 @@ def test_a_newer_cache_is_refused_with_both_versions(cache: Path, found: object)
 @pytest.mark.parametrize("found", [0, None, True, 1.5, "one", -1])
 def test_what_is_no_version_is_refused(cache: Path, found: object) -> None:
     change(cache, format_version=found)
-    with pytest.raises(CacheError, match=r"this mdbound reads 1 to 2: capture again"):
+    with pytest.raises(CacheError, match=r"this mdbound reads 1 to 3: capture again"):
         LogitsCache.open(cache)
 
 
 def test_a_warper_that_is_not_known_is_read_but_no_answer_is_sampled_with_it(cache: Path) -> None:
     """Stored logits are raw: however the text was sampled, they can be solved."""
     raw = json.loads((cache / "manifest.json").read_text(encoding="utf-8"))
-    generation = {**raw["generation"], "warpers": {"temperature": 1.0, "min_p": 0.1}}
+    generation = {**raw["generation"], "warpers": {"temperature": 1.0, "top_h": 0.1}}
     del generation["temperature"]
     change(cache, format_version=2, generation=generation)
     manifest = LogitsCache.open(cache).manifest
-    assert manifest.settings()["generation.min_p"] == 0.1
+    assert manifest.settings()["generation.top_h"] == 0.1
     assert manifest.identity() != IDENTITY_V1
-    with pytest.raises(InvalidSettingError, match="'min_p'"):
+    with pytest.raises(InvalidSettingError, match="'top_h'"):
         Warpers.from_dict(manifest.generation.warpers or {})
 
 
@@ -121,10 +119,10 @@ def test_newer_documents_are_refused_with_both_versions(cache: Path, folder: str
     opened = LogitsCache.open(cache)
     assert opened.read_positions(opened.shards[0]).height == 6
     assert len(opened.read_documents(opened.shards[0])) == 2
-    with_version(cache, folder, "2")
+    with_version(cache, folder, "3")
     opened = LogitsCache.open(cache)
     read = opened.read_positions if folder == "positions" else opened.read_documents
-    message = r"part-00000\.parquet has documents format 2, this mdbound reads 1: a newer"
+    message = r"part-00000\.parquet has documents format 3, this mdbound reads 1 to 2: a newer"
     with pytest.raises(CacheError, match=message):
         read(opened.shards[0])
 
@@ -134,7 +132,7 @@ def test_new_files_say_their_version(tmp_path: Path) -> None:
 
     write_cache(tmp_path, [[0.0, 1.0]], {"d": [[0.0, 1.0]]})
     metadata = pq.read_schema(tmp_path / "positions" / "part-00000.parquet").metadata
-    assert metadata[b"mdbound_documents_format"] == b"1"
+    assert metadata[b"mdbound_documents_format"] == b"2"
 
 
 def test_an_older_version_that_is_not_read_says_how_to_make_it_again() -> None:

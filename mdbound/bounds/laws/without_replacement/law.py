@@ -45,6 +45,7 @@ from mdbound.bounds.numerics.fused_softmax import mass_error, softmax_into
 from mdbound.bounds.numerics.summation import UNIT_ROUNDOFF, prefix_sums
 from mdbound.bounds.numerics.tolerances import INTEGRAL_ERROR, SAME_OBJECTIVE
 from mdbound.bounds.numerics.warped_softmax import warped_softmax
+from mdbound.bounds.problem.any_array import plain_floats
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, LogitsRows
 from mdbound.bounds.problem.logits_problem import LogitsProblem
 from mdbound.bounds.problem.small_problems import is_small
@@ -121,7 +122,7 @@ def without_replacement_curve(
     return AcceptanceCurve.of_findings(found, error)
 
 
-_NO_LOGITS = (np.empty((0, 0), dtype=np.float32),) * 2
+_NO_LOGITS = (plain_floats(np.empty((0, 0), dtype=np.float32)),) * 2
 _NO_MASSES = (np.empty((0, 0)),) * 2
 
 

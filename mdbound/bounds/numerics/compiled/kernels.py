@@ -12,6 +12,7 @@ after about three times the compiling.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from typing import Any, TypeVar, cast, overload
 import numba
 from numba.core import codegen, compiler, registry, types
 
+from mdbound.bounds.numerics.compiled.kernel_folder import own_kernel_folder
 from mdbound.bounds.numerics.compiled.source_stamp import source_stamp
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -164,7 +166,7 @@ def _keep_on_disk(dispatcher: Any, function: Callable[..., Any]) -> None:
     if stamp is None:
         return
     unkept = dispatcher._cache
-    dispatcher.enable_caching()
+    _enable_caching(dispatcher)
     index: Any = getattr(dispatcher._cache, "_cache_file", None)
     if hasattr(index, "_source_stamp") and hasattr(index, "_version"):
         index._source_stamp = (stamp, LINKED)
@@ -172,3 +174,13 @@ def _keep_on_disk(dispatcher: Any, function: Callable[..., Any]) -> None:
         index._version = (numba.__version__, stamp, LINKED)
     else:
         dispatcher._cache = unkept
+
+
+def _enable_caching(dispatcher: Any) -> None:
+    """Have numba cache: where it can, else in a folder of our own, else not at all."""
+    try:
+        dispatcher.enable_caching()
+    except RuntimeError:  # it found no folder that it can write to
+        with own_kernel_folder() as folder, contextlib.suppress(RuntimeError):
+            if folder is not None:
+                dispatcher.enable_caching()

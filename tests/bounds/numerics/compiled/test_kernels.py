@@ -135,7 +135,7 @@ def small_package(folder: Path) -> Path:
     compiled.mkdir(parents=True)
     for room in (package, package / "bounds", package / "bounds/numerics", compiled):
         (room / "__init__.py").touch()
-    for name in ("kernels.py", "source_stamp.py"):
+    for name in ("kernel_folder.py", "kernels.py", "source_stamp.py"):
         shutil.copy(PACKAGE / "bounds/numerics/compiled" / name, compiled / name)
     return compiled
 

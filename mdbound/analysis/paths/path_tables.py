@@ -1,0 +1,191 @@
+"""Tokens per call of each rule against the draft length, with intervals over documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from mdbound import paths
+from mdbound.analysis.paths.path_results import LAW_COLUMNS, RULE_COLUMNS
+from mdbound.analysis.solving.results import Results
+from mdbound.analysis.statistics.bootstrap import Bootstrap
+from mdbound.analysis.statistics.task_means import task_means
+from mdbound.analysis.tables.files import rounded, write_frame, write_table
+from mdbound.analysis.tables.notes import document_notes, interval_note, provenance_notes
+from mdbound.analysis.tables.table import LABEL_NAMES, Interval, Row, Table, shown
+
+#: What tells rows of a table apart, besides the task.
+GROUP = (*RULE_COLUMNS, *LAW_COLUMNS)
+
+#: What columns are called in tables.
+NAMES = {
+    **LABEL_NAMES,
+    "draft_temperature": "draft temperature",
+    "scheme": "verification",
+    "num_drafts": "children",
+}
+
+
+@dataclass(frozen=True)
+class PathReport:
+    """What was written.
+
+    Attributes:
+        table: Tokens per target call.
+        files: The files, in the order written.
+    """
+
+    table: Table
+    files: tuple[Path, ...]
+
+
+def per_call_means(results: Results, bootstrap: Bootstrap | None = None) -> pl.DataFrame:
+    """Tokens per target call, pooled: all tokens over all expected calls; and mean of documents.
+
+    Args:
+        results: From `open_paths`.
+        bootstrap: How intervals are made.
+
+    Returns:
+        As `task_means`, one row per task, rule, laws and draft length; rules without calls have
+        none.
+    """
+    rows = results.frame.filter(pl.col("calls").is_not_null())
+    return task_means(rows, "call_tokens", (*GROUP, "draft_length"), bootstrap, "calls")
+
+
+def per_position_means(results: Results, bootstrap: Bootstrap | None = None) -> pl.DataFrame:
+    """1 + the accepted length, averaged over positions: what a call would emit that starts there.
+
+    More than tokens per call wherever calls start more often where drafting is bad.
+    """
+    emitted = pl.col("positions") * (1.0 + pl.col("tail_positions").list.sum())
+    rows = results.frame.filter(pl.col("positions") > 0).with_columns(emitted.alias("emitted"))
+    return task_means(rows, "emitted", (*GROUP, "draft_length"), bootstrap, "positions")
+
+
+def write_path_report(
+    results: Results,
+    out: Path | str,
+    *,
+    bootstrap: Bootstrap | None = None,
+    command: str = "",
+) -> PathReport:
+    """Write the tables of a file of `mdbound paths`.
+
+    `tokens_per_call` (CSV, LaTeX, Markdown) has pooled tokens per target call, `by_document` the
+    mean of documents' ratios, `at_positions` what a call emits that starts at any position, the
+    coupling optimum included. `tokens_per_call_long` has a row for each.
+
+    Raises:
+        CacheError: The results are empty.
+        OutputError: The folder cannot be written; files that were there stay.
+    """
+    how = bootstrap or Bootstrap()
+    out = Path(out)
+    calls, positions = (
+        rounded(each(results, how)) for each in (per_call_means, per_position_means)
+    )
+    notes = [
+        *document_notes(calls),
+        *_texts_notes(results),
+        interval_note(how),
+        *provenance_notes(results.provenance, command),
+    ]
+    table = path_table(calls, "Tokens per target call", notes)
+    by_document = path_table(calls, "Tokens per target call, mean of documents", notes, "document_")
+    at_positions = path_table(positions, "Tokens of a call that starts at any position", notes)
+    files = [
+        *write_table(table, out, "tokens_per_call"),
+        *write_table(by_document, out, "tokens_per_call_by_document"),
+        *write_table(at_positions, out, "tokens_at_positions"),
+        *write_frame(calls, out, "tokens_per_call_long", (table.caption, *notes)),
+    ]
+    return PathReport(table, tuple(files))
+
+
+def path_table(
+    means: pl.DataFrame, what: str, notes: Sequence[str] = (), prefix: str = ""
+) -> Table:
+    """Draft lengths across, a row per task, rule and laws; what is the same everywhere above it.
+
+    Args:
+        means: From `per_call_means` or `per_position_means`.
+        what: First words of the caption.
+        notes: Provenance and warnings.
+        prefix: `"document_"` for the mean of documents.
+    """
+    varying = [name for name in GROUP if means[name].n_unique() > 1]
+    labels = [
+        "task",
+        *dict.fromkeys([*(name for name in varying if name in LAW_COLUMNS), "scheme"]),
+    ]
+    labels += [name for name in varying if name not in labels]
+    constant = [
+        f"{NAMES[name]} {means[name][0]}"
+        for name in GROUP
+        if name not in labels and means[name][0] is not None
+    ]
+    lengths = sorted(means["draft_length"].unique())
+    mean = "mean" if not prefix else "document_mean"
+    rows: list[Row] = []
+    for group in means.partition_by(labels, maintain_order=True):
+        cells = {
+            length: Interval(*values)
+            for length, *values in group.select(
+                "draft_length", mean, f"{prefix}low", f"{prefix}high"
+            ).rows()
+        }
+        first = group.row(0, named=True)
+        rows.append(
+            (
+                tuple(_shown(name, first[name]) for name in labels),
+                tuple(cells.get(length, Interval(None)) for length in lengths),
+            )
+        )
+    with_constants = f" ({', '.join(constant)})" if constant else ""
+    return Table(
+        caption=f"{what}, for each number L of drafted tokens{with_constants}.",
+        labels=tuple(NAMES[name] for name in labels),
+        values=tuple(f"L = {length}" for length in lengths),
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def _shown(name: str, value: object) -> str:
+    if name in RULE_COLUMNS:
+        return "" if value is None else rule_title(str(value))
+    return shown(value)
+
+
+def rule_title(scheme: str) -> str:
+    """What a table calls a rule of one path; other names are what they are.
+
+    Example:
+        >>> rule_title("block"), rule_title("k_seq")
+        ('block verification', 'k_seq')
+    """
+    return paths.path_rule(scheme).title if scheme in paths.names() else scheme
+
+
+def _texts_notes(results: Results) -> list[str]:
+    """How many texts there are, how many their limit cut, and the starts that this leaves."""
+    texts = results.frame.group_by("doc_id", "turn", "draft").agg(
+        pl.col("finish_reason").first(), pl.col("tokens").first(), pl.col("starts").min()
+    )
+    per_draft = texts.group_by("draft", maintain_order=True).agg(
+        pl.len(), (pl.col("finish_reason") == "length").sum().alias("cut"),
+        pl.col("tokens").sum(), pl.col("starts").sum(),
+    ).collect()  # fmt: skip
+    _, count, cut, tokens, starts = per_draft.row(0)
+    law = results.provenance.capture.get("law", "")
+    return [
+        f"Law of the text: {law}.",
+        f"{count:,} texts of {tokens:,} tokens; {cut:,} ended by their limit: of these the calls "
+        f"are counted that start more than L tokens before the end, which leaves {starts:,} "
+        "positions where calls may start at the largest L.",
+    ]

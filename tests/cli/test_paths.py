@@ -1,0 +1,115 @@
+"""`mdbound paths`, and `report`, `figure` and `speedup` of what it writes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from mdbound.cli import main
+
+TEXTS = [
+    {
+        "id": f"doc-{number}",
+        "task": "even" if number % 2 == 0 else "odd",
+        "target_logprobs": [-0.1 * (1 + (number + k) % 5) for k in range(12)],
+        "draft_logprobs": [-0.15 * (1 + (number + 2 * k) % 7) for k in range(12)],
+        "finish_reason": "stop" if number % 3 else "length",
+    }
+    for number in range(8)
+]
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Path:
+    file = tmp_path / "numbers.jsonl"
+    file.write_text("\n".join(map(json.dumps, TEXTS)))
+    return file
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mdbound", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        printed = capsys.readouterr()
+        return int(stopped.value.code or 0), printed.out, printed.err
+
+    return command
+
+
+def test_from_numbers_to_tables_and_figures(run, numbers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "paths.parquet"
+    status, printed, _ = run("paths", "--logprobs", numbers, "--length", "1-4", "--out", out)
+    assert status == 0
+    assert "Tokens per target call" in printed
+    assert "8 texts" not in printed  # notes are for the report
+    assert pl.read_parquet(out).height == 8 * 4 * 4
+    again = run("paths", "--logprobs", numbers, "--length", "1-4", "--out", out)
+    assert again[:2] == (0, printed)
+
+    status, printed, _ = run("report", out, "--out", tmp_path / "report", "--resamples", 200)
+    assert status == 0
+    assert "8 texts of 96 tokens; 3 ended by their limit" in printed
+    assert "leaves 84 positions" in printed  # 5 whole texts of 12, 3 less 4 at the largest L
+    names = {file.name for file in (tmp_path / "report").iterdir()}
+    assert {"tokens_per_call.tex", "tokens_at_positions.md", "tokens_per_call_long.csv"} <= names
+    assert "coupling optimum" in (tmp_path / "report/tokens_at_positions.md").read_text()
+    assert "coupling optimum" not in (tmp_path / "report/tokens_per_call.md").read_text()
+
+    for name in ("tokens-per-call", "accepted-depth"):
+        figure = tmp_path / f"{name}.svg"
+        status, printed, _ = run("figure", name, out, "--out", figure, "--resamples", 200)
+        assert status == 0
+        assert figure.read_text().count("<path") > 20
+
+    table = tmp_path / "speedup"
+    status, printed, _ = run(
+        "speedup", out, "--draft-cost", "0.05,0.3", "--out", table, "--resamples", 200
+    )
+    assert status == 0
+    assert "best L" in printed
+    assert (table / "speedup.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--length", "1"), "give a CACHE folder, or --logprobs FILE"),
+        (("--length", "0", "--logprobs", "numbers.jsonl"), "0"),
+        (("--length", "99", "--logprobs", "numbers.jsonl"), "--length 99: give numbers"),
+        (("--schemes", "blok", "--logprobs", "numbers.jsonl"), "did you mean 'block'"),
+        (("--draft", "small", "--logprobs", "numbers.jsonl"), "leave out --draft"),
+        (("none",), "none"),
+    ],
+)
+def test_refusals_are_one_line(
+    run, numbers: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(numbers.parent)
+    status, _, error = run("paths", *arguments, "--out", "out.parquet")
+    assert status == 2
+    assert error.count("\n") == 1
+    assert message in error
+    assert not Path("out.parquet").exists()
+
+
+def test_other_commands_name_the_file_that_they_do_not_take(
+    run, numbers: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "paths.parquet"
+    run("paths", "--logprobs", numbers, "--length", "2", "--out", out)
+    for command in (
+        ("compare", out),
+        ("figure", "acceptance", out, "--out", tmp_path / "a.png"),
+        ("report", out, "--html"),
+        ("speedup", numbers, "--draft-cost", "0.1"),
+        ("speedup", out, "--draft-cost", "-1"),
+    ):
+        status, _, error = run(*command)
+        assert status == 2, command
+        assert error.count("\n") == 1, command
