@@ -9,6 +9,7 @@ import pytest
 
 from mdbound import paths
 from mdbound.errors import InvalidSettingError
+from tests.oracles import carried_state
 from tests.oracles import path_verification as oracle
 
 F = Fraction
@@ -114,3 +115,24 @@ def test_calls_counted_from_the_coupling_would_be_below_every_rule() -> None:
         calls += float(mass) * float(paths.call_starts(paths.text_tail(lp, lq, 2, "joint")).sum())
     assert calls == pytest.approx(13 / 9, abs=1e-12)
     assert paths.fewest_calls(target, draft, 2, 3, state="carried") > calls + 0.1
+
+
+P, Q = (F(1, 3), F(2, 3)), (F(2, 3), F(1, 3))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "calls"), [(3, "14/9"), (4, "7/3"), (5, "221/81"), (6, "743/243")]
+)
+def test_the_coupling_optimum_pays_later(tokens: int, calls: str) -> None:
+    """Its first call is the best there is, its text the target's; its calls are not the fewest."""
+    law = carried_state.written(P, Q, 2, tokens)
+    assert law == dict(oracle.paths_of(oracle.constant_model(P, tokens), (), tokens))
+    first = carried_state.call(P, Q, {}, 2)
+    assert sum(mass * (len(block) - 1) for block, mass, _ in first) == F(4, 3)
+    found = carried_state.expected_calls(P, Q, 2, tokens)
+    assert found == F(calls)
+    best = paths.fewest_calls(*two_token(tokens), 2, tokens, state="carried")
+    assert best <= float(found) + TIGHT
+    if tokens > 3:
+        assert paths.fewest_calls(*two_token(tokens), 2, tokens) < float(found) + TIGHT
+        assert best < float(found) - 1e-3
