@@ -35,6 +35,9 @@ def speedup(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the table as CSV, LaTeX and Markdown.")
     ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Heat map of speed-ups to write: .png, .pdf or .svg.")
+    ] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of the documents.")] = 9999,
     seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
 ) -> None:
@@ -61,3 +64,8 @@ def speedup(
     if out is not None:
         for file in write_table(table, out, "speedup"):
             typer.echo(f"wrote {file}")
+    if figure is not None:
+        from mdbound.analysis.figures import write_as
+        from mdbound.analysis.figures.path_kinds import draw_speedup_map
+
+        typer.echo(f"wrote {write_as(draw_speedup_map(found), figure)}")

@@ -69,9 +69,11 @@ def test_from_numbers_to_tables_and_figures(run, numbers: Path, tmp_path: Path) 
 
     table = tmp_path / "speedup"
     status, printed, _ = run(
-        "speedup", out, "--draft-cost", "0.05,0.3", "--out", table, "--resamples", 200
+        *("speedup", out, "--draft-cost", "0.05,0.3", "--out", table, "--resamples", 200),
+        *("--figure", tmp_path / "map.svg"),
     )
     assert status == 0
+    assert (tmp_path / "map.svg").stat().st_size > 10_000
     assert "best L" in printed
     assert (table / "speedup.csv").exists()
 
@@ -109,6 +111,7 @@ def test_other_commands_name_the_file_that_they_do_not_take(
         ("report", out, "--html"),
         ("speedup", numbers, "--draft-cost", "0.1"),
         ("speedup", out, "--draft-cost", "-1"),
+        ("speedup", out, "--draft-cost", "0.1", "--figure", tmp_path / "map.png"),
     ):
         status, _, error = run(*command)
         assert status == 2, command

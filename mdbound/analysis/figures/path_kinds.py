@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -15,13 +15,15 @@ from mdbound.analysis.figures.drawing import Drawing
 from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.style import (
     BAND_OPACITY,
+    COLOUR_MAP,
     INK,
     PALETTE,
     LineStyle,
     figure_settings,
 )
 from mdbound.analysis.paths.path_results import LAW_COLUMNS
-from mdbound.analysis.paths.path_tables import per_call_means, per_position_means
+from mdbound.analysis.paths.path_tables import per_call_means, per_position_means, rule_title
+from mdbound.analysis.paths.speedup import Speedups
 from mdbound.analysis.solving.results import Results
 from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.statistics.task_means import ALL_TASKS
@@ -188,3 +190,50 @@ PATH_FIGURES: Mapping[str, PathFigure] = MappingProxyType(
     }
 )
 """By name."""
+
+
+def draw_speedup_map(found: Sequence[Speedups]) -> Drawing:
+    """Expected speed-up over draft lengths and draft costs, a heat map for each rule.
+
+    Args:
+        found: From `expected_speedups`, of one setting and batch, at two draft costs or more.
+
+    Raises:
+        InvalidSettingError: Several settings or batches, or one draft cost.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    rules = list(dict.fromkeys(each.scheme for each in found))
+    costs = sorted({each.draft_cost for each in found})
+    lengths = found[0].lengths
+    if len(found) != len(rules) * len(costs) or len(costs) < 2:
+        raise InvalidSettingError(
+            "a map of speed-ups shows one setting and batch at several values of `draft_cost`"
+        )
+    values = {(each.scheme, each.draft_cost): each for each in found}
+    top = max(float(np.nanmax(each.speedup)) for each in found)
+    with figure_settings():
+        figure, axes = new_figure(len(rules), share_x=True)
+        for each, scheme in zip(axes, rules, strict=True):
+            cells = np.array([values[scheme, cost].speedup for cost in costs])
+            each.imshow(cells, origin="lower", cmap=COLOUR_MAP, aspect="auto", vmin=0.0, vmax=top)
+            for (row, column), value in np.ndenumerate(cells):
+                colour = "white" if value < top / 2 else "black"
+                best = values[scheme, costs[row]].best.length == lengths[column]
+                each.text(
+                    *(column, row, f"{value:.2f}"),
+                    **{"ha": "center", "va": "center", "color": colour, "fontsize": 6.5},
+                    fontweight="bold" if best else "normal",
+                )
+            each.set_yticks(range(len(costs)), [f"{cost:g}" for cost in costs])
+            each.set_xticks(range(len(lengths)), list(map(str, lengths)))
+            each.grid(visible=False)
+            each.set_title(rule_title(scheme))
+            each.set_ylabel("draft cost")
+        axes[-1].set_xlabel("drafted tokens $L$")
+        arrange(figure, axes, panel_height=0.17 * len(costs) + 0.1)
+    return Drawing(
+        "speedup",
+        figure,
+        "Expected speed-up over plain decoding by draft length and cost of a draft step; bold is "
+        "the best length at each cost.",
+    )
