@@ -1,7 +1,7 @@
 """A capture -> a few numbers a token and setting: all that tokens per call need of it.
 
-Two log-probabilities, and one number for each scheme that verifies node by node. One part file per
-shard, so that an interrupted run goes on.
+Two log-probabilities, and one number for each rule on trees. One part file per shard, so that an
+interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mdbound.analysis.paths.path_setting import NodeRule, PathSetting
+from mdbound.analysis.paths.path_setting import PathSetting
 from mdbound.analysis.paths.texts import FINISH_REASONS, Floats, ScoredText
+from mdbound.analysis.paths.tree_rules import TreeRule
 from mdbound.bounds import Warpers, distribution_from_logits
 from mdbound.errors import CacheError
 from mdbound.logits_cache.store.cache import LogitsBatch, LogitsCache
@@ -28,18 +29,19 @@ _ARRAYS = "arrays"
 
 
 def batch_logprobs(
-    batch: LogitsBatch, settings: Sequence[PathSetting], rules: Sequence[NodeRule] = ()
+    batch: LogitsBatch, settings: Sequence[PathSetting], rules: Sequence[TreeRule] = ()
 ) -> pl.DataFrame:
     """Numbers of the tokens that follow the positions of a batch.
 
     Args:
         batch: B positions.
         settings: The laws.
-        rules: Schemes that verify node by node.
+        rules: Rules on trees.
 
     Returns:
         Columns `doc_id`, `position`, and for setting i log-probabilities `target_i` and `draft_i`,
-        and b of the token for rule k, `node_i_k`; 0 for a token that the target cannot give.
+        and the number of the token for rule k, `node_i_k`; 0 for a token that the target cannot
+        give.
 
     Raises:
         InvalidDistributionError: Logits that no distribution can be made of.
@@ -65,9 +67,7 @@ def batch_logprobs(
         given = np.flatnonzero(p[rows, tokens] > 0.0)
         for k, rule in enumerate(rules):
             b = np.zeros(len(tokens))
-            b[given] = rule.made().token_acceptance(
-                p[given], q[given], rule.num_drafts, tokens[given]
-            )
+            b[given] = rule.numbers(p[given], q[given], tokens[given])
             columns[f"node_{index}_{k}"] = b
     return batch.positions.select("doc_id", "position").with_columns(
         pl.Series(name, values) for name, values in columns.items()
@@ -91,7 +91,7 @@ def texts_of(
     cache: LogitsCache,
     logprobs: pl.DataFrame,
     settings: Sequence[PathSetting],
-    rules: Sequence[NodeRule] = (),
+    rules: Sequence[TreeRule] = (),
 ) -> Iterator[ScoredText]:
     """The texts of a capture under every setting, document by document.
 
@@ -183,7 +183,7 @@ def _scored(
     turn: int,
     values: Mapping[str, Floats],
     settings: Sequence[PathSetting],
-    rules: Sequence[NodeRule],
+    rules: Sequence[TreeRule],
 ) -> Iterator[ScoredText]:
     at = np.asarray(text.rows, dtype=np.int64)
     for index, setting in enumerate(settings):

@@ -4,50 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from mdbound import paths, schemes
+from mdbound.analysis.paths.tree_rules import GBV, OPTIMAL, GbvRule, NodeRule, TreeRule
 from mdbound.bounds import SAMPLING_LAWS, Warpers
 from mdbound.errors import InvalidSettingError, refuse_unknown
 
 #: Drafted tokens before a call: more than these is a typing error, and tables have a column each.
 LONGEST_DRAFT = 64
 
-#: The scheme whose draft law can be chosen.
-_OPTIMAL = "optimal"
-
 #: Rules of a table when none is asked for: `asps` is `block` under another name.
 DEFAULT_SCHEMES = ("match", "single_draft", "block", "joint")
-
-
-@dataclass(frozen=True)
-class NodeRule:
-    """A scheme of one position that verifies a full tree node by node.
-
-    Attributes:
-        scheme: Its name in `mdbound.schemes`.
-        sampling: Draft law of a node's children.
-        num_drafts: n, children of each node.
-    """
-
-    scheme: str
-    sampling: str
-    num_drafts: int
-
-    def columns(self) -> dict[str, Any]:
-        """What rows of results show of it."""
-        return asdict(self)
-
-    def made(self) -> schemes.Scheme:
-        """The scheme, with its draft law where it has a choice.
-
-        Example:
-            >>> NodeRule("optimal", "greedy", 2).made().sampling
-            'greedy'
-        """
-        options = {"sampling": self.sampling} if self.scheme == _OPTIMAL else {}
-        return schemes.get(self.scheme, **options)
 
 
 @dataclass(frozen=True)
@@ -92,9 +61,9 @@ class PathGrid:
 
     Attributes:
         lengths: Draft lengths L.
-        schemes: Rules of one path (`paths.names()`), and schemes of one position that verify full
-            trees node by node, for every n.
-        num_drafts: Children of a node, n.
+        schemes: Rules of one path (`paths.names()`); `gbv`, which verifies n i.i.d. paths; and
+            schemes of one position that verify full trees node by node.
+        num_drafts: Paths, or children of a node, n.
         sampling: Draft laws of the children; a scheme with a law of its own has that.
         drafts: Draft models; all of the cache when empty.
         draft_temperatures: Of the drafts; None is the target's.
@@ -113,9 +82,9 @@ class PathGrid:
         check_lengths(self.lengths)
         if not self.schemes:
             check_schemes(self.schemes)
-        refuse_unknown(self.schemes, (*paths.names(), *schemes.names()), "`schemes`")
+        refuse_unknown(self.schemes, (*paths.names(), GBV, *schemes.names()), "`schemes`")
         refuse_unknown(self.sampling, SAMPLING_LAWS, "`sampling`")
-        self.node_rules()
+        self.tree_rules()
         for each in self.draft_temperatures:
             if each is not None and not (math.isfinite(each) and each >= 0.0):
                 raise InvalidSettingError(
@@ -127,20 +96,23 @@ class PathGrid:
         """The rules of one path among the schemes."""
         return tuple(name for name in self.schemes if name in paths.names())
 
-    def node_rules(self) -> tuple[NodeRule, ...]:
-        """The schemes of one position among the schemes, with every n that they are defined for.
+    def tree_rules(self) -> tuple[TreeRule, ...]:
+        """The other schemes, with every n that they are defined for.
 
         Raises:
             InvalidSettingError: A scheme has no acceptance token by token, or fits no n.
 
         Example:
             >>> grid = PathGrid(schemes=("block", "k_seq"), num_drafts=(1, 3))
-            >>> [(rule.scheme, rule.num_drafts) for rule in grid.node_rules()]
-            [('k_seq', 1), ('k_seq', 3)]
+            >>> [rule.columns()["num_drafts"] for rule in grid.tree_rules()]
+            [1, 3]
         """
-        found = []
+        found: list[TreeRule] = []
         for name in self.schemes:
             if name in paths.names():
+                continue
+            if name == GBV:
+                found += [GbvRule(n) for n in self.num_drafts if n >= 1]
                 continue
             scheme = schemes.get(name)
             counts = [n for n in self.num_drafts if n >= 1 and scheme.supports(n)]
@@ -153,7 +125,7 @@ class PathGrid:
                     f"`schemes` {name} has no closed form of the acceptance of one token; choose "
                     f"from {', '.join(schemes.with_token_acceptance(counts[0]))}"
                 )
-            laws = self.sampling if name == _OPTIMAL else (scheme.sampling,)
+            laws = self.sampling if name == OPTIMAL else (scheme.sampling,)
             found += [NodeRule(name, law, n) for law in laws for n in counts]
         return tuple(found)
 

@@ -13,7 +13,6 @@ from mdbound.analysis.paths.capture_logprobs import batch_logprobs, texts_of
 from mdbound.analysis.paths.logprobs_file import fingerprint, read_logprobs
 from mdbound.analysis.paths.path_results import open_paths, write_paths
 from mdbound.analysis.paths.path_setting import (
-    NodeRule,
     PathGrid,
     PathSetting,
     check_lengths,
@@ -21,6 +20,7 @@ from mdbound.analysis.paths.path_setting import (
 )
 from mdbound.analysis.paths.tallies import TextCounts, tally_rows
 from mdbound.analysis.paths.texts import ScoredText
+from mdbound.analysis.paths.tree_rules import TreeRule
 from mdbound.analysis.solving.environment import environment
 from mdbound.analysis.solving.provenance import capture_summary
 from mdbound.analysis.solving.results import Provenance
@@ -104,7 +104,7 @@ def run_on_capture(
         parts.remove()
         return PathsSummary(out, _height(out), None, law)
     parts.start_or_resume(provenance)
-    rules = grid.node_rules()
+    rules = grid.tree_rules()
     _score_missing(cache, settings, rules, parts, batch_rows, on_progress)
     logprobs = pl.concat([pl.read_parquet(parts.path(shard.index)) for shard in cache.shards])
     counts = TextCounts()
@@ -154,7 +154,7 @@ def _recorded(setting: PathSetting, grid: PathGrid) -> dict[str, object]:
         **setting.as_dict(),
         "schemes": list(grid.schemes),
         "lengths": list(grid.lengths),
-        "nodes": [rule.columns() for rule in grid.node_rules()],
+        "nodes": [rule.columns() for rule in grid.tree_rules()],
     }
 
 
@@ -187,7 +187,7 @@ def _rows(
 def _score_missing(
     cache: LogitsCache,
     settings: Sequence[PathSetting],
-    rules: Sequence[NodeRule],
+    rules: Sequence[TreeRule],
     parts: Parts,
     batch_rows: int,
     on_progress: ProgressCallback | None,

@@ -44,7 +44,7 @@ def tally_rows(
     """Rows of one text; none if it is too short.
 
     Args:
-        text: The text, with the schemes that verify node by node.
+        text: The text, with its rules on trees.
         rules: Rules of one path.
         lengths: Draft lengths.
         counts: Updated.
@@ -62,15 +62,12 @@ def tally_rows(
         return pl.DataFrame(schema=dict(PATHS_SCHEMA))
     counts.texts += 1
     tallies = [(_OF_PATH, tally) for tally in _path_tallies(text, rules, lengths)]
-    for rule, b in text.token_acceptance.items():
-        tail = paths.node_text_tail(b, max(lengths))
+    for rule, numbers in text.numbers.items():
+        tail = rule.tail(text.target_logprob, text.draft_logprob, numbers, max(lengths))
+        columns = rule.columns()
+        name, how = str(columns["scheme"]), text.finish_reason
         tallies += [
-            (
-                rule.columns(),
-                paths.tally_windows(
-                    tail[:, :length], rule.scheme, finish_reason=text.finish_reason
-                ),
-            )
+            (columns, paths.tally_windows(tail[:, :length], name, finish_reason=how))
             for length in lengths
         ]
     shared = {

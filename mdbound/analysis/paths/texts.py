@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from mdbound.analysis.paths.path_setting import NodeRule
+from mdbound.analysis.paths.tree_rules import TreeRule
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ class ScoredText:
         target_logprob: log p of its tokens, (N,).
         draft_logprob: log q of them.
         setting: Columns that name the laws.
-        token_acceptance: For each scheme that verifies node by node b of the tokens, (N,).
+        numbers: For each rule on trees one number a token, (N,).
     """
 
     doc_id: str
@@ -42,7 +42,7 @@ class ScoredText:
     target_logprob: Floats
     draft_logprob: Floats
     setting: Mapping[str, object]
-    token_acceptance: Mapping[NodeRule, Floats] = field(default_factory=dict)
+    numbers: Mapping[TreeRule, Floats] = field(default_factory=dict)
 
     def first(self, tokens: int) -> ScoredText:
         """The text cut after so many tokens."""
@@ -51,7 +51,7 @@ class ScoredText:
             finish_reason="length",
             target_logprob=self.target_logprob[:tokens],
             draft_logprob=self.draft_logprob[:tokens],
-            token_acceptance={rule: b[:tokens] for rule, b in self.token_acceptance.items()},
+            numbers={rule: each[:tokens] for rule, each in self.numbers.items()},
         )
 
     @property

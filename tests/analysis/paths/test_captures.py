@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdbound import bounds, schemes
+from mdbound import bounds, paths, schemes
 from mdbound.analysis.paths.path_results import PATHS_SCHEMA, open_paths
 from mdbound.analysis.paths.path_setting import PathGrid
 from mdbound.analysis.paths.run_paths import GIVEN, OF_TARGET, run_on_capture, run_on_logprobs
@@ -283,3 +283,33 @@ def test_positions_without_a_token_of_the_vocabulary_are_named(tmp_path: Path) -
         run_on_capture(
             LogitsCache.open(tmp_path / "cache"), PathGrid(lengths=(1,)), tmp_path / "p.parquet"
         )
+
+
+def test_several_paths_are_the_text_tail_of_their_numbers(
+    answers: LogitsCache, tmp_path: Path
+) -> None:
+    grid = PathGrid(lengths=(3,), schemes=("block", "gbv"), num_drafts=(1, 2))
+    rows = open_paths(run_on_capture(answers, grid, tmp_path / "p.parquet").path).frame.collect()
+    below: dict[int, list[float]] = {}
+    for batch in answers.iter_batches(batch_rows=9):
+        for row, place in enumerate(batch.positions.iter_rows(named=True)):
+            p, q = (
+                bounds.distribution_from_logits(batch.logits[name][row])
+                for name in ("target", answers.draft_names[0])
+            )
+            token = place["next_token_id"]
+            ratio = p / q
+            lower = (ratio < ratio[token]) | ((ratio == ratio[token]) & (np.arange(len(p)) > token))
+            below.setdefault(place["doc_id"], []).append(q[lower].sum())
+    found = by_document(rows.filter(pl.col("num_drafts") == 2), "gbv", 3)
+    for doc, (lp, lq) in numbers(answers).items():
+        whole = len(lp) - 2  # windows of three tokens that lie in the text
+        tail = paths.gbv_text_tail(lp, lq, below[doc], 3, 2)[:whole].mean(axis=0)
+        assert found[doc]["tail_positions"] == pytest.approx(tail.tolist(), rel=1e-7)
+    # One path is block verification, and two accept more in the mean of texts.
+    one = by_document(rows.filter(pl.col("num_drafts") == 1), "gbv", 3)
+    for doc, row in by_document(rows, "block", 3).items():
+        assert one[doc]["calls"] == pytest.approx(row["calls"], rel=1e-9)
+    assert sum(row["calls"] or 0.0 for row in found.values()) < sum(
+        row["calls"] or 0.0 for row in one.values()
+    )
