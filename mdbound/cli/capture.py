@@ -285,8 +285,10 @@ def capture(
     """Record the raw logits of a target and its drafts on real text, into a cache.
 
     The same command again resumes an interrupted capture. With --into, drafts are added to a
-    finished one, and only models and running options apply. With --solve, bounds are written
-    and no logits: the file that `mdbound solve` would make of the cache, without the cache.
+    finished one, and only models and running options apply. With --paths, each draft draws paths
+    of --length tokens at contexts of the answers, and these are kept as well. With --solve,
+    bounds are written and no logits: the file that `mdbound solve` would make of the cache,
+    without the cache.
     """
     from mdbound.cli.capture_solve import SolveOptions, capture_and_solve
     from mdbound.cli.parsing import parse_layers

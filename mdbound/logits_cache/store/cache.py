@@ -306,7 +306,7 @@ def _check_logits_column(schema: Any, path: Path) -> None:
     lists = found is not None and pa.types.is_fixed_size_list(found)
     if not lists or found.value_type != pa.float32():
         raise CacheError(
-            f"{path} has no column `logits` of lists of float32 of one size (it is {found}); "
+            f"{path} has no column of logits in lists of float32 of one size (it is {found}); "
             "capture again"
         )
 

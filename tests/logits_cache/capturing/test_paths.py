@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from scipy.stats import chisquare
 
 from mdbound.bounds import Warpers
 from mdbound.errors import CacheError, InvalidSettingError
-from mdbound.logits_cache import CapturedPaths, LogitsCache
+from mdbound.logits_cache import CapturedPaths, LogitsCache, tiny
 from mdbound.logits_cache.capturing.add_drafts import add_drafts
 from mdbound.logits_cache.capturing.capture import capture
 from mdbound.logits_cache.capturing.draw_paths import PathContext, PathDrawing, draw_paths
@@ -56,13 +57,13 @@ def all_paths(cache: Path, draft: str = "small", **options: Any) -> list[Capture
     return list(LogitsCache.open(cache).iter_paths(draft, **options))
 
 
-def alone(folder: str, tokens: Sequence[int]) -> np.ndarray:
+def alone(folder: str, tokens: Sequence[int], vocab_size: int = VOCAB_SIZE) -> np.ndarray:
     """Logits of a model that runs by itself on one sequence, without our code."""
     from transformers import AutoModelForCausalLM
 
-    network = AutoModelForCausalLM.from_pretrained(folder).eval()
+    network = AutoModelForCausalLM.from_pretrained(folder).float().eval()
     with torch.no_grad():
-        logits = network(torch.tensor([list(tokens)])).logits[0, :, :VOCAB_SIZE]
+        logits = network(torch.tensor([list(tokens)])).logits[0, :, :vocab_size]
     return np.asarray(logits.float().numpy())
 
 
@@ -429,14 +430,24 @@ def cast(name: str, kind: pa.DataType) -> Callable[[pa.Table], pa.Table]:
 def test_hostile_files_are_refused(
     path_cache: Path, tmp_path: Path, folder: str, change: Callable[[pa.Table], pa.Table]
 ) -> None:
-    import shutil
-
     cache = tmp_path / "hostile"
     shutil.copytree(path_cache, cache)
     assert all_paths(cache)
     rewrite(cache, folder, change)
     with pytest.raises(CacheError, match=folder):
         all_paths(cache)
+
+
+@pytest.mark.parametrize("folder", ["nodes-small", "path-target-small", "path-draft-small"])
+def test_files_written_anew_without_a_change_are_read(
+    path_cache: Path, tmp_path: Path, folder: str
+) -> None:
+    """So that what refuses the others is what was changed in them."""
+    cache = tmp_path / "same"
+    shutil.copytree(path_cache, cache)
+    rewrite(cache, folder, lambda table: pa.Table.from_pylist(table.to_pylist(), table.schema))
+    one, other = all_paths(path_cache), all_paths(cache)
+    assert [each.tokens.tolist() for each in one] == [each.tokens.tolist() for each in other]
 
 
 @pytest.mark.parametrize(
@@ -454,8 +465,6 @@ def test_hostile_files_are_refused(
 def test_hostile_manifests_are_refused(
     path_cache: Path, tmp_path: Path, paths: dict[str, object]
 ) -> None:
-    import shutil
-
     cache = tmp_path / "hostile"
     shutil.copytree(path_cache, cache)
     file = cache / "manifest.json"
@@ -483,9 +492,7 @@ def test_paths_of_the_tiny_pair(tmp_path: Path) -> None:
         device="cpu",
     )
     capture(settings)
-    import mdbound.logits_cache.tiny
-
-    folder = Path(mdbound.logits_cache.tiny.__file__).parent
+    folder = Path(tiny.__file__).parent
     opened = LogitsCache.open(settings.out)
     (name,) = opened.path_draft_names
     found = all_paths(settings.out, name)
@@ -494,13 +501,9 @@ def test_paths_of_the_tiny_pair(tmp_path: Path) -> None:
         context = context_tokens(settings.out, paths)
         tokens = [*context, *paths.tokens[0].tolist()]
         for stored, model in ((paths.target_logits, "target"), (paths.draft_logits, "draft")):
-            from transformers import AutoModelForCausalLM
-
-            network = AutoModelForCausalLM.from_pretrained(folder / model).float().eval()
-            with torch.no_grad():
-                logits = network(torch.tensor([tokens])).logits[0].numpy()
             start = len(context) - 1
-            expected = logits[start : start + stored.shape[1], : opened.vocab_size]
+            logits = alone(str(folder / model), tokens, opened.vocab_size)
+            expected = logits[start : start + stored.shape[1]]
             np.testing.assert_allclose(stored[0], expected, atol=1e-4)
 
 
