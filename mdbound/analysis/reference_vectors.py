@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 
 import mdbound
 from mdbound import bounds, schemes
+from mdbound.analysis.paths.path_vectors import block_vectors
 from mdbound.analysis.solving.results import RENAMED_SCHEMES
 from mdbound.analysis.tables.files import write_text
 from mdbound.errors import CacheError
 from mdbound.logits_cache.store.format_version import Format
 
 #: Version 1 did not say how its distributions were warped: they were not. It called `nss` `naive`.
-VECTORS_FORMAT = Format("reference vectors", newest=2, oldest=1, remake="write them again")
+#: Version 2 had no `block_verification`.
+VECTORS_FORMAT = Format("reference vectors", newest=3, oldest=1, remake="write them again")
 
 #: Drafted tokens per problem.
 NUM_DRAFTS = (1, 2, 3)
@@ -66,8 +68,11 @@ def read_reference_vectors(path: Path | str) -> dict[str, Any]:
     path = Path(path)
     try:
         vectors = json.loads(path.read_text(encoding="utf-8"))
-        if VECTORS_FORMAT.checked(vectors["format_version"], path) < 2:
+        version = VECTORS_FORMAT.checked(vectors["format_version"], path)
+        if version < 2:
             _fill_in(vectors)
+        if version < 3:
+            vectors["block_verification"] = []
     except FileNotFoundError as error:
         raise CacheError(f"{path}: no such file; write one with `mdbound vectors`") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -91,7 +96,8 @@ def reference_vectors() -> dict[str, Any]:
     Returns:
         JSON-ready: per problem `bounds` (law, n, acceptance, and a token set that attains it) and
         `schemes` (name, law, n, accept, membership, and per drafted tuple of positive probability
-        that probability's branches). Rates that could only be estimated are left out.
+        that probability's branches). Rates that could only be estimated are left out. Beside
+        them `block_verification` of drafted paths, see `block_vectors`.
 
     Example:
         >>> vectors = reference_vectors()
@@ -105,12 +111,16 @@ def reference_vectors() -> dict[str, Any]:
             "target, draft": "probabilities, exact in float64",
             "warpers": "what is applied to both before drafting and verifying: nothing",
             "acceptance": "largest P(output is a drafted token) over all lossless verifiers",
-            "accept": "P(the scheme's accept step fires)",
+            "accept step": "`accept` of a scheme: P(its accept step fires)",
             "membership": "P(output is a drafted token)",
             "branches": "per drafted tuple, P(output = token | tuple) of its distinct tokens",
+            "accept": "of a path: h_1..h_L; accepted is the largest l with u_l <= h_l, or 0",
+            "residual": "per accepted length 0..L the law of the next token, null if never used",
+            "law": "per path [accepted length, next token, probability]",
         },
         "warpers": bounds.Warpers().as_dict(),
         "problems": [_problem(name, *pair) for name, pair in PROBLEMS.items()],
+        "block_verification": block_vectors(),
     }
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from mdbound.paths.call_starts import call_starts, expected_calls
+from mdbound.paths.gbv import draft_mass_below, gbv_tail, gbv_text_tail
 from mdbound.paths.last_level import last_level_tail
 from mdbound.paths.nodes import node_calls, node_tail, node_text_tail
+from mdbound.paths.reweighting import ReweightedTally, check_reweighting, tally_reweighted
 from mdbound.paths.rules import PathRule, names, path_rule
+from mdbound.paths.sampling import PathSamples, sample_path
 from mdbound.paths.tails import accepted_tail, text_tail
 from mdbound.paths.tally import (
     FINISH_REASONS,
@@ -18,24 +21,35 @@ from mdbound.paths.tally import (
 )
 from mdbound.paths.tiny.kernels import kernel
 from mdbound.paths.tiny.length_law import length_law
+from mdbound.paths.tiny.programs import fewest_calls, most_accepted
 
 __all__ = [
     "FINISH_REASONS",
     "PathRule",
+    "PathSamples",
     "PathTally",
+    "ReweightedTally",
     "accepted_tail",
     "call_starts",
+    "check_reweighting",
+    "draft_mass_below",
     "expected_calls",
+    "fewest_calls",
+    "gbv_tail",
+    "gbv_text_tail",
     "kernel",
     "last_level_tail",
     "length_inside_support",
     "length_law",
+    "most_accepted",
     "names",
     "node_calls",
     "node_tail",
     "node_text_tail",
     "path_rule",
     "refuse_many_outside_support",
+    "sample_path",
+    "tally_reweighted",
     "tally_text",
     "tally_texts",
     "tally_windows",

@@ -25,7 +25,7 @@ def make_cache(folder: Path, *, drafts: int = 2, rows: int = ROWS, shard_rows: i
             "task": np.where(index < rows // 2, "qa", "a_b"),
             "position": index % 4,
             "token_id": index,
-            "next_token_id": index,
+            "next_token_id": index % VOCAB,
         }
     )
     names = ("small", "smaller", "smallest")[:drafts]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import json
 from fractions import Fraction
 from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mdbound import bounds, schemes
@@ -84,9 +86,9 @@ def test_version_1_is_read_as_not_warped_and_with_the_names_of_today(tmp_path: P
         ('{"format_version": 1}', "holds no reference vectors"),
         (
             f'{{"format_version": {VECTORS_FORMAT.newest + 1}}}',
-            "has reference vectors format 3, this mdbound reads 1 to 2: a newer mdbound wrote it",
+            "has reference vectors format 4, this mdbound reads 1 to 3: a newer mdbound wrote it",
         ),
-        ('{"format_version": 0}', "reads 1 to 2: write them again"),
+        ('{"format_version": 0}', "reads 1 to 3: write them again"),
     ],
 )
 def test_what_is_not_read_says_why(tmp_path: Path, content: str | None, message: str) -> None:
@@ -95,3 +97,38 @@ def test_what_is_not_read_says_why(tmp_path: Path, content: str | None, message:
         path.write_text(content, encoding="utf-8")
     with pytest.raises(CacheError, match=message):
         read_reference_vectors(path)
+
+
+def test_paths_follow_from_their_coins_and_residuals() -> None:
+    """Every outcome of the coins, walked as a server would, gives the listed law."""
+    seen = 0
+    for problem in reference_vectors()["block_verification"]:
+        length = problem["draft_length"]
+        for each in problem["paths"]:
+            law: dict[tuple[int, int], float] = {}
+            for coins in itertools.product([False, True], repeat=length):
+                chance = np.prod(
+                    [
+                        h if heads else 1.0 - h
+                        for h, heads in zip(each["accept"], coins, strict=True)
+                    ]
+                )
+                accepted = max((l + 1 for l in range(length) if coins[l]), default=0)
+                if chance > 0.0:
+                    for token, share in enumerate(each["residual"][accepted]):
+                        key = (accepted, token)
+                        law[key] = law.get(key, 0.0) + chance * share
+            listed = {(l, token): mass for l, token, mass in each["law"]}
+            assert set(listed) == {key for key, mass in law.items() if mass > 0.0}
+            assert all(law[key] == pytest.approx(mass, abs=1e-15) for key, mass in listed.items())
+            seen += 1
+        # The first token that comes out has the law of the target, over all paths.
+        size = len(problem["paths"][0]["rows"]["target"][0])
+        marginal = np.zeros(size)
+        for each in problem["paths"]:
+            rows = each["rows"]["draft"]
+            drafted = np.prod([row[token] for row, token in zip(rows, each["path"], strict=True)])
+            for l, token, mass in each["law"]:
+                marginal[each["path"][0] if l > 0 else token] += drafted * mass
+        assert marginal == pytest.approx(problem["paths"][0]["rows"]["target"][0], abs=1e-15)
+    assert seen > 100

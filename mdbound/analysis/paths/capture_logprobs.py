@@ -7,10 +7,12 @@ shard, so that an interrupted run goes on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from mdbound.analysis.paths.path_setting import NodeRule, PathSetting
 from mdbound.analysis.paths.texts import FINISH_REASONS, Floats, ScoredText
@@ -20,6 +22,9 @@ from mdbound.logits_cache.store.cache import LogitsBatch, LogitsCache
 
 #: A sequence that goes on in the next window.
 _GOES_ON = "window"
+
+#: Mode of caches that hold no sequences.
+_ARRAYS = "arrays"
 
 
 def batch_logprobs(
@@ -38,8 +43,9 @@ def batch_logprobs(
 
     Raises:
         InvalidDistributionError: Logits that no distribution can be made of.
+        CacheError: A position without a token that follows it.
     """
-    tokens = batch.positions["next_token_id"].to_numpy()
+    tokens = _next_tokens(batch)
     rows = np.arange(len(tokens))
     columns: dict[str, Floats] = {}
     laws: dict[tuple[str, Warpers], Floats] = {}
@@ -68,6 +74,19 @@ def batch_logprobs(
     )
 
 
+def _next_tokens(batch: LogitsBatch) -> NDArray[np.int64]:
+    """The tokens that follow the positions, as the cache says them."""
+    tokens = batch.positions["next_token_id"]
+    vocab_size = batch.logits["target"].shape[1]
+    bad = tokens.is_null() | (tokens < 0) | (tokens >= vocab_size)
+    if bad.any():
+        raise CacheError(
+            f"shard {batch.shard}, row {batch.row + int(bad.arg_max() or 0)}: no next_token_id of "
+            f"the {vocab_size} that have logits; only texts whose tokens are known have calls"
+        )
+    return tokens.to_numpy()
+
+
 def texts_of(
     cache: LogitsCache,
     logprobs: pl.DataFrame,
@@ -85,30 +104,64 @@ def texts_of(
     Raises:
         CacheError: The capture's sequences and its positions do not belong together.
     """
-    place = {
-        key: row
-        for row, key in enumerate(zip(logprobs["doc_id"], logprobs["position"], strict=True))
-    }
     values = {
         name: logprobs[name].to_numpy()
         for name in logprobs.columns
         if name not in {"doc_id", "position"}
     }
+    found = _positions_of_documents if cache.manifest.generation.mode == _ARRAYS else _sequences
     turns: dict[int, int] = {}
-    begun: dict[int, list[int]] = {}
+    for text in found(cache, logprobs):
+        turn = turns.get(text.doc_id, 0)
+        turns[text.doc_id] = turn + 1
+        yield from _scored(text, turn, values, settings, rules)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A text of a document.
+
+    Attributes:
+        doc_id: The document.
+        task: Its task.
+        ended_by: As captures say it.
+        rows: Of the log-probabilities, in the order of its tokens.
+    """
+
+    doc_id: int
+    task: str
+    ended_by: str
+    rows: list[int]
+
+
+def _sequences(cache: LogitsCache, logprobs: pl.DataFrame) -> Iterator[_Text]:
+    """Answers, and documents whose windows follow each other."""
+    keys = zip(logprobs["doc_id"], logprobs["position"], strict=True)
+    place = {key: row for row, key in enumerate(keys)}
+    begun: dict[int, _Text] = {}
     for shard in cache.shards:
         for sequence in cache.read_documents(shard):
             doc = sequence["doc_id"]
-            rows = begun.pop(doc, []) + _rows(sequence, place, cache)
-            if sequence["ended_by"] == _GOES_ON:
-                begun[doc] = rows
-                continue
-            turn = turns.get(doc, 0)
-            turns[doc] = turn + 1
-            yield from _scored(sequence, rows, turn, values, settings, rules)
-    for doc, rows in begun.items():  # the limit of positions cut a document between two windows
-        last = {"doc_id": doc, "task": "", "ended_by": "limit"}
-        yield from _scored(last, rows, turns.get(doc, 0), values, settings, rules)
+            before = begun.pop(doc).rows if doc in begun else []
+            rows = before + _rows(sequence, place, cache)
+            text = _Text(doc, sequence["task"], sequence["ended_by"], rows)
+            if text.ended_by == _GOES_ON:
+                begun[doc] = text
+            else:
+                yield text
+    for text in begun.values():  # the limit of positions cut a document between two windows
+        yield replace(text, ended_by="limit")
+
+
+def _positions_of_documents(cache: LogitsCache, _: pl.DataFrame) -> Iterator[_Text]:
+    """Runs of positions that follow each other, of caches that were made of arrays."""
+    places = pl.concat([cache.read_positions(shard) for shard in cache.shards])
+    placed = places.select("doc_id", "task", "position").with_row_index("row")
+    for document in placed.sort("doc_id", "position").partition_by("doc_id", maintain_order=True):
+        run = (document["position"].diff().fill_null(1) != 1).cum_sum()
+        for text in document.with_columns(run.alias("run")).partition_by("run"):
+            first = text.row(0, named=True)
+            yield _Text(first["doc_id"], first["task"], "unknown", text["row"].to_list())
 
 
 def _rows(
@@ -126,20 +179,19 @@ def _rows(
 
 
 def _scored(
-    sequence: Mapping[str, Any],
-    rows: Sequence[int],
+    text: _Text,
     turn: int,
     values: Mapping[str, Floats],
     settings: Sequence[PathSetting],
     rules: Sequence[NodeRule],
 ) -> Iterator[ScoredText]:
-    at = np.asarray(rows, dtype=np.int64)
+    at = np.asarray(text.rows, dtype=np.int64)
     for index, setting in enumerate(settings):
         yield ScoredText(
-            str(sequence["doc_id"]),
+            str(text.doc_id),
             turn,
-            sequence["task"],
-            FINISH_REASONS[sequence["ended_by"]],
+            text.task,
+            FINISH_REASONS[text.ended_by],
             values[f"target_{index}"][at],
             values[f"draft_{index}"][at],
             setting.columns(),

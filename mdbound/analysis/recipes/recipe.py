@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mdbound.analysis.paths.path_setting import PathGrid
 from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.studies.study import TableSpec
 
@@ -128,6 +129,27 @@ class CaptureExperiment:
 
 
 @dataclass(frozen=True)
+class PathExperiment:
+    """An experiment on drafted paths: capture, tokens per call, a figure.
+
+    Attributes:
+        pairs: As of `CaptureExperiment`.
+        text: Likewise.
+        documents_per_task: Likewise.
+        new_tokens: Longest answer.
+        temperature: Of the answers' sampling.
+        grid: What to compute.
+    """
+
+    pairs: tuple[ModelPair, ...]
+    text: str
+    documents_per_task: int | None
+    new_tokens: int
+    temperature: float
+    grid: PathGrid
+
+
+@dataclass(frozen=True)
 class TwoDraftCurves:
     """An experiment that needs no models: two drafts over three tokens.
 
@@ -158,7 +180,7 @@ class Recipe:
     citation: str
     setup: tuple[tuple[str, str], ...]
     differences: tuple[str, ...]
-    experiment: CaptureExperiment | TwoDraftCurves
+    experiment: CaptureExperiment | PathExperiment | TwoDraftCurves
 
     @property
     def models(self) -> tuple[str, ...]:

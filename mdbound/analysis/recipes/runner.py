@@ -9,14 +9,26 @@ from pathlib import Path
 import polars as pl
 
 from mdbound.analysis.figures import Drawing, FigureOptions, draw, write_drawing
-from mdbound.analysis.pages.html_page import Commands, Facts, Page, Section, render_page
+from mdbound.analysis.figures.path_kinds import draw_path_figure
+from mdbound.analysis.pages.html_page import (
+    Commands,
+    Facts,
+    Notes,
+    Page,
+    Section,
+    render_page,
+)
 from mdbound.analysis.pages.html_report import PAGE_NAME, closing_sections
+from mdbound.analysis.paths.path_results import open_paths
+from mdbound.analysis.paths.path_tables import write_path_report
+from mdbound.analysis.paths.run_paths import GIVEN, OF_TARGET, run_on_capture
 from mdbound.analysis.recipes.models import Inputs, capture_settings
 from mdbound.analysis.recipes.published import published_table
 from mdbound.analysis.recipes.recipe import (
     SMOLLM2,
     TINY,
     CaptureExperiment,
+    PathExperiment,
     Recipe,
     TwoDraftCurves,
 )
@@ -37,7 +49,7 @@ from mdbound.analysis.statistics.task_means import ALL_TASKS
 from mdbound.analysis.studies.run_study import StudyRun, run_study
 from mdbound.analysis.studies.study import Study, TableSpec
 from mdbound.analysis.tables.files import write_table, write_text
-from mdbound.analysis.tables.notes import table_notes
+from mdbound.analysis.tables.notes import provenance_notes, table_notes
 from mdbound.analysis.tables.table import Measure, Table, acceptance_table
 from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.capturing.capture import capture
@@ -107,6 +119,8 @@ def run_recipe(recipe: Recipe, options: RecipeOptions) -> RecipeRun:
                 "`text`, `documents`, `positions` and `capture`"
             )
         return _run_curves(recipe, recipe.experiment, options)
+    if isinstance(recipe.experiment, PathExperiment):
+        return _run_paths(recipe, recipe.experiment, options)
     return _run_on_capture(recipe, recipe.experiment, options)
 
 
@@ -164,6 +178,50 @@ def _run_on_capture(
     readme = recipe_readme(recipe, differences, beside, drawings, names, commands)
     files += _write_report(options.out, page, readme)
     return RecipeRun(recipe, (*beside, *tables)[0], (*run.files, *files))
+
+
+def _run_paths(recipe: Recipe, experiment: PathExperiment, options: RecipeOptions) -> RecipeRun:
+    folder = options.capture or options.out / "capture"
+    inputs = options.inputs or Inputs()
+    capture(capture_settings(recipe, experiment, inputs, folder), options.on_capture)
+    made = run_on_capture(
+        LogitsCache.open(folder),
+        experiment.grid,
+        options.out / "paths.parquet",
+        command=options.command,
+        on_progress=options.on_solve,
+    )
+    results = open_paths(made.path)
+    differences = (
+        _models_differ(recipe, results.provenance, inputs.models), *recipe.differences,
+        *_TEXT_NOTES[made.law],
+    )  # fmt: skip
+    report = write_path_report(results, options.out, bootstrap=options.bootstrap, notes=differences)
+    drawing = draw_path_figure("tokens-per-call", results, options.bootstrap)
+    commands = (results.provenance.command,)
+    closing = (
+        Section("Provenance", (Notes(tuple(provenance_notes(results.provenance))),)),
+        Section("Commands", (Commands(commands),)),
+    )
+    page = recipe_page(recipe, differences, (report.table,), (drawing,), (), closing)
+    names = ("tokens_per_call_by_document", "tokens_at_positions")
+    readme = recipe_readme(recipe, differences, (report.table,), (drawing,), names, commands)
+    files = [
+        *report.files,
+        *write_drawing(drawing, options.out),
+        *_write_report(options.out, page, readme),
+    ]
+    return RecipeRun(recipe, report.table, tuple(files))
+
+
+#: What has to be said of the text, by the law of `PathsSummary`.
+_TEXT_NOTES = {
+    OF_TARGET: (),
+    GIVEN: (
+        "The text was given, not written by the target: calls are those that this text takes, and "
+        "say nothing about text of the model.",
+    ),
+}
 
 
 def _study(

@@ -15,7 +15,7 @@ from mdbound.analysis.paths.path_setting import PathGrid
 from mdbound.analysis.paths.run_paths import GIVEN, OF_TARGET, run_on_capture, run_on_logprobs
 from mdbound.bounds import Warpers
 from mdbound.errors import CacheError, InvalidSettingError
-from mdbound.logits_cache import CaptureSettings, LogitsCache, capture
+from mdbound.logits_cache import CaptureSettings, LogitsCache, capture, write_cache
 
 pytest.importorskip("torch")
 TOKENS = 14
@@ -246,3 +246,40 @@ def test_schemes_of_one_position_verify_trees_node_by_node(
 def test_schemes_that_have_no_tokens_per_call(given: dict, message: str) -> None:
     with pytest.raises(InvalidSettingError, match=message):
         PathGrid(**given)
+
+
+def test_a_cache_of_arrays_has_texts_where_positions_follow_each_other(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0.0, 2.0, (2, 9, 6)).astype(np.float32)
+    positions = pl.DataFrame(
+        {
+            "doc_id": [4] * 6 + [7] * 3,
+            "task": ["qa"] * 9,
+            "position": [0, 1, 2, 5, 6, 7, 0, 1, 2],
+            "token_id": [0] * 9,
+            "next_token_id": rng.integers(0, 6, 9),
+        }
+    )
+    write_cache(tmp_path / "cache", logits[0], {"small": logits[1]}, positions)
+    cache = LogitsCache.open(tmp_path / "cache")
+    summary = run_on_capture(cache, PathGrid(lengths=(1,)), tmp_path / "p.parquet")
+    assert summary.law == GIVEN
+    rows = open_paths(summary.path).frame.filter(pl.col("scheme") == "block").collect()
+    assert rows.select("doc_id", "turn", "tokens").rows() == [("4", 0, 3), ("4", 1, 3), ("7", 0, 3)]
+    assert rows["finish_reason"].unique().to_list() == ["length"]
+    lp, lq = numbers(cache)[7]
+    first = [min(1.0, np.exp(b - a)) for a, b in zip(lp, lq, strict=True)]
+    assert rows["tail_positions"][2].to_list() == pytest.approx([np.mean(first)], rel=1e-9)
+
+
+def test_positions_without_a_token_of_the_vocabulary_are_named(tmp_path: Path) -> None:
+    positions = pl.DataFrame(
+        {"doc_id": [0, 0], "task": ["t"] * 2, "position": [0, 1], "token_id": [0, 1],
+         "next_token_id": [1, 5]}
+    )  # fmt: skip
+    logits = np.zeros((2, 5), dtype=np.float32)
+    write_cache(tmp_path / "cache", logits, {"small": logits}, positions)
+    with pytest.raises(CacheError, match="row 1: no next_token_id of the 5"):
+        run_on_capture(
+            LogitsCache.open(tmp_path / "cache"), PathGrid(lengths=(1,)), tmp_path / "p.parquet"
+        )

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from mdbound import bounds
+from mdbound.analysis.paths.path_setting import PathGrid
 from mdbound.analysis.recipes import (
     RECIPES,
     Inputs,
@@ -25,7 +26,13 @@ from mdbound.analysis.recipes import (
 from mdbound.analysis.recipes import models as recipe_models
 from mdbound.analysis.recipes.models import capture_settings, prompts_file
 from mdbound.analysis.recipes.published import published_table
-from mdbound.analysis.recipes.recipe import CaptureExperiment, Ours, PublishedRow, PublishedTable
+from mdbound.analysis.recipes.recipe import (
+    CaptureExperiment,
+    Ours,
+    PathExperiment,
+    PublishedRow,
+    PublishedTable,
+)
 from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.errors import InvalidSettingError, ModelError
 from mdbound.logits_cache.capturing.settings import CaptureSettings
@@ -38,15 +45,18 @@ ON_MODELS = [name for name, recipe in RECIPES.items() if recipe.models]
 TINY = Inputs("tiny")
 
 
-def experiment_of(name: str) -> CaptureExperiment:
+def experiment_of(name: str) -> CaptureExperiment | PathExperiment:
     experiment = get_recipe(name).experiment
-    assert isinstance(experiment, CaptureExperiment)
+    assert isinstance(experiment, CaptureExperiment | PathExperiment)
     return experiment
 
 
 def smaller(recipe: Recipe) -> Recipe:
     """The same recipe with the work that a test can wait for."""
     experiment = recipe.experiment
+    if isinstance(experiment, PathExperiment):
+        # Documents of the captures in these tests have four positions.
+        return replace(recipe, experiment=replace(experiment, grid=PathGrid((1, 2))))
     assert isinstance(experiment, CaptureExperiment)
     samples = 64 if experiment.grid.schemes else None
     grid = replace(experiment.grid, scheme_samples=samples)
@@ -88,9 +98,12 @@ def test_the_recipes_of_the_papers_are_there() -> None:
         "khisti2025-table3",
         "khisti2025-temperature",
         "global-resolution-topk",
+        "hu2024-asps",
+        "sun2024-block",
     ]
     for recipe in RECIPES.values():
-        assert re.search(r"https://arxiv.org/abs/\d{4}\.\d{5}$", recipe.citation)
+        published = r"https://(arxiv.org/abs/\d{4}\.\d{5}|proceedings.mlr.press/v\d+/\w+.html)$"
+        assert re.search(published, recipe.citation)
         assert recipe.setup
         assert recipe.differences
 
