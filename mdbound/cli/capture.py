@@ -182,8 +182,29 @@ def capture(
             rich_help_panel=_ANSWERS,
         ),
     ] = "given",
+    paths: Annotated[
+        int | None,
+        typer.Option(
+            help="Paths that each draft draws at contexts of the answers, sampled as these are; "
+            "both models' logits along them are kept. Needs --length.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
+    length: Annotated[
+        int | None, typer.Option(help="Tokens of a path.", rich_help_panel=_ANSWERS)
+    ] = None,
+    path_contexts: Annotated[
+        int | None,
+        typer.Option(
+            help="Contexts of each answer at which paths are drawn. Default: 8.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
     seed: Annotated[
-        int, typer.Option(help="Seed of the answers' sampling.", rich_help_panel=_ANSWERS)
+        int,
+        typer.Option(
+            help="Seed of the answers' sampling, and of paths'.", rich_help_panel=_ANSWERS
+        ),
     ] = 0,
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, ...", rich_help_panel=_RUNNING)
@@ -264,8 +285,10 @@ def capture(
     """Record the raw logits of a target and its drafts on real text, into a cache.
 
     The same command again resumes an interrupted capture. With --into, drafts are added to a
-    finished one, and only models and running options apply. With --solve, bounds are written
-    and no logits: the file that `mdbound solve` would make of the cache, without the cache.
+    finished one, and only models and running options apply. With --paths, each draft draws paths
+    of --length tokens at contexts of the answers, and these are kept as well. With --solve,
+    bounds are written and no logits: the file that `mdbound solve` would make of the cache,
+    without the cache.
     """
     from mdbound.cli.capture_solve import SolveOptions, capture_and_solve
     from mdbound.cli.parsing import parse_layers
@@ -295,7 +318,8 @@ def capture(
         answers = (max_context, temperature, top_k, top_p, min_p, max_new_tokens, chat_template)
         talks = (system, turns, None if history == "given" else history)
         windows = (shard_rows, None if window_bos else window_bos)
-        if any(option is not None for option in (*fixed, *answers, *talks, *windows)):
+        drawn = (paths, length, path_contexts)
+        if any(option is not None for option in (*fixed, *answers, *talks, *windows, *drawn)):
             raise InvalidSettingError(
                 "--into adds drafts to what the cache holds; give it with --target, --draft, "
                 "--draft-skip-layers, --trust-remote-code, --align-vocabulary, "
@@ -347,6 +371,9 @@ def capture(
         system=system,
         turns=turns,
         history=history,
+        paths=paths,
+        length=length,
+        path_contexts=path_contexts,
         seed=seed,
         device=device,
         dtype=dtype,

@@ -48,6 +48,7 @@ def _as_json(cache: LogitsCache, summary: CacheSummary) -> dict[str, Any]:
 
     manifest = cache.manifest
     averages = {model.name: asdict(model) for model in summary.models}
+    drawn = _drawn_paths(cache)
     return {
         "path": str(cache.path),
         "identity": manifest.identity(),
@@ -57,6 +58,7 @@ def _as_json(cache: LogitsCache, summary: CacheSummary) -> dict[str, Any]:
         "bytes_on_disk": cache.bytes_on_disk,
         "text": asdict(manifest.text),
         "generation": asdict(manifest.generation),
+        "paths": [{"draft": name, "contexts": count} for name, (count, _) in drawn.items()],
         "masses_outside": [asdict(mass) for mass in manifest.masses_outside()],
         "tasks": [asdict(task) for task in summary.tasks],
         "models": [{**asdict(model), **averages[model.name]} for model in manifest.models()],
@@ -88,7 +90,9 @@ def _facts(cache: LogitsCache) -> list[tuple[str, str]]:
     from mdbound.cli.progress_bar import human_size
 
     manifest, generation = cache.manifest, cache.manifest.generation
-    raw = 4 * cache.vocab_size * cache.num_positions * (1 + len(cache.draft_names))
+    drawn = _drawn_paths(cache)
+    rows = cache.num_positions * (1 + len(cache.draft_names))
+    raw = 4 * cache.vocab_size * (rows + sum(along for _, along in drawn.values()))
     ratio = f" ({raw / cache.bytes_on_disk:.1f} times smaller than raw)" if raw else ""
     mode = generation.mode
     if generation.warpers is not None:
@@ -104,7 +108,29 @@ def _facts(cache: LogitsCache) -> list[tuple[str, str]]:
         ("mode", mode),
         ("vocabulary", f"{cache.vocab_size:,} tokens"),
         ("positions", f"{cache.num_positions:,} in {len(cache.shards)} shards"),
+        *_path_facts(cache, drawn),
         ("size", human_size(cache.bytes_on_disk) + ratio),
+    ]
+
+
+def _drawn_paths(cache: LogitsCache) -> dict[str, tuple[int, int]]:
+    """By draft that drew paths, at how many contexts, and rows of logits along the paths."""
+    drawn = {}
+    for name in cache.path_draft_names:
+        contexts = [each for shard in cache.shards for each in cache.read_path_nodes(shard, name)]
+        rows = sum(len(each.target_nodes) + len(each.draft_nodes) for each in contexts)
+        drawn[name] = len(contexts), rows
+    return drawn
+
+
+def _path_facts(cache: LogitsCache, drawn: dict[str, tuple[int, int]]) -> list[tuple[str, str]]:
+    paths = cache.manifest.generation.paths
+    if paths is None:
+        return []
+    asked = f"{paths.count} of {paths.length} tokens"
+    return [
+        ("paths", f"{asked} at {contexts:,} contexts, by {name}")
+        for name, (contexts, _) in drawn.items()
     ]
 
 

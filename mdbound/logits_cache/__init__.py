@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from mdbound.logits_cache.store.cache import LogitsBatch as LogitsBatch
     from mdbound.logits_cache.store.cache import LogitsCache as LogitsCache
     from mdbound.logits_cache.store.cache_from_arrays import write_cache as write_cache
+    from mdbound.logits_cache.store.captured_paths import CapturedPaths as CapturedPaths
     from mdbound.logits_cache.store.manifest import Manifest as Manifest
     from mdbound.logits_cache.store.manifest import ShardInfo as ShardInfo
 
 __all__ = [
     "CaptureSettings",
     "CaptureSummary",
+    "CapturedPaths",
     "LogitsBatch",
     "LogitsCache",
     "Manifest",
@@ -36,6 +38,7 @@ __all__ = [
 _HOMES = {
     "CaptureSettings": "capturing.settings",
     "CaptureSummary": "capturing.progress",
+    "CapturedPaths": "store.captured_paths",
     "LogitsBatch": "store.cache",
     "LogitsCache": "store.cache",
     "Manifest": "store.manifest",

@@ -68,6 +68,53 @@ def test_generate_then_add_a_draft(run: Run, tmp_path: Path) -> None:
     assert LogitsCache.open(out).draft_names == ("small", "skip-1-2")
 
 
+def test_paths_are_kept_and_shown(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "cache"
+    generate = ["--mode", "generate", "--max-new-tokens", "3", "--temperature", "0.8"]
+    asked = ["--paths", "2", "--length", "3", "--path-contexts", "1"]
+    status, _, _ = run("capture", *options(out), *generate, *asked)
+    assert status == 0
+    found = list(LogitsCache.open(out).iter_paths("small"))
+    assert [paths.tokens.shape for paths in found] == [(2, 3)] * 4
+    status, table, _ = run("info", str(out))
+    assert status == 0
+    assert "paths       2 of 3 tokens at 4 contexts, by small\n" in table
+    shown = json.loads(run("info", str(out), "--json")[1])
+    assert shown["paths"] == [{"draft": "small", "contexts": 4}]
+    assert shown["generation"]["paths"]["warpers"]["temperature"] == 0.8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--paths", "2", "--length", "3"], "--paths is about answers; add --mode generate"),
+        (["--mode", "generate", "--paths", "0", "--length", "3"], "--paths 0: give at least 1"),
+        (["--mode", "generate", "--paths", "2", "--length", "0"], "--length 0: give at least 1"),
+        (["--mode", "generate", "--paths", "2"], "Give --length"),
+        (["--mode", "generate", "--path-contexts", "2"], "--path-contexts is about paths"),
+    ],
+)
+def test_bad_paths_are_one_line(
+    run: Run, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    status, _, error = run("capture", *options(tmp_path / "cache"), *arguments)
+    assert status == 2
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_paths_without_a_cache_are_refused(run: Run, tmp_path: Path) -> None:
+    asked = ["--paths", "2", "--length", "3"]
+    where = ["--target", "big", "--draft", "small", "--text", "prompts.jsonl", "--mode", "generate"]
+    out = tmp_path / "results.parquet"
+    status, _, error = run("capture", *where, *asked, "--solve", str(out))
+    assert status == 2
+    assert "--paths are kept as logits, and solving while capturing keeps none" in error
+    status, _, error = run("capture", "--into", str(tmp_path), "--target", "big", *asked)
+    assert status == 2
+    assert "--into adds drafts to what the cache holds" in error
+
+
 def test_score_is_the_default_and_resumes(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "cache"
     assert run("capture", *options(out, limit="2"))[0] == 0

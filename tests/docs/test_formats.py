@@ -22,7 +22,9 @@ from mdbound.logits_cache.store.documents import (
 )
 from mdbound.logits_cache.store.format_version import Format
 from mdbound.logits_cache.store.manifest import MANIFEST_FORMAT
-from mdbound.logits_cache.store.shards import logits_schema
+from mdbound.logits_cache.store.path_nodes import PATH_NODES_SCHEMA
+from mdbound.logits_cache.store.paths_record import PathsRecord
+from mdbound.logits_cache.store.shards import logits_schema, path_logits_schema
 from tests.docs.pages import DOCS
 
 PAGE = (DOCS / "formats.md").read_text(encoding="utf-8")
@@ -60,6 +62,11 @@ def test_columns_of_the_cache() -> None:
     for schema in (POSITIONS_SCHEMA, DOCUMENTS_SCHEMA, logits_schema(2)):
         for name in schema.names:
             assert f"`{name}`" in section("The logits cache")
+    paths = section("The logits cache").split("\n### Drafted paths\n")[1].split("\n### ")[0]
+    for name in (*PATH_NODES_SCHEMA.names, *path_logits_schema(2).names):
+        assert f"`{name}`" in paths
+    for field in dataclasses.fields(PathsRecord):
+        assert f"`{field.name}`" in paths
 
 
 def test_keys_of_manifest_results_and_vectors() -> None:

@@ -84,6 +84,11 @@ def solve_during_capture(
         raise InvalidSettingError(f"`batch_rows` {batch_rows}: give at least 1")
     if out.is_dir():
         raise InvalidSettingError(f"`out` {out} is a folder; give a file name in it")
+    if capture.paths is not None:
+        raise InvalidSettingError(
+            "`paths` are kept as logits, and solving while capturing keeps none: leave `paths` out,"
+            " or capture into a cache and solve that"
+        )
     parts = Parts.beside(out)
     plan = plan_capture(replace(capture, out=parts.folder))
     settings = grid.settings([draft.name for draft in plan.manifest.drafts])

@@ -8,8 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+import numpy as np
+
 from mdbound.bounds import Warpers
 from mdbound.errors import CacheError, InvalidSettingError
+from mdbound.logits_cache.capturing.draw_paths import PathDrawing, contexts_of, draw_paths
 from mdbound.logits_cache.capturing.generate import AnswerSampling, answer_conversations
 from mdbound.logits_cache.capturing.mass_outside import MassOutside
 from mdbound.logits_cache.capturing.plan import CapturePlan, plan_capture
@@ -60,7 +63,27 @@ OpenShard = Callable[[int], Shard]
 
 
 class LogitsShard(ShardWriter):
-    """A shard of a logits cache: texts, positions, and every model's raw logits."""
+    """A shard of a logits cache: texts, positions, and every model's raw logits.
+
+    Args:
+        cache: folder of the cache.
+        index: number of the shard.
+        vocab_size: logits per row, V.
+        drawing: how drafts draw paths; None if they draw none.
+        batch_size: paths per forward pass.
+    """
+
+    def __init__(
+        self,
+        cache: Path,
+        index: int,
+        vocab_size: int,
+        drawing: PathDrawing | None = None,
+        batch_size: int = 1,
+    ) -> None:
+        super().__init__(cache, index, vocab_size)
+        self._drawing = drawing
+        self._batch_size = batch_size
 
     def record(
         self,
@@ -74,9 +97,38 @@ class LogitsShard(ShardWriter):
             InvalidDistributionError: a row is NaN, infinite or masked throughout.
             OutputError: the disk refused the data.
         """
+        first_row = self.rows
         _record_texts(self, passages)
-        for model in models:
-            record_logits(self, model, passages, outside)
+        target, *drafts = models
+        record_logits(self, target, passages, outside)
+        for draft in drafts:
+            if self._drawing is None:
+                record_logits(self, draft, passages, outside)
+            else:
+                self._record_with_paths(self._drawing, target, draft, passages, outside, first_row)
+
+    def _record_with_paths(
+        self,
+        drawing: PathDrawing,
+        target: LanguageModel,
+        draft: LanguageModel,
+        passages: Sequence[Passage],
+        outside: MassOutside,
+        first_row: int,
+    ) -> None:
+        """Write a draft's logits, and the paths that it draws at some of the positions."""
+        rows = [drawing.rows(item) for item in passages]
+        roots = record_logits(self, draft, passages, outside, rows)
+        contexts = []
+        for item, own in zip(passages, rows, strict=True):
+            contexts += contexts_of(item, own, first_row)
+            first_row += item.rows
+        self.begin_paths(draft.record)
+        if not contexts:
+            return
+        batch_size = self._batch_size
+        for each in draw_paths(target, draft, contexts, np.stack(roots), drawing, batch_size):
+            self.add_paths(draft.record, each.paths, each.target_logits, each.draft_logits)
 
 
 def capture(
@@ -86,6 +138,9 @@ def capture(
 
     Answers are sampled first; then target and drafts alike read prompt and answer once more, in
     one pass each, so that both sides' logits come from the same computation.
+
+    With `paths`, each draft then draws paths at some of the positions, and both models' logits
+    along them are recorded beside the rest.
 
     Running it again with the same settings continues after the last finished shard, and does
     nothing when all are there.
@@ -104,9 +159,12 @@ def capture(
     """
     plan = plan_capture(settings)
     _refuse_foreign_folder(settings.out)
-    vocab_size = plan.manifest.vocab_size
+    vocab_size, drawing = plan.manifest.vocab_size, _path_drawing(plan.manifest)
     return run_plan(
-        plan, settings, lambda index: LogitsShard(settings.out, index, vocab_size), on_progress
+        plan,
+        settings,
+        lambda index: LogitsShard(settings.out, index, vocab_size, drawing, settings.batch_size),
+        on_progress,
     )
 
 
@@ -239,6 +297,21 @@ def _record_texts(writer: ShardWriter, batch: Sequence[Passage]) -> None:
                 "next_token_id": item.token_ids[item.first_row + 1 :],
             }
         )
+
+
+def _path_drawing(manifest: Manifest) -> PathDrawing | None:
+    generation = manifest.generation
+    paths = generation.paths
+    if paths is None:
+        return None
+    return PathDrawing(
+        paths.count,
+        paths.length,
+        paths.contexts,
+        Warpers.from_dict(paths.warpers),
+        generation.max_context,
+        generation.seed,
+    )
 
 
 def _answer_sampling(manifest: Manifest) -> AnswerSampling:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from mdbound.errors import InvalidSettingError, ModelError, TextSourceError
 from mdbound.logits_cache.capturing.settings import (
     DEFAULT_NEW_TOKENS,
+    DEFAULT_PATH_CONTEXTS,
     SCORE_CONTEXT,
     CaptureSettings,
 )
@@ -23,6 +24,7 @@ from mdbound.logits_cache.store.manifest import (
     TextRecord,
     package_versions,
 )
+from mdbound.logits_cache.store.paths_record import PathsRecord
 from mdbound.logits_cache.text.conversations import SYSTEM, Message, Questions, questions
 from mdbound.logits_cache.text.documents import Document, load_documents, text_sha256
 from mdbound.logits_cache.text.follow_ups import FollowUps
@@ -233,6 +235,30 @@ def _generation_record(settings: CaptureSettings, models: PlannedModels) -> Gene
         warpers=settings.warpers.as_dict(),
         max_new_tokens=min(answer, settings.max_positions or answer),
         chat_template=used,
+        paths=_paths_record(settings, models, context),
+    )
+
+
+def _paths_record(
+    settings: CaptureSettings, models: PlannedModels, context: int | None
+) -> PathsRecord | None:
+    if settings.paths is None or settings.length is None:
+        return None
+    if models.target.record.alignment is not None:
+        raise InvalidSettingError(
+            "`paths` can hold tokens that the target lacks, and it cannot read on after them; "
+            "leave `paths` out, or take drafts without further tokens"
+        )
+    if context is not None and settings.length >= context:
+        raise InvalidSettingError(
+            f"`length` {settings.length} leaves no context: the models were made for at most "
+            f"{context} tokens; give a shorter one"
+        )
+    return PathsRecord(
+        settings.paths,
+        settings.length,
+        settings.path_contexts or DEFAULT_PATH_CONTEXTS,
+        settings.warpers.as_dict(),
     )
 
 

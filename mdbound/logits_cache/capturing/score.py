@@ -96,8 +96,12 @@ def score_together(
 
 
 def record_logits(
-    writer: ShardWriter, model: LanguageModel, batch: Sequence[Passage], outside: MassOutside
-) -> None:
+    writer: ShardWriter,
+    model: LanguageModel,
+    batch: Sequence[Passage],
+    outside: MassOutside,
+    kept: Sequence[Sequence[int]] | None = None,
+) -> list[npt.NDArray[np.float32]]:
     """Write the model's logits on the passages' recorded rows into the shard.
 
     Args:
@@ -105,14 +109,21 @@ def record_logits(
         model: the model.
         batch: the passages.
         outside: takes note of what lies on tokens that others lack.
+        kept: for each passage rows to return, counted from its first recorded one; None for none.
+
+    Returns:
+        The rows to keep, each of shape (V,).
 
     Raises:
         InvalidDistributionError: a row is NaN, infinite or masked throughout.
         OutputError: the disk refused the data.
     """
-    for item, logits in score_passages(model, batch):
+    returned: list[npt.NDArray[np.float32]] = []
+    for index, (item, logits) in enumerate(score_passages(model, batch)):
         outside.add(model.record.name, logits)
         writer.add_logits(model.record, item.doc_ids, item.positions, logits)
+        returned.extend(logits[row].copy() for row in (kept[index] if kept else ()))
+    return returned
 
 
 def _split(model: LanguageModel, passages: Sequence[Passage]) -> Iterator[Sequence[Passage]]:

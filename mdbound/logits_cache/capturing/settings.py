@@ -19,6 +19,10 @@ DEFAULT_NEW_TOKENS = 128
 #: windows too short a context, and cost memory and time by their square.
 SCORE_CONTEXT = 1024
 
+#: Contexts of an answer at which drafts draw paths, unless asked otherwise. Those of one answer
+#: depend on each other: more of them cost disk and narrow intervals less than further documents do.
+DEFAULT_PATH_CONTEXTS = 8
+
 
 @dataclass(frozen=True)
 class CaptureSettings:
@@ -57,7 +61,12 @@ class CaptureSettings:
         history: what becomes of answers that a conversation holds: `given` keeps them as history,
             and the target answers what has none, and the last turn; `target` has it answer every
             turn. Only in generate mode.
-        seed: seed of the answers' sampling.
+        paths: paths of `length` tokens that each draft draws, independently, at contexts of the
+            answers, warped as the answers are; None for none. Only in generate mode.
+        length: tokens of a path; needed with `paths`.
+        path_contexts: contexts of each answer at which paths are drawn, all of them if it has
+            fewer; None takes 8. Those without room for a path in the context are left out.
+        seed: seed of the answers' sampling, and of the paths'.
         device: `auto`, `cpu`, `cuda`, `mps`, ...
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
         batch_size: documents per forward pass.
@@ -89,6 +98,9 @@ class CaptureSettings:
     system: str | None = None
     turns: int | None = None
     history: str = "given"
+    paths: int | None = None
+    length: int | None = None
+    path_contexts: int | None = None
     seed: int = 0
     device: str = "auto"
     dtype: str = "auto"
@@ -129,6 +141,7 @@ class CaptureSettings:
         elif not self.window_bos:
             raise InvalidSettingError("`window_bos` is about windows; leave it out, or `mode`")
         self._check_counts()
+        self._check_paths()
         _ = self.warpers  # refused if one is out of range
 
     def _check_no_answers(self) -> None:
@@ -143,6 +156,9 @@ class CaptureSettings:
             "system": self.system is not None,
             "turns": self.turns is not None,
             "history": self.history != "given",
+            "paths": self.paths is not None,
+            "length": self.length is not None,
+            "path_contexts": self.path_contexts is not None,
         }
         for name, given in answers.items():
             if given:
@@ -156,9 +172,28 @@ class CaptureSettings:
             "max_context": self.max_context,
             "max_new_tokens": self.max_new_tokens,
             "turns": self.turns,
+            "paths": self.paths,
+            "length": self.length,
+            "path_contexts": self.path_contexts,
             "batch_size": self.batch_size,
             "shard_rows": self.shard_rows,
         }
         for name, count in counts.items():
             if count is not None and count < 1:
                 raise InvalidSettingError(f"`{name}` {count}: give at least 1")
+
+    def _check_paths(self) -> None:
+        if self.paths is not None:
+            if self.length is None:
+                raise InvalidSettingError(
+                    f"`paths` {self.paths} of how many tokens? Give `length`, such as 8"
+                )
+            if self.max_context is not None and self.length >= self.max_context:
+                raise InvalidSettingError(
+                    f"`length` {self.length} leaves no context of `max_context` "
+                    f"{self.max_context}; give a shorter one"
+                )
+            return
+        for name in ("length", "path_contexts"):
+            if getattr(self, name) is not None:
+                raise InvalidSettingError(f"`{name}` is about paths; add `paths` with their number")

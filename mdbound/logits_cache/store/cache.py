@@ -15,8 +15,10 @@ import pyarrow.parquet as pq
 
 from mdbound.errors import CacheError, InvalidSettingError, refuse_unknown
 from mdbound.logits_cache.store.atomic_files import sha256_of
+from mdbound.logits_cache.store.captured_paths import CapturedPaths, PathStreams, paths_of_shard
 from mdbound.logits_cache.store.documents import UNKNOWN_ENDING, check_documents_format
-from mdbound.logits_cache.store.manifest import FileRecord, Manifest, ShardInfo
+from mdbound.logits_cache.store.manifest import TARGET, FileRecord, Manifest, ModelRecord, ShardInfo
+from mdbound.logits_cache.store.path_nodes import ContextNodes, contexts_of_table
 from mdbound.logits_cache.store.shards import shard_path
 
 
@@ -122,6 +124,63 @@ class LogitsCache:
         for shard in self._selected(shards):
             yield from self._shard_batches(shard, folders, batch_rows)
 
+    @property
+    def path_draft_names(self) -> tuple[str, ...]:
+        """Names of the drafts that drew paths at contexts of the text."""
+        return tuple(model.name for model in self.manifest.path_drafts())
+
+    def iter_paths(
+        self, draft: str, *, batch_rows: int = 64, shards: Sequence[int] | None = None
+    ) -> Iterator[CapturedPaths]:
+        """Stream the paths that a draft drew, with both models' logits along them.
+
+        Memory holds the paths of one context, and a batch of rows of each of four files.
+
+        Args:
+            draft: name of the draft.
+            batch_rows: most rows of a file in memory at a time.
+            shards: indices of the shards to read; None reads all of them.
+
+        Yields:
+            The paths of a context, in the order of the shards and their rows.
+
+        Raises:
+            InvalidSettingError: the draft drew no paths, an unknown shard, or batch_rows < 1.
+            CacheError: a shard is missing or damaged; the message names its file.
+        """
+        if batch_rows < 1:
+            raise InvalidSettingError(f"`batch_rows` {batch_rows}: give at least 1")
+        record = self._path_draft(draft)
+        for shard in self._selected(shards):
+            contexts = self.read_path_nodes(shard, draft)
+            after_target = sum(len(each.target_nodes) for each in contexts)
+            after_draft = sum(len(each.draft_nodes) for each in contexts)
+            streams = PathStreams(
+                self._logits_stream(shard, TARGET, batch_rows, shard.rows),
+                self._logits_stream(shard, record.folder, batch_rows, shard.rows),
+                self._logits_stream(shard, record.path_target_folder, batch_rows, after_target),
+                self._logits_stream(shard, record.path_draft_folder, batch_rows, after_draft),
+            )
+            yield from paths_of_shard(draft, shard.index, contexts, streams)
+
+    def read_path_nodes(self, shard: ShardInfo, draft: str) -> list[ContextNodes]:
+        """The contexts of one shard at which a draft drew paths, with the paths as a tree.
+
+        Raises:
+            InvalidSettingError: the draft drew no paths.
+            CacheError: the file is missing or damaged, or its paths are not the manifest's.
+        """
+        record = self._path_draft(draft)
+        drawn = self.manifest.generation.paths
+        if drawn is None:
+            raise InvalidSettingError(_no_paths(self.path, draft))
+        folder = record.path_nodes_folder
+        table, place = self._read(shard, folder), shard_path(self.path, folder, shard.index)
+        positions = self.read_positions(shard)
+        if positions.height != shard.rows:
+            raise CacheError(_damaged(shard_path(self.path, "positions", shard.index)))
+        return contexts_of_table(table, positions, drawn, self.vocab_size, place)
+
     def read_positions(self, shard: ShardInfo) -> pl.DataFrame:
         """The positions of one shard: doc_id, task, position, token_id, next_token_id.
 
@@ -160,6 +219,13 @@ class LogitsCache:
         refuse_unknown(models or (), known, f"{self.path}: model")
         return known if models is None else {name: known[name] for name in models}
 
+    def _path_draft(self, draft: str) -> ModelRecord:
+        refuse_unknown([draft], self.draft_names, f"{self.path}: draft")
+        for record in self.manifest.path_drafts():
+            if record.name == draft:
+                return record
+        raise InvalidSettingError(_no_paths(self.path, draft))
+
     def _selected(self, indices: Sequence[int] | None) -> list[ShardInfo]:
         known = {shard.index: shard for shard in self.shards}
         for index in indices or ():
@@ -176,7 +242,8 @@ class LogitsCache:
         if positions.height != shard.rows:
             raise CacheError(_damaged(shard_path(self.path, "positions", shard.index)))
         streams = {
-            name: self._logits_stream(shard, folder, batch_rows) for name, folder in folders.items()
+            name: self._logits_stream(shard, folder, batch_rows, shard.rows)
+            for name, folder in folders.items()
         }
         for row in range(0, shard.rows, batch_rows):
             rows = positions[row : row + batch_rows]
@@ -184,14 +251,15 @@ class LogitsCache:
             yield LogitsBatch(shard.index, row, rows, logits)
 
     def _logits_stream(
-        self, shard: ShardInfo, folder: str, batch_rows: int
+        self, shard: ShardInfo, folder: str, batch_rows: int, rows: int
     ) -> Iterator[npt.NDArray[np.float32]]:
         path = self._verified_path(shard, folder)
         try:
             # Mapped, because arrow would otherwise hold the column's whole compressed data.
             with pq.ParquetFile(path, memory_map=True) as file:
-                if file.metadata.num_rows != shard.rows:
+                if file.metadata.num_rows != rows:
                     raise CacheError(_damaged(path))
+                _check_logits_column(file.schema_arrow, path)
                 for batch in file.iter_batches(batch_rows, columns=["logits"]):
                     values = batch.column(0).flatten().to_numpy(zero_copy_only=True)
                     if len(values) != batch.num_rows * self.vocab_size:
@@ -231,6 +299,23 @@ def _check_file(path: Path, record: FileRecord) -> None:
         raise CacheError(f"shard {path} cannot be read ({error})") from error
     if not intact:
         raise CacheError(_damaged(path))
+
+
+def _check_logits_column(schema: Any, path: Path) -> None:
+    found: Any = schema.field("logits").type if "logits" in schema.names else None
+    lists = found is not None and pa.types.is_fixed_size_list(found)
+    if not lists or found.value_type != pa.float32():
+        raise CacheError(
+            f"{path} has no column of logits in lists of float32 of one size (it is {found}); "
+            "capture again"
+        )
+
+
+def _no_paths(cache: Path, draft: str) -> str:
+    return (
+        f"{cache} has no paths that {draft!r} drew; capture again, into another folder, with "
+        "`paths` and `length`"
+    )
 
 
 def _damaged(path: Path) -> str:

@@ -13,12 +13,13 @@ from typing import Any
 from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache.store.atomic_files import write_text_atomically
 from mdbound.logits_cache.store.format_version import Format
+from mdbound.logits_cache.store.paths_record import PathsRecord, paths_record_from
 from mdbound.logits_cache.store.probe_record import ProbeRecord, probe_record_from
 
 #: Version 1 recorded the temperature of answers alone, as `generation.temperature`. Version 2 said
 #: nothing of what was found out about models when they were loaded, nor of the edges of sequences,
-#: of conversations, and of vocabularies that differ.
-MANIFEST_FORMAT = Format("cache", newest=3, oldest=1, remake="capture again")
+#: of conversations, and of vocabularies that differ. Version 3 had no drafted paths.
+MANIFEST_FORMAT = Format("cache", newest=4, oldest=1, remake="capture again")
 
 #: Part of what the identity of a cache is made of, and no more than that: raised when the same
 #: settings come to mean other logits. Layouts that say the same differently leave it.
@@ -80,6 +81,21 @@ class ModelRecord:
     def folder(self) -> str:
         """Folder of the model's shards inside the cache."""
         return TARGET if self.name == TARGET else f"draft-{self.name}"
+
+    @property
+    def path_nodes_folder(self) -> str:
+        """Folder of the paths that the draft drew."""
+        return f"nodes-{self.name}"
+
+    @property
+    def path_target_folder(self) -> str:
+        """Folder of the target's logits along them."""
+        return f"path-target-{self.name}"
+
+    @property
+    def path_draft_folder(self) -> str:
+        """Folder of the draft's own logits along them."""
+        return f"path-draft-{self.name}"
 
     def settings(self) -> dict[str, Any]:
         """What was asked for, without findings; what was not asked for is left out.
@@ -176,6 +192,7 @@ class GenerationRecord:
         max_new_tokens: longest answer in tokens; None in the other modes.
         chat_template: whether prompts went through the tokenizer's chat template.
         edges: how sequences begin and end; None where that is not known.
+        paths: which paths drafts drew at contexts of the text; None if they drew none.
     """
 
     mode: str
@@ -186,6 +203,7 @@ class GenerationRecord:
     max_new_tokens: int | None = None
     chat_template: bool = False
     edges: EdgesRecord | None = None
+    paths: PathsRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -219,7 +237,8 @@ class ShardInfo:
         index: number of the shard, the `00000` of `part-00000.parquet`.
         rows: positions in the shard.
         documents: entries of the shard's `documents` file; 0 when there is none.
-        files: folder (`positions`, `documents`, `target`, `draft-NAME`) to its file's record.
+        files: folder (`positions`, `documents`, `target`, `draft-NAME`, and those of paths) to its
+            file's record.
         passages: texts' windows or first prompts that the shard has done; None where that is the
             number of documents.
         target_mass_outside: by draft, mean probability over the shard's rows, at temperature 1,
@@ -336,6 +355,16 @@ class Manifest:
         ]
         return (self.target, *present)
 
+    def path_drafts(self) -> tuple[ModelRecord, ...]:
+        """Drafts that drew paths in every shard; those that were added later did not."""
+        if self.generation.paths is None:
+            return ()
+        return tuple(
+            draft
+            for draft in self.models()[1:]
+            if all(draft.path_nodes_folder in shard.files for shard in self.shards)
+        )
+
     def with_models(self, loaded: Iterable[ModelRecord]) -> Manifest:
         """A copy in which the records of these models say what was found when they were loaded."""
         found = {record.name: record for record in loaded}
@@ -448,6 +477,7 @@ def _generation_from(raw: dict[str, Any]) -> GenerationRecord:
         values["warpers"] = None if temperature is None else alone
     if values.get("edges") is not None:
         values["edges"] = _edges_from(values["edges"])
+    values["paths"] = paths_record_from(values.get("paths"))
     return GenerationRecord(**values)
 
 
@@ -466,8 +496,11 @@ def _text_settings(record: TextRecord) -> dict[str, object]:
 
 
 def _generation_settings(record: GenerationRecord) -> dict[str, object]:
-    values = asdict(replace(record, edges=None))
+    values = asdict(replace(record, edges=None, paths=None))
     del values["edges"]
+    del values["paths"]
+    if record.paths is not None:
+        values["paths"] = record.paths.settings()
     warpers: dict[str, object] = values.pop("warpers") or {}
     applied = {name: value for name, value in warpers.items() if value is not None}
     edges = record.edges.settings() if record.edges is not None else {}

@@ -16,10 +16,19 @@ import pyarrow.parquet as pq
 from mdbound.errors import InvalidDistributionError
 from mdbound.logits_cache.store.atomic_files import output_error, publish, sha256_of, temporary_name
 from mdbound.logits_cache.store.documents import DOCUMENTS_SCHEMA, POSITIONS_SCHEMA
-from mdbound.logits_cache.store.manifest import FileRecord, ModelRecord
+from mdbound.logits_cache.store.manifest import TARGET, FileRecord, ModelRecord
+from mdbound.logits_cache.store.path_nodes import (
+    PATH_NODES_SCHEMA,
+    ContextNodes,
+    PathNode,
+    path_nodes_table,
+)
 
 #: Rows that are written, and read, at a time: fewer spare memory, more compress a little better.
 ROW_GROUP_ROWS = 64
+
+#: Nodes of paths that are written at a time: their rows are small.
+_NODE_GROUP_ROWS = 4096
 
 #: Raw float32 logits of one model in one shard, before compression. A shard is what an interruption
 #: costs; smaller ones make more files, and a manifest each.
@@ -37,6 +46,12 @@ def logits_schema(vocab_size: int) -> pa.Schema:
             ("logits", pa.list_(pa.float32(), vocab_size)),
         ]
     )
+
+
+def path_logits_schema(vocab_size: int) -> pa.Schema:
+    """Arrow schema of logits along paths: those of a shard, with the node that they follow."""
+    doc_id, position, logits = logits_schema(vocab_size)
+    return pa.schema([doc_id, position, ("node", pa.int32()), logits])
 
 
 def default_shard_rows(vocab_size: int) -> int:
@@ -140,16 +155,79 @@ class ShardWriter:
             OutputError: the disk refused the data.
         """
         check_logits(model.name, doc_ids, positions, logits)
-        values = pa.array(np.ascontiguousarray(logits, dtype=np.float32).ravel())
         table = pa.table(
             {
                 "doc_id": pa.array(doc_ids),
                 "position": pa.array(positions),
-                "logits": pa.FixedSizeListArray.from_arrays(values, self._vocab_size),
+                "logits": self._lists(logits),
             },
             schema=self._logits_schema,
         )
         self.write(model.folder, table)
+
+    def begin_paths(self, draft: ModelRecord) -> None:
+        """Make the files of a draft's paths, which a shard has even if no context has room.
+
+        Raises:
+            OutputError: the disk refused the data.
+        """
+        rows = path_logits_schema(self._vocab_size).empty_table()
+        self.write(draft.path_nodes_folder, PATH_NODES_SCHEMA.empty_table(), _NODE_GROUP_ROWS)
+        self.write(draft.path_target_folder, rows)
+        self.write(draft.path_draft_folder, rows)
+
+    def add_paths(
+        self,
+        draft: ModelRecord,
+        paths: ContextNodes,
+        target_logits: npt.NDArray[np.float32],
+        draft_logits: npt.NDArray[np.float32],
+    ) -> None:
+        """Append the paths that a draft drew at one context, with both models' raw logits.
+
+        Args:
+            draft: the draft.
+            paths: the context and its paths; contexts come in the order of the shard's rows.
+            target_logits: shape (nodes, V), after each of `paths.target_nodes`.
+            draft_logits: likewise, after each of `paths.draft_nodes`.
+
+        Raises:
+            InvalidDistributionError: a row holds NaN or +infinity, or is -infinity throughout.
+            OutputError: the disk refused the data.
+        """
+        self.write(draft.path_nodes_folder, path_nodes_table([paths]), _NODE_GROUP_ROWS)
+        folder, nodes = draft.path_target_folder, paths.target_nodes
+        self._add_path_logits(folder, TARGET, paths, nodes, target_logits)
+        folder, nodes = draft.path_draft_folder, paths.draft_nodes
+        self._add_path_logits(folder, draft.name, paths, nodes, draft_logits)
+
+    def _add_path_logits(
+        self,
+        folder: str,
+        model: str,
+        paths: ContextNodes,
+        nodes: Sequence[PathNode],
+        logits: npt.NDArray[np.float32],
+    ) -> None:
+        if not nodes:
+            return
+        doc_ids = np.full(len(nodes), paths.doc_id, dtype=np.int64)
+        depths = np.array([node.depth for node in nodes], dtype=np.int64)
+        check_logits(model, doc_ids, paths.position + depths, logits)
+        table = pa.table(
+            {
+                "doc_id": pa.array(doc_ids),
+                "position": pa.array(np.full(len(nodes), paths.position, dtype=np.int64)),
+                "node": [node.node for node in nodes],
+                "logits": self._lists(logits),
+            },
+            schema=path_logits_schema(self._vocab_size),
+        )
+        self.write(folder, table)
+
+    def _lists(self, logits: npt.NDArray[np.float32]) -> Any:
+        values = pa.array(np.ascontiguousarray(logits, dtype=np.float32).ravel())
+        return pa.FixedSizeListArray.from_arrays(values, self._vocab_size)
 
     def write(self, folder: str, table: Any, row_group_rows: int = ROW_GROUP_ROWS) -> None:
         """Append an Arrow table to the shard's file in `folder`.
