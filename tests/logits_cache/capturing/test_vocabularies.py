@@ -153,6 +153,25 @@ def test_answers_never_have_tokens_that_the_target_lacks(
     assert max(max(row["token_ids"]) for row in rows) < VOCAB_SIZE
 
 
+def test_paths_where_a_side_lacks_tokens(
+    settings_for: SettingsFor, models: dict[str, str], tmp_path: Path
+) -> None:
+    """A draft draws none that it lacks; of one that has more, none can be read by the target."""
+    asked = {"paths": 4, "length": 3, "align_vocabulary": "prefix"}
+    settings = settings_for(target=models["thinking"], drafts=(models["padded"],), **asked)
+    capture(settings)
+    found = list(LogitsCache.open(settings.out).iter_paths("padded"))
+    assert max(paths.tokens.max() for paths in found) < VOCAB_SIZE
+    assert all(np.isneginf(paths.draft_logits[..., VOCAB_SIZE:]).all() for paths in found)
+    assert all(np.isfinite(paths.target_logits).all() for paths in found)
+    other = settings_for(
+        target=models["plain"], drafts=(models["thinking"],), out=tmp_path / "other", **asked
+    )
+    with pytest.raises(InvalidSettingError, match="`paths` can hold tokens that the target lacks"):
+        capture(other)
+    assert not other.out.exists()
+
+
 def test_nothing_changes_where_nothing_is_lacking(
     scoring: SettingsFor, models: dict[str, str]
 ) -> None:
