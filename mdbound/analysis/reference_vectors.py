@@ -111,7 +111,7 @@ def reference_vectors() -> dict[str, Any]:
             "target, draft": "probabilities, exact in float64",
             "warpers": "what is applied to both before drafting and verifying: nothing",
             "acceptance": "largest P(output is a drafted token) over all lossless verifiers",
-            "accept step": "`accept` of a scheme: P(its accept step fires)",
+            "accept step": "accept of a scheme: P(its accept step fires)",
             "membership": "P(output is a drafted token)",
             "branches": "per drafted tuple, P(output = token | tuple) of its distinct tokens",
             "accept": "of a path: h_1..h_L; accepted is the largest l with u_l <= h_l, or 0",
