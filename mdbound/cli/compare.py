@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mdbound.cli.report import show_report
 from mdbound.cli.show_table import show_table
 from mdbound.cli.solve import command_line
 
@@ -23,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     results: Annotated[
-        Path, typer.Argument(help="Results file written by `solve` with --schemes.")
+        Path, typer.Argument(help="Results file written by `solve` with --schemes, or by `paths`.")
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the tables; they are only printed without it.")
@@ -33,12 +34,18 @@ def compare(
 ) -> None:
     """Compare schemes with the bound: rates, gaps, share of the possible gain, optimal positions.
 
-    Intervals are 95%, from a bootstrap over documents; those of gaps and shares are paired.
+    Of a file of `paths` the tokens per call of each rule are compared with those of token by token.
+    Intervals are 95%, from a bootstrap over documents; those of gaps, shares and ratios are paired.
     """
+    from mdbound.analysis.paths.path_comparison import compare_paths
+    from mdbound.analysis.paths.path_results import holds_paths, open_paths
     from mdbound.analysis.statistics.bootstrap import Bootstrap
     from mdbound.analysis.tables.comparison import compare as compare_results
 
     how = Bootstrap(resamples=resamples, seed=seed)
+    if holds_paths(results):
+        show_report(compare_paths(open_paths(results), out, bootstrap=how, command=command_line()))
+        return
     _print(compare_results(results, out, bootstrap=how, command=command_line()))
 
 

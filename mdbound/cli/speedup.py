@@ -42,10 +42,10 @@ def speedup(
     seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
 ) -> None:
     """Expected speed-up against the draft length, the best length marked, with its interval."""
+    from mdbound.analysis.paths.costs.speedup import expected_speedups
+    from mdbound.analysis.paths.costs.speedup_table import speedup_table
+    from mdbound.analysis.paths.costs.target_costs import read_target_costs
     from mdbound.analysis.paths.path_results import open_paths
-    from mdbound.analysis.paths.speedup import expected_speedups
-    from mdbound.analysis.paths.speedup_table import speedup_table
-    from mdbound.analysis.paths.target_costs import read_target_costs
     from mdbound.analysis.statistics.bootstrap import Bootstrap
     from mdbound.analysis.tables.files import write_table
     from mdbound.analysis.tables.notes import interval_note, provenance_notes

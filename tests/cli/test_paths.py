@@ -106,7 +106,6 @@ def test_other_commands_name_the_file_that_they_do_not_take(
     out = tmp_path / "paths.parquet"
     run("paths", "--logprobs", numbers, "--length", "2", "--out", out)
     for command in (
-        ("compare", out),
         ("figure", "acceptance", out, "--out", tmp_path / "a.png"),
         ("report", out, "--html"),
         ("speedup", numbers, "--draft-cost", "0.1"),
@@ -116,3 +115,29 @@ def test_other_commands_name_the_file_that_they_do_not_take(
         status, _, error = run(*command)
         assert status == 2, command
         assert error.count("\n") == 1, command
+
+
+def test_rules_are_compared_with_token_by_token(run, numbers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "paths.parquet"
+    run("paths", "--logprobs", numbers, "--length", "1-3", "--out", out)
+    status, printed, _ = run("compare", out, "--out", tmp_path / "c", "--resamples", 200)
+    assert status == 0
+    assert "over those of token by token (SpS)" in " ".join(printed.split())
+    rows = pl.read_parquet(out).filter(pl.col("calls").is_not_null())
+    per_call = {
+        scheme: rows.filter(scheme=scheme, draft_length=3)
+        .select(pl.col("call_tokens").sum() / pl.col("calls").sum())
+        .item()
+        for scheme in ("single_draft", "block", "match")
+    }
+    table = (tmp_path / "c" / "comparison.csv").read_text().splitlines()
+    for line in table:
+        if line.startswith("block"):
+            assert f"{per_call['block'] / per_call['single_draft']:.6f}"[:6] in line
+    assert any(line.startswith("match") for line in table)
+    # Not below 1 on any text, so in no resample of them.
+    block = next(line for line in table if line.startswith("block")).split(",")[1:]
+    assert min(map(float, block)) >= 1.0 - 1e-12
+    run("paths", "--logprobs", numbers, "--schemes", "block", "--out", tmp_path / "one.parquet")
+    status, _, error = run("compare", tmp_path / "one.parquet")
+    assert (status, error.count("\n")) == (2, 1)

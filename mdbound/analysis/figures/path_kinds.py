@@ -21,9 +21,9 @@ from mdbound.analysis.figures.style import (
     LineStyle,
     figure_settings,
 )
+from mdbound.analysis.paths.costs.speedup import Speedups
 from mdbound.analysis.paths.path_results import LAW_COLUMNS
 from mdbound.analysis.paths.path_tables import per_call_means, per_position_means, rule_title
-from mdbound.analysis.paths.speedup import Speedups
 from mdbound.analysis.solving.results import Results
 from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.statistics.task_means import ALL_TASKS

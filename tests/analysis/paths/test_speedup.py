@@ -8,11 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from mdbound.analysis.paths.costs.speedup import expected_speedups
+from mdbound.analysis.paths.costs.target_costs import TargetCosts, read_target_costs
 from mdbound.analysis.paths.logprobs_file import read_logprobs
 from mdbound.analysis.paths.path_results import PATHS_SCHEMA, open_paths, write_paths
 from mdbound.analysis.paths.path_setting import PathGrid
-from mdbound.analysis.paths.speedup import expected_speedups
-from mdbound.analysis.paths.target_costs import TargetCosts, read_target_costs
 from mdbound.analysis.solving.results import Provenance, Results
 from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.errors import CacheError, InvalidSettingError, TextSourceError

@@ -16,8 +16,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mdbound.analysis.paths.call_sums import calls_by_document, resampled_documents
+from mdbound.analysis.paths.costs.target_costs import TargetCosts
 from mdbound.analysis.paths.path_results import LAW_COLUMNS, RULE_COLUMNS
-from mdbound.analysis.paths.target_costs import TargetCosts
 from mdbound.analysis.solving.results import Results
 from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.errors import CacheError, InvalidSettingError
@@ -98,8 +99,8 @@ def expected_speedups(
         raise CacheError(f"{results.path} holds no calls; count them for block or single_draft")
     found = []
     for group in rows.partition_by(_GROUP, maintain_order=True):
-        lengths, tokens, calls = _by_document(group)
-        drawn = _resampled(len(tokens), how)
+        lengths, tokens, calls = calls_by_document(group)
+        drawn = resampled_documents(len(tokens), how)
         for batch in costs.batches:
             children = group["num_drafts"][0] or 1
             of_target = np.array([costs.of(batch, verified(children, each)) for each in lengths])
@@ -119,29 +120,6 @@ def verified(children: int, depth: int) -> int:
         (6, 15)
     """
     return 1 + sum(int(children**level) for level in range(1, depth + 1))
-
-
-def _by_document(group: pl.DataFrame) -> tuple[tuple[int, ...], Floats, Floats]:
-    """Draft lengths, and tokens and calls of every document (D, lengths)."""
-    sums = group.group_by("task", "doc_id", "draft_length", maintain_order=True).agg(
-        pl.col("call_tokens").sum(), pl.col("calls").sum()
-    )
-    lengths = tuple(sorted(sums["draft_length"].unique()))
-    tables = [
-        sums.pivot("draft_length", index=["task", "doc_id"], values=name)
-        .select(str(length) for length in lengths)
-        .fill_null(0.0)  # no call is left of a short text at a long draft
-        .to_numpy()
-        for name in ("call_tokens", "calls")
-    ]
-    return lengths, tables[0], tables[1]
-
-
-def _resampled(documents: int, how: Bootstrap) -> Floats:
-    """How often each resample has each document, (resamples, D)."""
-    rng = np.random.default_rng(how.seed)
-    share = np.full(documents, 1.0 / documents)
-    return rng.multinomial(documents, share, size=how.resamples).astype(np.float64)
 
 
 def _speedups(

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mdbound.analysis.paths.costs.speedup import Speedups
+from mdbound.analysis.paths.costs.target_costs import NO_BATCH
 from mdbound.analysis.paths.path_results import LAW_COLUMNS, RULE_COLUMNS
 from mdbound.analysis.paths.path_tables import NAMES, rule_title
-from mdbound.analysis.paths.speedup import Speedups
-from mdbound.analysis.paths.target_costs import NO_BATCH
 from mdbound.analysis.tables.table import Interval, Row, Table, shown
 
 

@@ -1,0 +1,1 @@
+"""What calls and drafts cost, and the speed-up that is left of tokens per call."""
