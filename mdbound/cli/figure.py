@@ -72,15 +72,12 @@ def figure(
             f"figure {name} draws results; give the file that `mdbound solve` or `mdbound "
             "paths` wrote"
         )
-    if name in PATH_FIGURES:
-        if where:
-            raise InvalidSettingError("--where is for results of `solve`; leave it out")
-        bootstrap = Bootstrap(resamples=resamples, seed=seed)
+    bootstrap = Bootstrap(resamples=resamples, seed=seed)
+    if name not in PATH_FIGURES:
+        drawing = draw(name, open_results(results), FigureOptions(bootstrap, parse_where(where)))
+    elif where:
+        raise InvalidSettingError("--where is for results of `solve`; leave it out")
+    else:
         drawing = draw_path_figure(name, open_paths(results), bootstrap)
-        typer.echo(drawing.caption)
-        typer.echo(f"wrote {write_as(drawing, out)}")
-        return
-    options = FigureOptions(Bootstrap(resamples=resamples, seed=seed), parse_where(where))
-    drawing = draw(name, open_results(results), options)
     typer.echo(drawing.caption)
     typer.echo(f"wrote {write_as(drawing, out)}")

@@ -34,20 +34,11 @@ def calls_by_document(
     tables = []
     for name in ("call_tokens", "calls"):
         wide = sums.pivot("draft_length", index=_DOCUMENT, values=name)
+        absent = [str(length) for length in across if str(length) not in wide.columns]
+        wide = wide.with_columns(pl.lit(None, pl.Float64).alias(length) for length in absent)
         placed = wanted.join(wide, on=_DOCUMENT, how="left", maintain_order="left")
-        columns = [
-            placed[str(length)] if str(length) in placed.columns else pl.lit(None, pl.Float64)
-            for length in across
-        ]
         # No call is left of a short text at a long draft.
-        tables.append(
-            placed.select(
-                pl.lit(each).alias(str(k)) if isinstance(each, pl.Series) else each.alias(str(k))
-                for k, each in enumerate(columns)
-            )
-            .fill_null(0.0)
-            .to_numpy()
-        )
+        tables.append(placed.select(map(str, across)).fill_null(0.0).to_numpy())
     return across, tables[0], tables[1]
 
 

@@ -15,12 +15,12 @@ from mdbound.analysis.paths.call_sums import (
     resampled_documents,
 )
 from mdbound.analysis.paths.path_results import LAW_COLUMNS, RULE_COLUMNS
-from mdbound.analysis.paths.path_tables import NAMES, PathReport, rule_title
+from mdbound.analysis.paths.path_tables import NAMES, PathReport, label_of, rule_title
 from mdbound.analysis.solving.results import Results
 from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.tables.files import write_table
 from mdbound.analysis.tables.notes import interval_note, provenance_notes
-from mdbound.analysis.tables.table import Interval, Row, Table, shown
+from mdbound.analysis.tables.table import Interval, Row, Table
 from mdbound.errors import InvalidSettingError
 
 #: What rules are compared with: what everybody runs, and the best that one path can do.
@@ -76,7 +76,7 @@ def _table(rows: pl.DataFrame, baseline: str, how: Bootstrap, notes: Sequence[st
                 continue
             own = calls_by_document(rule, documents, lengths)
             cells = _ratios(own[1:], base[1:], drawn, how)
-            found.append((tuple(_label(name, first[name]) for name in labels), cells))
+            found.append((tuple(label_of(name, first[name]) for name in labels), cells))
     return Table(
         caption=f"Tokens per target call over those of {rule_title(baseline)}, for each number L "
         "of drafted tokens.",
@@ -111,9 +111,3 @@ def _per_call(weights: Floats, sums: tuple[Floats, Floats]) -> Floats:
 
 def _or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _label(name: str, value: object) -> str:
-    if name in RULE_COLUMNS:
-        return "" if value is None else rule_title(str(value))
-    return shown(value)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mdbound.analysis.solving.results import Provenance, Results
+from mdbound.analysis.solving.results import Provenance, Results, read_metadata
 from mdbound.errors import CacheError
 from mdbound.logits_cache.store.atomic_files import replacing
 from mdbound.logits_cache.store.format_version import Format
@@ -55,7 +55,7 @@ def open_paths(path: Path | str) -> Results:
         CacheError: The file is missing, damaged, of another format, or not of `mdbound paths`.
     """
     path = Path(path)
-    metadata = read_metadata(path)
+    metadata = _metadata(path)
     if _VERSION_KEY not in metadata:
         raise CacheError(
             f"{path} is not a file of tokens per call; give one written by `run_on_capture`"
@@ -78,27 +78,13 @@ def open_paths(path: Path | str) -> Results:
 def holds_paths(path: Path | str) -> bool:
     """Whether a file says that it was written by `mdbound paths`; False if it cannot be read."""
     try:
-        return _VERSION_KEY in read_metadata(Path(path))
+        return _VERSION_KEY in _metadata(Path(path))
     except CacheError:
         return False
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """Key-value metadata of a Parquet file.
-
-    Raises:
-        CacheError: It is missing, or no Parquet.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        raise CacheError(f"{path}: no such file")
-    try:
-        raw = pq.ParquetFile(path).metadata.metadata or {}
-    except (pa.ArrowInvalid, OSError) as error:
-        raise CacheError(f"{path} cannot be read as Parquet ({error})") from error
-    return {key.decode(): value.decode() for key, value in raw.items()}
+def _metadata(path: Path) -> dict[str, str]:
+    return read_metadata(path, "no such file", "run `run_on_capture` again")
 
 
 def write_paths(frames: Iterable[pl.DataFrame], out: Path, provenance: Provenance) -> int:

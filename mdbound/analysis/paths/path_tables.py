@@ -151,7 +151,7 @@ def path_table(
         first = group.row(0, named=True)
         rows.append(
             (
-                tuple(_shown(name, first[name]) for name in labels),
+                tuple(label_of(name, first[name]) for name in labels),
                 tuple(cells.get(length, Interval(None)) for length in lengths),
             )
         )
@@ -165,7 +165,8 @@ def path_table(
     )
 
 
-def _shown(name: str, value: object) -> str:
+def label_of(name: str, value: object) -> str:
+    """What a table shows of a column of the results; nothing where a rule of one path has none."""
     if name in RULE_COLUMNS:
         return "" if value is None else rule_title(str(value))
     return shown(value)

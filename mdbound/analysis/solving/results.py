@@ -220,7 +220,9 @@ def open_results(path: Path | str) -> Results:
         CacheError: The file is missing, damaged, of another format, or not mdbound's.
     """
     path = Path(path)
-    metadata = _read_metadata(path)
+    metadata = read_metadata(
+        path, "no such results file; make one with `solve_cache`", "solve the capture again"
+    )
     remedy = "give a file written by `solve_cache`"
     if "mdbound_format" not in metadata:
         raise CacheError(f"{path} is Parquet, but not an mdbound results file; {remedy}")
@@ -275,18 +277,26 @@ def _refuse_impossible_rates(frame: pl.LazyFrame, path: Path) -> None:
         )
 
 
-def _read_metadata(path: Path) -> dict[str, str]:
+def read_metadata(path: Path, missing: str, remedy: str) -> dict[str, str]:
+    """Key-value metadata of a Parquet file.
+
+    Args:
+        path: The file.
+        missing: What to say where there is none.
+        remedy: What to do about one that cannot be read.
+
+    Raises:
+        CacheError: It is missing, or no Parquet.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not path.is_file():
-        raise CacheError(f"{path}: no such results file; make one with `solve_cache`")
+        raise CacheError(f"{path}: {missing}")
     try:
         raw = pq.ParquetFile(path).metadata.metadata or {}
     except (pa.ArrowInvalid, OSError) as error:
-        raise CacheError(
-            f"{path} cannot be read as Parquet ({error}); solve the capture again"
-        ) from error
+        raise CacheError(f"{path} cannot be read as Parquet ({error}); {remedy}") from error
     return {key.decode(): value.decode() for key, value in raw.items()}
 
 
