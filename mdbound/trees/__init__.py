@@ -1,0 +1,25 @@
+"""Draft trees: topologies, draft laws, verifiers, and what no verifier can beat."""
+
+from __future__ import annotations
+
+from mdbound.trees.drafting.branching import Branching
+from mdbound.trees.drafting.delayed_paths import DelayedPaths
+from mdbound.trees.drafting.drafted_tree import DraftedTree, tree_of_paths
+from mdbound.trees.drafting.paths_law import Paths
+from mdbound.trees.drafting.tree_law import TreeLaw
+from mdbound.trees.topologies.catalogue import topology
+from mdbound.trees.topologies.topology import Topology, delayed, full, topology_from_json
+
+__all__ = [
+    "Branching",
+    "DelayedPaths",
+    "DraftedTree",
+    "Paths",
+    "Topology",
+    "TreeLaw",
+    "delayed",
+    "full",
+    "topology",
+    "topology_from_json",
+    "tree_of_paths",
+]

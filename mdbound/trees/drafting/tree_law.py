@@ -1,0 +1,145 @@
+"""A draft law on trees: how many tokens are drafted after each node, and by which law."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
+from typing import Generic, TypeAlias, TypeVar
+
+import numpy as np
+
+from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.errors import InvalidSettingError
+from mdbound.paths.tiny.model import Model, Number, Prefix, Row, row_of
+from mdbound.trees.drafting.drafted_tree import Drafted, DraftedTree
+from mdbound.trees.drafting.node_draws import node_law
+
+State = TypeVar("State", bound=Hashable)
+"""What a law has to know of a node, beside its row, to draft after it."""
+
+Drafts: TypeAlias = Model | Sequence[Model]
+"""One draft model, or one for each path where a law takes them."""
+
+Growth: TypeAlias = Generator[list[Prefix], Sequence[FloatArray], DraftedTree]
+"""Yields the nodes whose rows it needs next, is sent the rows, and returns the tree."""
+
+
+class TreeLaw(ABC, Generic[State]):
+    """A law of drafted trees, level by level.
+
+    A subclass says how many tokens are drafted after a node and what the state of a child is; the
+    tokens of one node are drawn by a law of one position, independently of all other nodes.
+    """
+
+    @property
+    @abstractmethod
+    def sampling(self) -> str:
+        """The law of one node's list: a name in `NODE_LAWS`."""
+
+    @property
+    @abstractmethod
+    def depth(self) -> int:
+        """L, the most tokens that a call can accept."""
+
+    @abstractmethod
+    def title(self) -> str:
+        """What to call it in tables and messages."""
+
+    @abstractmethod
+    def root(self) -> State:
+        """The state of the context."""
+
+    @abstractmethod
+    def num_draws(self, state: State) -> int:
+        """Tokens drafted after a node; 0 after a leaf."""
+
+    @abstractmethod
+    def child(self, state: State, drafted: Sequence[int], token: int) -> State:
+        """The state of a child, given the list that it came from."""
+
+    def rows(self, draft: Drafts, node: Prefix, state: State) -> list[Row]:
+        """A row of the draft for each token that is drafted after a node.
+
+        Raises:
+            InvalidSettingError: a model for each path, which this law does not take, or no row.
+            InvalidDistributionError: a row that is no distribution.
+        """
+        if not isinstance(draft, Mapping):
+            raise InvalidSettingError(
+                f"`draft` is {len(draft)} models: {self.title()} takes one; several are for i.i.d. "
+                "paths"
+            )
+        return [row_of(draft, node, "draft")] * self.num_draws(state)
+
+    def trees(self, draft: Drafts) -> Iterator[tuple[DraftedTree, Number]]:
+        """Every tree that can be drafted, lists in the order of their draws, with its probability.
+
+        Args:
+            draft: rows of q for every node that may be drafted after.
+
+        Raises:
+            InvalidDistributionError: a row that is no distribution.
+            InvalidSettingError: a missing row.
+
+        Example:
+            >>> from mdbound.trees import Paths
+            >>> found = list(Paths(2, 1).trees({(): (0.25, 0.75)}))
+            >>> [(tree.drafted[()], mass) for tree, mass in found]
+            [((0, 0), 0.0625), ((0, 1), 0.1875), ((1, 0), 0.1875), ((1, 1), 0.5625)]
+        """
+        yield from (
+            (DraftedTree(drafted), mass) for drafted, mass in self._subtrees(draft, (), self.root())
+        )
+
+    def _subtrees(
+        self, draft: Drafts, node: Prefix, state: State
+    ) -> Iterator[tuple[Drafted, Number]]:
+        if not self.num_draws(state):
+            yield {}, 1
+            return
+        for drafted, mass in node_law(self.sampling).lists(self.rows(draft, node, state)):
+            found: list[tuple[Drafted, Number]] = [({node: drafted}, mass)]
+            for token in dict.fromkeys(drafted):
+                below = list(
+                    self._subtrees(draft, (*node, token), self.child(state, drafted, token))
+                )
+                found = [(one | two, a * b) for one, a in found for two, b in below]
+            yield from found
+
+    def grow(self, rng: np.random.Generator) -> Growth:
+        """Draw a tree level by level, for whoever has to run a model to know a row.
+
+        Args:
+            rng: source of randomness; the same state and rows give the same tree.
+
+        Yields:
+            Nodes of one depth; wants their rows, float64 arrays, in the same order.
+
+        Returns:
+            The tree.
+
+        Example:
+            >>> from mdbound.trees import Paths
+            >>> growth = Paths(2, 1).grow(np.random.default_rng(0))
+            >>> next(growth)
+            [()]
+            >>> try:
+            ...     growth.send([np.array([0.0, 1.0])])
+            ... except StopIteration as end:
+            ...     print(end.value.drafted)
+            {(): (1, 1)}
+        """
+        drafted: Drafted = {}
+        level: dict[Prefix, State] = {(): self.root()}
+        while level:
+            rows = yield list(level)
+            below: dict[Prefix, State] = {}
+            for (node, state), row in zip(level.items(), rows, strict=True):
+                tokens = node_law(self.sampling).draw([row] * self.num_draws(state), rng)
+                drafted[node] = tokens
+                for token in dict.fromkeys(tokens):
+                    child = self.child(state, tokens, token)
+                    if self.num_draws(child):
+                        below[*node, token] = child
+            level = below
+        return DraftedTree(drafted)
