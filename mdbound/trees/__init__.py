@@ -9,6 +9,9 @@ from mdbound.trees.drafting.paths_law import Paths
 from mdbound.trees.drafting.tree_law import TreeLaw
 from mdbound.trees.topologies.catalogue import topology
 from mdbound.trees.topologies.topology import Topology, delayed, full, topology_from_json
+from mdbound.trees.verifiers.registry import names, verifier
+from mdbound.trees.verifiers.verifier import TreeVerifier
+from mdbound.trees.whole_law import block_law, expected_length
 
 __all__ = [
     "Branching",
@@ -17,9 +20,14 @@ __all__ = [
     "Paths",
     "Topology",
     "TreeLaw",
+    "TreeVerifier",
+    "block_law",
     "delayed",
+    "expected_length",
     "full",
+    "names",
     "topology",
     "topology_from_json",
     "tree_of_paths",
+    "verifier",
 ]

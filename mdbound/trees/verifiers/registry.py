@@ -1,0 +1,59 @@
+"""Verifiers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mdbound.errors import InvalidSettingError, refuse_unknown
+from mdbound.trees.verifiers.block import BlockFirstPath
+from mdbound.trees.verifiers.gbv import Gbv
+from mdbound.trees.verifiers.node_rules import NODE_RULES
+from mdbound.trees.verifiers.top_down import TopDown
+from mdbound.trees.verifiers.traversal import Traversal
+from mdbound.trees.verifiers.univer import UniVer
+from mdbound.trees.verifiers.verifier import TreeVerifier
+
+VERIFIERS: dict[str, Callable[..., TreeVerifier]] = {
+    **{rule.name: lambda rule=rule: TopDown(rule) for rule in NODE_RULES},
+    "block_first_path": BlockFirstPath,
+    "gbv": Gbv,
+    "traversal": Traversal,
+    "univer": UniVer,
+}
+"""What makes each verifier."""
+
+
+def names() -> tuple[str, ...]:
+    """Names of the verifiers, in the order of tables.
+
+    Example:
+        >>> names()[:3]
+        ('nss', 'first_draft', 'rrs_with_replacement')
+    """
+    return tuple(VERIFIERS)
+
+
+def verifier(name: str | TreeVerifier, **options: Any) -> TreeVerifier:
+    """The verifier of a name; one that is made already is handed back.
+
+    Args:
+        name: one of `names()`.
+        options: of that verifier.
+
+    Raises:
+        InvalidSettingError: no such verifier, or an option that it does not have.
+
+    Example:
+        >>> verifier("traversal").title
+        'traversal verification'
+    """
+    if isinstance(name, TreeVerifier):
+        return name
+    refuse_unknown([name], VERIFIERS, "`verifier`")
+    try:
+        return VERIFIERS[name](**options)
+    except TypeError:
+        raise InvalidSettingError(
+            f"`verifier` {name!r} has no such options as {', '.join(options)}: leave them out"
+        ) from None
