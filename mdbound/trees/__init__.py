@@ -7,9 +7,13 @@ from mdbound.trees.drafting.delayed_paths import DelayedPaths
 from mdbound.trees.drafting.drafted_tree import DraftedTree, tree_of_paths
 from mdbound.trees.drafting.paths_law import Paths
 from mdbound.trees.drafting.tree_law import TreeLaw
+from mdbound.trees.optima.depth_bound import depth_bound
+from mdbound.trees.optima.node_sets import node_sets
+from mdbound.trees.optima.optimum import TreeOptimum, optimal_value
+from mdbound.trees.optima.prices import price_bound
+from mdbound.trees.registry import names, verifier
 from mdbound.trees.topologies.catalogue import topology
 from mdbound.trees.topologies.topology import Topology, delayed, full, topology_from_json
-from mdbound.trees.verifiers.registry import names, verifier
 from mdbound.trees.verifiers.verifier import TreeVerifier
 from mdbound.trees.whole_law import block_law, expected_length
 
@@ -20,12 +24,17 @@ __all__ = [
     "Paths",
     "Topology",
     "TreeLaw",
+    "TreeOptimum",
     "TreeVerifier",
     "block_law",
     "delayed",
+    "depth_bound",
     "expected_length",
     "full",
     "names",
+    "node_sets",
+    "optimal_value",
+    "price_bound",
     "topology",
     "topology_from_json",
     "tree_of_paths",

@@ -6,7 +6,8 @@ from typing import Any
 
 from mdbound.paths.tiny.model import Model, Number
 from mdbound.trees.drafting.tree_law import Drafts, TreeLaw
-from mdbound.trees.verifiers.registry import verifier as verifier_of
+from mdbound.trees.registry import runnable_verifier
+from mdbound.trees.registry import verifier as verifier_of
 from mdbound.trees.verifiers.verifier import BlockLaw, TreeVerifier
 
 
@@ -57,7 +58,8 @@ def block_law(
         verifier: as `expected_length`.
 
     Raises:
-        InvalidDistributionError, InvalidSettingError: as `expected_length`.
+        InvalidDistributionError: as `expected_length`.
+        InvalidSettingError: as `expected_length`, or a verifier that cannot be run.
 
     Example:
         >>> from mdbound import trees
@@ -65,6 +67,6 @@ def block_law(
         >>> trees.block_law(p, q, trees.Paths(1, 1), "traversal")
         {((0,), 0): 0.25, ((0,), 1): 0.25, ((), 1): 0.5}
     """
-    rule = verifier_of(verifier)
+    rule = runnable_verifier(verifier)
     rule.refuse(law)
     return rule.block_law(target, draft, law)

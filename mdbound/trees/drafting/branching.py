@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,6 +68,11 @@ class Branching(TreeLaw[Slot]):
     def child(self, state: Slot, drafted: Sequence[int], token: int) -> Slot:
         """See `TreeLaw.child`."""
         return (*state, list(dict.fromkeys(drafted)).index(token))
+
+    def most_trees(self, vocab_size: int) -> float:
+        """See `TreeLaw.most_trees`."""
+        counts = [self.children.num_children(slot) for slot in self.children.internal]
+        return math.prod(node_law(self.sampling).most_lists(vocab_size, n) for n in counts)
 
 
 def _topology_of(children: Sequence[int] | Topology | str) -> Topology:

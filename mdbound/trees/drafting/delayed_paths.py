@@ -65,3 +65,7 @@ class DelayedPaths(TreeLaw[PathState]):
             return depth + 1, tuple(range(self.num_paths))
         through = (path for path, drawn in zip(paths, drafted, strict=True) if drawn == token)
         return depth + 1, tuple(through)
+
+    def most_trees(self, vocab_size: int) -> float:
+        """See `TreeLaw.most_trees`."""
+        return float(vocab_size) ** (self.trunk + self.num_paths * self.length)

@@ -66,6 +66,10 @@ class Paths(TreeLaw[PathState]):
         through = (path for path, drawn in zip(paths, drafted, strict=True) if drawn == token)
         return depth + 1, tuple(through)
 
+    def most_trees(self, vocab_size: int) -> float:
+        """See `TreeLaw.most_trees`."""
+        return float(vocab_size) ** (self.num_paths * self.length)
+
     def rows(self, draft: Drafts, node: Prefix, state: PathState) -> list[Row]:
         """See `TreeLaw.rows`.
 

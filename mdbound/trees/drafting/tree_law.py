@@ -71,6 +71,10 @@ class TreeLaw(ABC, Generic[State]):
             )
         return [row_of(draft, node, "draft")] * self.num_draws(state)
 
+    @abstractmethod
+    def most_trees(self, vocab_size: int) -> float:
+        """Trees over so many tokens, in the order of their draws: no fewer than `trees` yields."""
+
     def trees(self, draft: Drafts) -> Iterator[tuple[DraftedTree, Number]]:
         """Every tree that can be drafted, lists in the order of their draws, with its probability.
 

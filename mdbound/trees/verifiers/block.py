@@ -87,7 +87,7 @@ class BlockFirstPath(SteppingVerifier):
         return block_steps(path, target, [rows[path[:length]] for length in range(len(path))])
 
     def tail(self, target: Rows, draft: DraftRows, tree: DraftedTree) -> list[Any]:
-        """See `TreeVerifier.tail`; the last token is summed over."""
+        """See `RunnableVerifier.tail`; the last token is summed over."""
         rows = one_draft(draft, self.name)
         path = tree.first_path()
         chosen = [rows[path[:length]] for length in range(len(path))]

@@ -13,10 +13,10 @@ from mdbound.trees.drafting.paths_law import Paths
 from mdbound.trees.verifiers.block import block_steps, block_tail
 from mdbound.trees.verifiers.rows import Array, Rows, one_draft
 from mdbound.trees.verifiers.steps import outcomes_of, run_of
-from mdbound.trees.verifiers.verifier import BlockLaw, DraftRows, TreeVerifier
+from mdbound.trees.verifiers.verifier import BlockLaw, DraftRows, RunnableVerifier
 
 
-class SelectingVerifier(TreeVerifier):
+class SelectingVerifier(RunnableVerifier):
     """Select a path whose law is known, then block verification with that law in place of q."""
 
     samplings: ClassVar[tuple[str, ...]] = ("with_replacement",)
@@ -37,7 +37,7 @@ class SelectingVerifier(TreeVerifier):
         """g: the law of the selected path's next token at each of its prefixes but the whole."""
 
     def outcomes(self, target: Rows, draft: DraftRows, tree: DraftedTree) -> BlockLaw:
-        """See `TreeVerifier.outcomes`."""
+        """See `RunnableVerifier.outcomes`."""
         rows, count = one_draft(draft, self.name), len(tree.drafted[()])
         law: BlockLaw = {}
         for path, mass in self.winners(target, rows, tree).items():
@@ -47,7 +47,7 @@ class SelectingVerifier(TreeVerifier):
         return law
 
     def tail(self, target: Rows, draft: DraftRows, tree: DraftedTree) -> list[Any]:
-        """See `TreeVerifier.tail`; the last token is summed over, and so is the selection."""
+        """See `RunnableVerifier.tail`; the last token is summed over, and so is the selection."""
         rows, count = one_draft(draft, self.name), len(tree.drafted[()])
         tail: list[Any] = [0] * tree.depth
         for path, mass in self.winners(target, rows, tree).items():
@@ -59,7 +59,7 @@ class SelectingVerifier(TreeVerifier):
     def sample(
         self, target: Rows, draft: DraftRows, tree: DraftedTree, rng: np.random.Generator
     ) -> tuple[Prefix, int]:
-        """See `TreeVerifier.sample`."""
+        """See `RunnableVerifier.sample`."""
         rows, count = one_draft(draft, self.name), len(tree.drafted[()])
         path = self.draw_winner(target, rows, tree, rng)
         return run_of(block_steps(path, target, self.selected_rows(target, rows, path, count)), rng)

@@ -17,7 +17,7 @@ from mdbound.paths.tiny.model import Prefix
 from mdbound.schemes.sampling.draws import draw_tokens
 from mdbound.trees.drafting.drafted_tree import DraftedTree
 from mdbound.trees.verifiers.rows import Array, Rows
-from mdbound.trees.verifiers.verifier import BlockLaw, DraftRows, TreeVerifier
+from mdbound.trees.verifiers.verifier import BlockLaw, DraftRows, RunnableVerifier
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def run_of(steps: Steps, rng: np.random.Generator) -> tuple[Prefix, int]:
     raise AssertionError("the last step accepts the context")  # pragma: no cover
 
 
-class SteppingVerifier(TreeVerifier):
+class SteppingVerifier(RunnableVerifier):
     """A verifier that is all in its steps."""
 
     @abstractmethod
@@ -104,15 +104,15 @@ class SteppingVerifier(TreeVerifier):
         """The nodes in the order in which they are asked, the context last."""
 
     def outcomes(self, target: Rows, draft: DraftRows, tree: DraftedTree) -> BlockLaw:
-        """See `TreeVerifier.outcomes`."""
+        """See `RunnableVerifier.outcomes`."""
         return outcomes_of(self.steps(target, draft, tree))
 
     def tail(self, target: Rows, draft: DraftRows, tree: DraftedTree) -> list[Any]:
-        """See `TreeVerifier.tail`."""
+        """See `RunnableVerifier.tail`."""
         return tail_of(self.steps(target, draft, tree), tree.depth)
 
     def sample(
         self, target: Rows, draft: DraftRows, tree: DraftedTree, rng: np.random.Generator
     ) -> tuple[Prefix, int]:
-        """See `TreeVerifier.sample`."""
+        """See `RunnableVerifier.sample`."""
         return run_of(self.steps(target, draft, tree), rng)

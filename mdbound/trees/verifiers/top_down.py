@@ -13,10 +13,10 @@ from mdbound.schemes.sampling.draws import draw_tokens
 from mdbound.trees.drafting.drafted_tree import DraftedTree
 from mdbound.trees.verifiers.node_rules import NodeRule
 from mdbound.trees.verifiers.rows import Array, Rows, draft_rows, one_draft
-from mdbound.trees.verifiers.verifier import BlockLaw, DraftRows, TreeVerifier
+from mdbound.trees.verifiers.verifier import BlockLaw, DraftRows, RunnableVerifier
 
 
-class TopDown(TreeVerifier):
+class TopDown(RunnableVerifier):
     """A rule of one position at each node; go on from its output while that was drafted.
 
     Args:
@@ -30,7 +30,7 @@ class TopDown(TreeVerifier):
         self.samplings = rule.samplings  # type: ignore[misc]
 
     def outcomes(self, target: Rows, draft: DraftRows, tree: DraftedTree) -> BlockLaw:
-        """See `TreeVerifier.outcomes`."""
+        """See `RunnableVerifier.outcomes`."""
         law: BlockLaw = {}
         for node, reached, output in self._reached(target, draft, tree):
             stops = target[node] if output is None else output
@@ -43,7 +43,7 @@ class TopDown(TreeVerifier):
         return law
 
     def tail(self, target: Rows, draft: DraftRows, tree: DraftedTree) -> list[Any]:
-        """See `TreeVerifier.tail`: masses of the drafted nodes."""
+        """See `RunnableVerifier.tail`: masses of the drafted nodes."""
         tail: list[Any] = [0] * tree.depth
         for node, reached, _ in self._reached(target, draft, tree):
             if node:
@@ -53,7 +53,7 @@ class TopDown(TreeVerifier):
     def sample(
         self, target: Rows, draft: DraftRows, tree: DraftedTree, rng: np.random.Generator
     ) -> tuple[Prefix, int]:
-        """See `TreeVerifier.sample`."""
+        """See `RunnableVerifier.sample`."""
         node: Prefix = ()
         while node in tree.drafted:
             weights = np.asarray(self._output(target, draft, tree, node), dtype=np.float64)
@@ -96,7 +96,7 @@ class TopDownLagged(TopDown):
     """
 
     def tail(self, target: Rows, draft: DraftRows, tree: DraftedTree) -> list[Any]:
-        """See `TreeVerifier.tail`."""
+        """See `RunnableVerifier.tail`."""
         if self.rule.scheme is None or not isinstance(draft, Mapping):
             return super().tail(target, draft, tree)
         tail = [0.0] * tree.depth

@@ -56,6 +56,14 @@ class TreeVerifier(ABC):
             )
 
     @abstractmethod
+    def expected_length(self, target: Model, draft: Drafts, law: TreeLaw[Any]) -> Number:
+        """E tau over all trees of a tiny problem."""
+
+
+class RunnableVerifier(TreeVerifier):
+    """A verifier that can be run on a drafted tree, whatever the size of the vocabulary."""
+
+    @abstractmethod
     def outcomes(self, target: Rows, draft: DraftRows, tree: DraftedTree) -> BlockLaw:
         """P(accepted node, token | tree) for every outcome; rows of p at leaves are needed, too."""
 
@@ -94,7 +102,9 @@ def plain_number(value: Any) -> Number:
         >>> plain_number(np.float64(0.5)), plain_number(1)
         (0.5, Fraction(1, 1))
     """
-    return float(value) if isinstance(value, np.floating | float) else Fraction(value)
+    if isinstance(value, np.floating | float):
+        return float(value)
+    return Fraction(value)
 
 
 def draft_arrays(draft: Drafts) -> DraftRows:

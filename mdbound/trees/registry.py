@@ -6,16 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from mdbound.errors import InvalidSettingError, refuse_unknown
+from mdbound.trees.optima.top_down_optimum import TopDownOptimum
 from mdbound.trees.verifiers.block import BlockFirstPath
 from mdbound.trees.verifiers.gbv import Gbv
 from mdbound.trees.verifiers.node_rules import NODE_RULES
 from mdbound.trees.verifiers.top_down import TopDown
 from mdbound.trees.verifiers.traversal import Traversal
 from mdbound.trees.verifiers.univer import UniVer
-from mdbound.trees.verifiers.verifier import TreeVerifier
+from mdbound.trees.verifiers.verifier import RunnableVerifier, TreeVerifier
 
 VERIFIERS: dict[str, Callable[..., TreeVerifier]] = {
     **{rule.name: lambda rule=rule: TopDown(rule) for rule in NODE_RULES},
+    "top_down_optimum": TopDownOptimum,
     "block_first_path": BlockFirstPath,
     "gbv": Gbv,
     "traversal": Traversal,
@@ -57,3 +59,24 @@ def verifier(name: str | TreeVerifier, **options: Any) -> TreeVerifier:
         raise InvalidSettingError(
             f"`verifier` {name!r} has no such options as {', '.join(options)}: leave them out"
         ) from None
+
+
+def runnable_verifier(name: str | TreeVerifier, **options: Any) -> RunnableVerifier:
+    """The verifier of a name, if it can be run on a drafted tree.
+
+    Raises:
+        InvalidSettingError: as `verifier`, or one that is known by its expected length only.
+
+    Example:
+        >>> runnable_verifier("top_down_optimum")
+        Traceback (most recent call last):
+        mdbound.errors.InvalidSettingError: `verifier` 'top_down_optimum' has an expected length on
+        tiny models and cannot be run: take 'optimal_per_node' for a rule that can
+    """
+    found = verifier(name, **options)
+    if not isinstance(found, RunnableVerifier):
+        raise InvalidSettingError(
+            f"`verifier` {found.name!r} has an expected length on tiny models and cannot be run: "
+            "take 'optimal_per_node' for a rule that can"
+        )
+    return found
