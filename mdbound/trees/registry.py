@@ -10,6 +10,7 @@ from mdbound.trees.optima.top_down_optimum import TopDownOptimum
 from mdbound.trees.verifiers.block import BlockFirstPath
 from mdbound.trees.verifiers.gbv import Gbv
 from mdbound.trees.verifiers.node_rules import NODE_RULES
+from mdbound.trees.verifiers.quantile.verifier import Quantile
 from mdbound.trees.verifiers.top_down import TopDown
 from mdbound.trees.verifiers.traversal import Traversal
 from mdbound.trees.verifiers.univer import UniVer
@@ -20,6 +21,7 @@ VERIFIERS: dict[str, Callable[..., TreeVerifier]] = {
     "top_down_optimum": TopDownOptimum,
     "block_first_path": BlockFirstPath,
     "gbv": Gbv,
+    "quantile": Quantile,
     "traversal": Traversal,
     "univer": UniVer,
 }

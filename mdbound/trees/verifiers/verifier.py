@@ -83,7 +83,10 @@ class RunnableVerifier(TreeVerifier):
     def expected_length(self, target: Model, draft: Drafts, law: TreeLaw[Any]) -> Number:
         """E tau over all trees of a tiny problem."""
         rows, draft_rows = RowArrays(target, "target"), draft_arrays(draft)
-        return sum(mass * sum(self.tail(rows, draft_rows, tree)) for tree, mass in law.trees(draft))
+        total: Any = 0
+        for tree, mass in law.trees(draft):
+            total = total + mass * sum(self.tail(rows, draft_rows, tree))
+        return plain_number(total)
 
     def block_law(self, target: Model, draft: Drafts, law: TreeLaw[Any]) -> BlockLaw:
         """P(accepted node, token) over all trees of a tiny problem."""
