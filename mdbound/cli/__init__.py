@@ -22,6 +22,7 @@ from mdbound.cli import (
     solve,
     speedup,
     sweep,
+    trees,
     vectors,
     verify,
 )
@@ -42,8 +43,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _module in (
-    *(capture, info, solve, paths, speedup, sweep, verify, compare, report, figure, vectors),
-    *(recipes, recipe, demo),
+    *(capture, info, solve, paths, trees, speedup, sweep, verify, compare, report, figure),
+    *(vectors, recipes, recipe, demo),
 ):
     _module.register(app)
 

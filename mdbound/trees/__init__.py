@@ -11,10 +11,11 @@ from mdbound.trees.optima.depth_bound import depth_bound
 from mdbound.trees.optima.node_sets import node_sets
 from mdbound.trees.optima.optimum import TreeOptimum, optimal_value
 from mdbound.trees.optima.prices import price_bound
-from mdbound.trees.registry import names, verifier
+from mdbound.trees.registry import lagged, names, runnable_verifier, verifier
 from mdbound.trees.topologies.catalogue import topology
+from mdbound.trees.topologies.search import search
 from mdbound.trees.topologies.topology import Topology, delayed, full, topology_from_json
-from mdbound.trees.verifiers.verifier import TreeVerifier
+from mdbound.trees.verifiers.verifier import RunnableVerifier, TreeVerifier
 from mdbound.trees.whole_law import block_law, expected_length
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "DelayedPaths",
     "DraftedTree",
     "Paths",
+    "RunnableVerifier",
     "Topology",
     "TreeLaw",
     "TreeOptimum",
@@ -31,10 +33,13 @@ __all__ = [
     "depth_bound",
     "expected_length",
     "full",
+    "lagged",
     "names",
     "node_sets",
     "optimal_value",
     "price_bound",
+    "runnable_verifier",
+    "search",
     "topology",
     "topology_from_json",
     "tree_of_paths",

@@ -11,7 +11,7 @@ from mdbound.trees.verifiers.block import BlockFirstPath
 from mdbound.trees.verifiers.gbv import Gbv
 from mdbound.trees.verifiers.node_rules import NODE_RULES
 from mdbound.trees.verifiers.quantile.verifier import Quantile
-from mdbound.trees.verifiers.top_down import TopDown
+from mdbound.trees.verifiers.top_down import TopDown, TopDownLagged
 from mdbound.trees.verifiers.traversal import Traversal
 from mdbound.trees.verifiers.univer import UniVer
 from mdbound.trees.verifiers.verifier import RunnableVerifier, TreeVerifier
@@ -82,3 +82,15 @@ def runnable_verifier(name: str | TreeVerifier, **options: Any) -> RunnableVerif
             "take 'optimal_per_node' for a rule that can"
         )
     return found
+
+
+def lagged(found: RunnableVerifier) -> RunnableVerifier:
+    """The verifier with the less noisy of its estimates: the last level summed over all lists.
+
+    Node by node verifiers have two unbiased forms; all others have the better one anyway.
+
+    Example:
+        >>> type(lagged(runnable_verifier("k_seq"))).__name__
+        'TopDownLagged'
+    """
+    return TopDownLagged(found.rule) if isinstance(found, TopDown) else found

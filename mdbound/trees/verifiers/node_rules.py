@@ -95,6 +95,8 @@ def _greedy(p: Array, rows: Sequence[Array], drafted: Sequence[int]) -> Array:
 
 def _optimal(p: Array, rows: Sequence[Array], drafted: Sequence[int]) -> Array:
     """Select one token by the canonical decomposition, and test it against its law."""
+    if len(drafted) == 1:
+        return _recursive(p, rows, drafted)  # there is nothing to select, and p_I is q
     p, q = np.asarray(p, dtype=np.float64), np.asarray(rows[0], dtype=np.float64)
     rule = canonical_decomposition(p, q, len(drafted))
     output = np.zeros_like(p)

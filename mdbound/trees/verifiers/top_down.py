@@ -104,6 +104,16 @@ class TopDownLagged(TopDown):
         for node, reached, output in self._reached(target, draft, tree):
             if output is not None:
                 count = len(tree.drafted[node])
-                rate = scheme.acceptance(target[node], draft[node], count).membership
-                tail[len(node)] += float(reached) * float(rate)
+                rate = _rate(scheme, target[node], draft[node], count)
+                tail[len(node)] += float(reached) * rate
         return tail
+
+
+def _rate(scheme: schemes.Scheme, p: Array, q: Array, count: int) -> float:
+    if count == 1 and scheme.name not in _OTHER_AT_ONE:
+        return float(np.minimum(p, q).sum())
+    return float(scheme.acceptance(p, q, count).membership)
+
+
+_OTHER_AT_ONE = ("nss",)
+"""Schemes that are not speculative sampling where one token is drafted."""
