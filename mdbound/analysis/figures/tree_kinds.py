@@ -10,12 +10,27 @@ import polars as pl
 from mdbound.analysis.figures.drawing import Drawing
 from mdbound.analysis.figures.layout import new_figure
 from mdbound.analysis.figures.style import COLUMN_WIDTH, INK, PALETTE, figure_settings
-from mdbound.analysis.trees.gap_series import Series, title_of_value
+from mdbound.analysis.trees.gap_series import Series
 from mdbound.trees import Topology
 from mdbound.trees.topologies.topology import Slot
 
 if TYPE_CHECKING:
     from mdbound.analysis.figures.style import Axes
+
+#: Short, so that rows leave room for the marks in one column of a paper.
+_LABELS = {
+    "carried": "optimum, carried",
+    "depth_bound": "bound by depth",
+    "nss": "NSS",
+    "first_draft": "first draft",
+    "rrs_with_replacement": "RRS",
+    "optimal_per_node": "optimal per node",
+    "top_down_optimum": "best node by node",
+    "block_first_path": "block, first path",
+    "gbv": "GBV",
+    "quantile": "quantile",
+    "traversal": "traversal",
+}
 
 _SERIES_COLOURS = ("blue", "sky", "vermillion", "green", "purple", "orange", "grey")
 _SERIES_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -76,11 +91,11 @@ def draw_gaps(frame: pl.DataFrame, seed: int) -> Drawing:
         for number, group in enumerate(groups):
             _plot_series(axes, number, len(groups), group, names)
         axes.axvline(0.0, color=INK, linewidth=0.8)
-        axes.set_yticks(range(len(names)), [title_of_value(name) for name in names])
+        axes.set_yticks(range(len(names)), [_LABELS[name] for name in names])
         axes.invert_yaxis()
-        axes.set_xlabel(r"missing to the optimum of one call, in $E\,\tau$")
+        axes.set_xlabel(r"missing to the optimum, in $E\,\tau$")
         legend = 0.145 * ((len(groups) + 1) // 2) + 0.1
-        axes.set_position((0.5, (legend + 0.4) / height, 0.47, 1 - (legend + 0.5) / height))
+        axes.set_position((0.35, (legend + 0.4) / height, 0.62, 1 - (legend + 0.5) / height))
         figure.legend(loc="lower center", ncols=2, labelspacing=0.35, borderaxespad=0.2)
     return Drawing(
         "tree-gap",

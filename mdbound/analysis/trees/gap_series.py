@@ -144,7 +144,7 @@ def gap_table(frame: pl.DataFrame, seed: int) -> Table:
     ]
     return Table(
         caption="Optimum over all verifiers that leave a fresh target behind, and what is missing "
-        f"to it, one standard error beside it ({frame['instances'][0]} random models of each "
+        f"to it, with intervals over models ({frame['instances'][0]} random ones of each "
         f"kind, seed {seed}).",
         labels=("E tau",),
         values=tuple(size.title for size in across),
