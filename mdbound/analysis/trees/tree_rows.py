@@ -51,9 +51,9 @@ def jobs_of(grid: TreeGrid, captured: CapturedLaw) -> tuple[Job, ...]:
     found: list[Job] = []
     for law in _laws(grid, captured.law):
         names = grid.of_law(law)
-        found += [Job(law, name, False, _estimating(name)) for name in names]
+        found += [Job(law, name, False, _estimating(name, law)) for name in names]
         if grid.sampled:
-            found += [Job(law, name, True, _estimating(name)) for name in names]
+            found += [Job(law, name, True, _estimating(name, law)) for name in names]
         if grid.bound and isinstance(law, Paths):
             found.append(Job(law, DEPTH_BOUND, False, None))
     return tuple(found)
@@ -100,10 +100,10 @@ def rows_of(
         }
 
 
-def _estimating(name: str) -> RunnableVerifier:
+def _estimating(name: str, law: TreeLaw[Any]) -> RunnableVerifier:
     """The form of a verifier that estimates with least noise, and fits a large vocabulary."""
     options = {"quantile": {"step": QUANTILE_STEP}}.get(name, {})
-    return trees.lagged(trees.runnable_verifier(name, **options))
+    return trees.lagged(trees.runnable_verifier(name, **options), law)
 
 
 def _laws(grid: TreeGrid, law: TreeLaw[Any]) -> tuple[TreeLaw[Any], ...]:
