@@ -86,7 +86,7 @@ def runnable_verifier(name: str | TreeVerifier, **options: Any) -> RunnableVerif
     return found
 
 
-def lagged(found: RunnableVerifier, law: TreeLaw[Any]) -> RunnableVerifier:
+def lagged(found: RunnableVerifier, law: TreeLaw) -> RunnableVerifier:
     """The verifier with the less noisy of its estimates: the last level summed over all lists.
 
     Node by node verifiers have two unbiased forms; all others have the better one anyway.

@@ -15,7 +15,7 @@ from mdbound.trees import DraftedTree, TreeLaw
 from mdbound.trees.seeded_models import seeded_pair
 
 F = Fraction
-LAWS: list[TreeLaw[Any]] = [
+LAWS: list[TreeLaw] = [
     trees.Paths(2, 2),
     trees.DelayedPaths(2, 1, 1),
     trees.Branching((2, 2), "with_replacement"),
@@ -31,7 +31,7 @@ def key(tree: DraftedTree) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.title())
 @pytest.mark.parametrize("seed", range(3))
-def test_probabilities_of_all_trees_sum_to_one(law: TreeLaw[Any], seed: int) -> None:
+def test_probabilities_of_all_trees_sum_to_one(law: TreeLaw, seed: int) -> None:
     _, draft = seeded_pair("uniform", 3, 2, 5, seed, exact=True)
     found = list(law.trees(draft))
     assert sum(mass for _, mass in found) == 1
@@ -40,7 +40,7 @@ def test_probabilities_of_all_trees_sum_to_one(law: TreeLaw[Any], seed: int) -> 
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.title())
-def test_drawn_trees_have_the_enumerated_law(law: TreeLaw[Any]) -> None:
+def test_drawn_trees_have_the_enumerated_law(law: TreeLaw) -> None:
     _, draft = seeded_pair("language", 3, 2, 6, 0)
     expected = {key(tree): float(mass) for tree, mass in law.trees(draft)}
     rng = np.random.default_rng(0)

@@ -21,7 +21,7 @@ OF_PATHS = [
     for name in trees.names()
     if name != "top_down_optimum" and trees.verifier(name).suits(PATHS)
 ]
-OTHERS: list[tuple[str, TreeLaw[Any]]] = [
+OTHERS: list[tuple[str, TreeLaw]] = [
     ("nss", trees.Branching((2, 2), "without_replacement")),
     ("first_draft", trees.Branching((2, 2), "without_replacement")),
     ("rrs_without_replacement", trees.Branching((2, 2), "without_replacement")),
@@ -32,10 +32,10 @@ OTHERS: list[tuple[str, TreeLaw[Any]]] = [
     ("univer", trees.Branching((2, 2), "greedy")),
     ("nss", trees.Branching((2, 2), "top_k")),
 ]
-CASES: list[tuple[str, TreeLaw[Any]]] = [*((name, PATHS) for name in OF_PATHS), *OTHERS]
+CASES: list[tuple[str, TreeLaw]] = [*((name, PATHS) for name in OF_PATHS), *OTHERS]
 
 
-def length_of_law(target: Any, draft: Any, law: TreeLaw[Any], name: str) -> list[float]:
+def length_of_law(target: Any, draft: Any, law: TreeLaw, name: str) -> list[float]:
     """P(tau >= d) from the law of the accepted node, which is tested by losslessness."""
     tail = [0.0] * law.depth
     for (node, _), mass in trees.block_law(target, draft, law, name).items():
@@ -44,7 +44,7 @@ def length_of_law(target: Any, draft: Any, law: TreeLaw[Any], name: str) -> list
     return tail
 
 
-def mean_tail(target: Any, draft: Any, law: TreeLaw[Any], rule: Any) -> np.ndarray:
+def mean_tail(target: Any, draft: Any, law: TreeLaw, rule: Any) -> np.ndarray:
     rows = RowArrays(target, "target"), RowArrays(draft, "draft")
     total = np.zeros(law.depth)
     for tree, mass in law.trees(draft):
@@ -55,7 +55,7 @@ def mean_tail(target: Any, draft: Any, law: TreeLaw[Any], rule: Any) -> np.ndarr
 
 @pytest.mark.parametrize(("name", "law"), CASES, ids=lambda x: getattr(x, "title", lambda: x)())
 @pytest.mark.parametrize("seed", range(3))
-def test_both_forms_are_unbiased_at_every_depth(name: str, law: TreeLaw[Any], seed: int) -> None:
+def test_both_forms_are_unbiased_at_every_depth(name: str, law: TreeLaw, seed: int) -> None:
     target, draft = seeded_pair("language", 3, 2, 11, seed)
     expected = length_of_law(target, draft, law, name)
     rule = trees.runnable_verifier(name)
@@ -96,7 +96,7 @@ def test_a_biased_estimate_is_found() -> None:
 
 
 @pytest.mark.parametrize(("name", "law"), CASES, ids=lambda x: getattr(x, "title", lambda: x)())
-def test_runs_have_the_law(name: str, law: TreeLaw[Any]) -> None:
+def test_runs_have_the_law(name: str, law: TreeLaw) -> None:
     target, draft = seeded_pair("language", 3, 2, 12, 1)
     rows = RowArrays(target, "target"), RowArrays(draft, "draft")
     rule = trees.runnable_verifier(name)
@@ -138,7 +138,7 @@ def test_paths_of_several_drafts_suit_some_verifiers_only() -> None:
     ],
     ids=str,
 )
-def test_unsuitable_trees_are_refused_by_name(name: str, law: TreeLaw[Any]) -> None:
+def test_unsuitable_trees_are_refused_by_name(name: str, law: TreeLaw) -> None:
     model = seeded_pair("uniform", 2, 2, 0, 0)[0]
     calls: list[Callable[..., Any]] = [trees.expected_length, trees.block_law]
     for call in calls:
