@@ -111,3 +111,4 @@ def test_classes_of_rounded_ratios_cover_zeros() -> None:
     assert scores[classes[0]] == pytest.approx(np.exp(-3.0))
     assert scores[classes[1]] == pytest.approx(np.exp(8.0))
     assert scores[classes[2]] == pytest.approx(1.0)
+    assert classes[3] == classes[1]
