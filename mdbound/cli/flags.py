@@ -21,7 +21,7 @@ FLAGS: Mapping[str, str] = {
             *("batch_rows", "batch_size", "capture", "chat_template", "cvxpy_rows", "device"),
             *("documents", "dtype", "field", "history", "limit", "limit_per_task"),
             *("max_context", "max_new_tokens", "max_positions", "min_p", "mode", "model_file"),
-            *("length", "path_contexts", "paths", "shapes", "verifiers", "instances"),
+            *("last_level", "length", "path_contexts", "paths", "shapes", "verifiers", "instances"),
             *("models", "num_drafts", "out", "points", "positions", "resamples", "rows"),
             *("sampling", "scheme_samples", "scheme_seed", "schemes", "seed", "shard_rows"),
             *("system", "target", "temperature", "text", "top_k", "top_p"),

@@ -204,7 +204,7 @@ def last_level_windows(levels: npt.ArrayLike, draft_length: int) -> FloatArray:
 def _of_each_level(
     own: FloatArray, other: FloatArray, rule: Callable[[FloatArray, FloatArray], FrontAndScale]
 ) -> FrontAndScale:
-    """log f and log c of windows of 1..L tokens that end at a row, from the L - 1 before it."""
+    """Log f and log c of windows of 1..L tokens that end at a row, from the L - 1 before it."""
     last = np.zeros((len(own), 1))  # its value matters to no level
     fronts, scales = [], []
     for first in reversed(range(own.shape[1] + 1)):

@@ -90,9 +90,7 @@ def test_rows_one_by_one_with_the_tokens_before_them(scheme: str, side: str) -> 
     )
     # The control: the tokens before in the wrong order.
     moved = [np.concatenate([b[:, 1:], b[:, :1]], axis=1) for b in before]
-    wrong = paths.last_level_windows(
-        paths.last_level_of_rows(p, q, *moved, scheme, side), length
-    )
+    wrong = paths.last_level_windows(paths.last_level_of_rows(p, q, *moved, scheme, side), length)
     assert not np.allclose(wrong, whole, equal_nan=True)
     assert paths.last_level_windows(found[:3], length).shape == (0, length)
 

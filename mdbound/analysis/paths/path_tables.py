@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from mdbound import paths
-from mdbound.analysis.paths.path_results import LAW_COLUMNS, RULE_COLUMNS
+from mdbound.analysis.paths.path_results import LAW_COLUMNS, RULE_COLUMNS, effective_sizes
+from mdbound.analysis.paths.path_setting import EXACT
 from mdbound.analysis.solving.results import Results
 from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.statistics.task_means import task_means
 from mdbound.analysis.tables.files import rounded, write_frame, write_table
 from mdbound.analysis.tables.notes import document_notes, interval_note, provenance_notes
 from mdbound.analysis.tables.table import LABEL_NAMES, Interval, Row, Table, shown
+from mdbound.errors import InvalidSettingError
 
 #: What tells rows of a table apart, besides the task.
 GROUP = (*RULE_COLUMNS, *LAW_COLUMNS)
+
+#: What tables are of, as their captions begin.
+PER_CALL, AT_POSITIONS = "Tokens per target call", "Tokens of a call that starts at any position"
+
+_POSITIONS_FILE = "tokens_at_positions"
 
 #: What columns are called in tables.
 NAMES = {
@@ -42,6 +49,11 @@ class PathReport:
     files: tuple[Path, ...]
 
 
+def has_calls(results: Results) -> bool:
+    """Whether any row has calls: not those of weighted text, nor of the coupling optimum."""
+    return not results.frame.filter(pl.col("calls").is_not_null()).head(1).collect().is_empty()
+
+
 def per_call_means(results: Results, bootstrap: Bootstrap | None = None) -> pl.DataFrame:
     """Tokens per target call, pooled: all tokens over all expected calls; and mean of documents.
 
@@ -52,7 +64,16 @@ def per_call_means(results: Results, bootstrap: Bootstrap | None = None) -> pl.D
     Returns:
         As `task_means`, one row per task, rule, laws and draft length; rules without calls have
         none.
+
+    Raises:
+        InvalidSettingError: There are no calls.
     """
+    if not has_calls(results):
+        raise InvalidSettingError(
+            f"{results.path} holds tails and no calls: text is weighted at another setting than it "
+            "was written at, or `schemes` are of rules without calls; run again at the text's own "
+            "setting, with block or single_draft"
+        )
     rows = results.frame.filter(pl.col("calls").is_not_null())
     return task_means(rows, "call_tokens", (*GROUP, "draft_length"), bootstrap, "calls")
 
@@ -79,7 +100,8 @@ def write_path_report(
 
     `tokens_per_call` (CSV, LaTeX, Markdown) has pooled tokens per target call, `by_document` the
     mean of documents' ratios, `at_positions` what a call emits that starts at any position, the
-    coupling optimum included. `tokens_per_call_long` has a row for each.
+    coupling optimum included. `tokens_per_call_long` has a row for each. Results without calls
+    have `at_positions` alone.
 
     Args:
         results: From `open_paths`.
@@ -94,26 +116,35 @@ def write_path_report(
     """
     how = bootstrap or Bootstrap()
     out = Path(out)
-    calls, positions = (
-        rounded(each(results, how)) for each in (per_call_means, per_position_means)
-    )
+    positions = rounded(per_position_means(results, how))
     below = [
         *notes,
-        *document_notes(calls),
+        *document_notes(positions),
         *_texts_notes(results),
+        *_tails_notes(results),
         interval_note(how),
         *provenance_notes(results.provenance, command),
     ]
-    table = path_table(calls, "Tokens per target call", below)
-    by_document = path_table(calls, "Tokens per target call, mean of documents", below, "document_")
-    at_positions = path_table(positions, "Tokens of a call that starts at any position", below)
+    at_positions = path_table(positions, AT_POSITIONS, below)
+    if not has_calls(results):
+        return PathReport(at_positions, tuple(write_table(at_positions, out, _POSITIONS_FILE)))
+    calls = rounded(per_call_means(results, how))
+    table = path_table(calls, PER_CALL, below)
+    by_document = path_table(calls, f"{PER_CALL}, mean of documents", below, "document_")
     files = [
         *write_table(table, out, "tokens_per_call"),
         *write_table(by_document, out, "tokens_per_call_by_document"),
-        *write_table(at_positions, out, "tokens_at_positions"),
+        *write_table(at_positions, out, _POSITIONS_FILE),
         *write_frame(calls, out, "tokens_per_call_long", (table.caption, *below)),
     ]
     return PathReport(table, tuple(files))
+
+
+def main_table(results: Results) -> Table:
+    """Tokens per call; of results without calls, tokens of a call that starts at any position."""
+    if has_calls(results):
+        return path_table(per_call_means(results), PER_CALL)
+    return path_table(per_position_means(results), AT_POSITIONS)
 
 
 def path_table(
@@ -182,6 +213,37 @@ def rule_title(scheme: str) -> str:
     return paths.path_rule(scheme).title if scheme in paths.names() else scheme
 
 
+def _tails_notes(results: Results) -> list[str]:
+    """How tails over positions are had, where it is not from the text as it is."""
+    exact = (
+        results.frame.filter(pl.col("last_level") == EXACT)
+        .select(pl.col("scheme").unique(maintain_order=True))
+        .collect()["scheme"]
+        .to_list()
+    )
+    notes = []
+    if exact:
+        notes.append(
+            f"At positions, the last token is summed over the vocabulary for {', '.join(exact)}."
+        )
+    notes += [
+        f"Weighted to {words(size.law)}, at contexts of the text's own law: tails only, "
+        f"{size.size:,.1f} of {size.windows:,} windows left in effect at L = {size.draft_length}."
+        for size in effective_sizes(results)
+    ]
+    return notes
+
+
+def words(law: Mapping[str, object]) -> str:
+    """A law of the target as notes call it.
+
+    Example:
+        >>> words({"temperature": 0.7, "top_k": 50})
+        'temperature 0.7, top-k 50'
+    """
+    return ", ".join(f"{LABEL_NAMES[name]} {shown(value)}" for name, value in law.items())
+
+
 def _texts_notes(results: Results) -> list[str]:
     """How many texts there are, how many their limit cut, and the starts that this leaves."""
     texts = results.frame.group_by("doc_id", "turn", "draft").agg(
@@ -193,6 +255,8 @@ def _texts_notes(results: Results) -> list[str]:
     ).collect()  # fmt: skip
     _, count, cut, tokens, starts = per_draft.row(0)
     law = results.provenance.capture.get("law", "")
+    if not has_calls(results):
+        return [f"Law of the text: {law}.", f"{count:,} texts of {tokens:,} tokens."]
     return [
         f"Law of the text: {law}.",
         f"{count:,} texts of {tokens:,} tokens; {cut:,} ended by their limit: of these the calls "

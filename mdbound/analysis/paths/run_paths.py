@@ -13,6 +13,7 @@ from mdbound.analysis.paths.capture_logprobs import batch_logprobs, texts_of
 from mdbound.analysis.paths.logprobs_file import fingerprint, read_logprobs
 from mdbound.analysis.paths.path_results import open_paths, write_paths
 from mdbound.analysis.paths.path_setting import (
+    SAMPLED,
     PathGrid,
     PathSetting,
     check_lengths,
@@ -20,7 +21,7 @@ from mdbound.analysis.paths.path_setting import (
 )
 from mdbound.analysis.paths.tallies import TextCounts, tally_rows
 from mdbound.analysis.paths.texts import ScoredText
-from mdbound.analysis.paths.tree_rules import TreeRule
+from mdbound.analysis.paths.tokens_before import TokensBefore
 from mdbound.analysis.solving.environment import environment
 from mdbound.analysis.solving.provenance import capture_summary
 from mdbound.analysis.solving.results import Provenance
@@ -45,7 +46,7 @@ class PathsSummary:
         path: The results file.
         rows: Its rows.
         counts: What was met in the texts; None where an earlier run had finished.
-        law: `OF_TARGET`, if the target wrote the text at the laws of the results, or `GIVEN`.
+        law: `OF_TARGET`, if the target wrote the text, or `GIVEN`.
     """
 
     path: Path
@@ -79,7 +80,8 @@ def run_on_capture(
     Raises:
         InvalidSettingError: A setting that the capture has no text for, or `out` is of another run.
         CacheError: The capture is unfinished, damaged or of arrays.
-        InvalidDistributionError: Text that the target cannot have written at these laws.
+        InvalidDistributionError: Text that the target cannot have written at these laws, or that
+            is too far from them to be weighted.
         OutputError: The disk is full or cannot be written; finished parts are kept.
     """
     out = Path(out)
@@ -105,10 +107,10 @@ def run_on_capture(
         return PathsSummary(out, _height(out), None, law)
     parts.start_or_resume(provenance)
     rules = grid.tree_rules()
-    _score_missing(cache, settings, rules, parts, batch_rows, on_progress)
+    _score_missing(cache, settings, grid, parts, batch_rows, on_progress)
     logprobs = pl.concat([pl.read_parquet(parts.path(shard.index)) for shard in cache.shards])
     counts = TextCounts()
-    texts = texts_of(cache, logprobs, settings, rules)
+    texts = texts_of(cache, logprobs, settings, rules, grid.exact_rules)
     rows = write_paths(_rows(texts, grid.path_rules, grid.lengths, counts), out, provenance)
     parts.remove()
     return PathsSummary(out, rows, counts, law)
@@ -133,7 +135,12 @@ def run_on_logprobs(
     source, out = Path(source), Path(out)
     check_schemes(schemes)
     check_lengths(lengths)
-    values = {"schemes": list(schemes), "lengths": list(lengths), "warpers": Warpers().as_dict()}
+    values = {
+        "schemes": list(schemes),
+        "lengths": list(lengths),
+        "warpers": Warpers().as_dict(),
+        "last_level": SAMPLED,
+    }
     provenance = Provenance(
         version=mdbound.__version__,
         capture_identity=fingerprint(source),
@@ -155,6 +162,7 @@ def _recorded(setting: PathSetting, grid: PathGrid) -> dict[str, object]:
         "schemes": list(grid.schemes),
         "lengths": list(grid.lengths),
         "nodes": [rule.columns() for rule in grid.tree_rules()],
+        "last_level": grid.last_level,
     }
 
 
@@ -178,6 +186,7 @@ def _rows(
     for text in texts:
         yield tally_rows(text, schemes, lengths, counts)
     counts.refuse_foreign_text()
+    counts.refuse_few_in_effect()
     if counts.texts == 0:
         raise InvalidSettingError(
             f"no text of 2 tokens or more among {counts.short}; capture longer answers"
@@ -187,18 +196,24 @@ def _rows(
 def _score_missing(
     cache: LogitsCache,
     settings: Sequence[PathSetting],
-    rules: Sequence[TreeRule],
+    grid: PathGrid,
     parts: Parts,
     batch_rows: int,
     on_progress: ProgressCallback | None,
 ) -> None:
+    rules, exact = grid.tree_rules(), grid.exact_rules
+    before = TokensBefore(max(grid.lengths) - 1, len(settings)) if exact else None
     missing = [shard for shard in cache.shards if not parts.has(shard.index, shard.rows)]
     done = cache.num_positions - sum(shard.rows for shard in missing)
     new = 0
-    for shard in missing:
+    for shard in cache.shards:
+        if shard not in missing:
+            if before is not None:
+                before.skip(pl.read_parquet(parts.path(shard.index)))
+            continue
         frames = []
         for batch in _batches(cache, settings, shard, batch_rows):
-            frames.append(batch_logprobs(batch, settings, rules))
+            frames.append(batch_logprobs(batch, settings, rules, exact, before))
             done, new = done + frames[-1].height, new + frames[-1].height
             if on_progress is not None:
                 on_progress(SolveProgress(done, cache.num_positions, new))
