@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,7 @@ NAMES = {
     "draft_temperature": "draft temperature",
     "scheme": "verification",
     "num_drafts": "children",
+    "draft_length": "L",
 }
 
 
@@ -88,6 +89,38 @@ def per_position_means(results: Results, bootstrap: Bootstrap | None = None) -> 
     return task_means(rows, "emitted", (*GROUP, "draft_length"), bootstrap, "positions")
 
 
+@dataclass(frozen=True)
+class PathValue:
+    """What the cells of a table can be.
+
+    Attributes:
+        what: First words of the caption.
+        means: What computes them, with intervals.
+        prefix: Of the columns of the means.
+        calls: Whether only results with calls have them.
+        file: Name of the file of these means.
+    """
+
+    what: str
+    means: Callable[[Results, Bootstrap | None], pl.DataFrame]
+    prefix: str
+    calls: bool
+    file: str
+
+
+#: Every value of a table, by the file name of the table that reports have of it.
+PATH_VALUES: Mapping[str, PathValue] = {
+    "tokens_per_call": PathValue(PER_CALL, per_call_means, "", True, "tokens_per_call_long"),
+    "tokens_per_call_by_document": PathValue(
+        f"{PER_CALL}, mean of documents",
+        *(per_call_means, "document_", True, "tokens_per_call_long"),
+    ),
+    "tokens_at_positions": PathValue(
+        AT_POSITIONS, per_position_means, "", False, "tokens_at_positions_long"
+    ),
+}
+
+
 def write_path_report(
     results: Results,
     out: Path | str,
@@ -117,14 +150,7 @@ def write_path_report(
     how = bootstrap or Bootstrap()
     out = Path(out)
     positions = rounded(per_position_means(results, how))
-    below = [
-        *notes,
-        *document_notes(positions),
-        *_texts_notes(results),
-        *_tails_notes(results),
-        interval_note(how),
-        *provenance_notes(results.provenance, command),
-    ]
+    below = [*notes, *document_notes(positions), *path_notes(results, how, command)]
     at_positions = path_table(positions, AT_POSITIONS, below)
     if not has_calls(results):
         return PathReport(at_positions, tuple(write_table(at_positions, out, _POSITIONS_FILE)))
@@ -147,8 +173,24 @@ def main_table(results: Results) -> Table:
     return path_table(per_position_means(results), AT_POSITIONS)
 
 
+def path_notes(results: Results, bootstrap: Bootstrap, command: str = "") -> list[str]:
+    """What every table of results says below: texts, how tails are had, intervals, provenance."""
+    return [
+        *_texts_notes(results),
+        *_tails_notes(results),
+        interval_note(bootstrap),
+        *provenance_notes(results.provenance, command),
+    ]
+
+
 def path_table(
-    means: pl.DataFrame, what: str, notes: Sequence[str] = (), prefix: str = ""
+    means: pl.DataFrame,
+    what: str,
+    notes: Sequence[str] = (),
+    prefix: str = "",
+    *,
+    across: str = "draft_length",
+    label: str = "",
 ) -> Table:
     """Draft lengths across, a row per task, rule and laws; what is the same everywhere above it.
 
@@ -157,43 +199,53 @@ def path_table(
         what: First words of the caption.
         notes: Provenance and warnings.
         prefix: `"document_"` for the mean of documents.
+        across: Another column to run across, with draft lengths among the rows.
+        label: To refer to the table by in LaTeX.
     """
-    varying = [name for name in GROUP if means[name].n_unique() > 1]
-    labels = [
-        "task",
-        *dict.fromkeys([*(name for name in varying if name in LAW_COLUMNS), "scheme"]),
-    ]
-    labels += [name for name in varying if name not in labels]
-    constant = [
-        f"{NAMES[name]} {means[name][0]}"
-        for name in GROUP
-        if name not in labels and means[name][0] is not None
-    ]
-    lengths = sorted(means["draft_length"].unique())
-    mean = "mean" if not prefix else "document_mean"
+    labels, constant = _labels_and_constants(means, across)
+    columns = means[across].unique(maintain_order=True).to_list()
+    if across == "draft_length":
+        columns.sort()
     rows: list[Row] = []
+    ends = ("mean" if not prefix else "document_mean", f"{prefix}low", f"{prefix}high")
     for group in means.partition_by(labels, maintain_order=True):
-        cells = {
-            length: Interval(*values)
-            for length, *values in group.select(
-                "draft_length", mean, f"{prefix}low", f"{prefix}high"
-            ).rows()
-        }
+        cells = {at: Interval(*values) for at, *values in group.select(across, *ends).rows()}
         first = group.row(0, named=True)
         rows.append(
             (
                 tuple(label_of(name, first[name]) for name in labels),
-                tuple(cells.get(length, Interval(None)) for length in lengths),
+                tuple(cells.get(at, Interval(None)) for at in columns),
             )
         )
     with_constants = f" ({', '.join(constant)})" if constant else ""
+    over = "number L of drafted tokens" if across == "draft_length" else NAMES[across]
     return Table(
-        caption=f"{what}, for each number L of drafted tokens{with_constants}.",
+        caption=f"{what}, for each {over}{with_constants}.",
         labels=tuple(NAMES[name] for name in labels),
-        values=tuple(f"L = {length}" for length in lengths),
+        values=tuple(_column_title(across, at) for at in columns),
         rows=tuple(rows),
         notes=tuple(notes),
+        label=label,
     )
+
+
+def _labels_and_constants(means: pl.DataFrame, across: str) -> tuple[list[str], list[str]]:
+    """Columns that tell rows apart, and what the caption says of those that do not."""
+    names = [name for name in (*GROUP, "draft_length") if name != across]
+    varying = [name for name in names if means[name].n_unique() > 1]
+    of_laws = [name for name in varying if name in LAW_COLUMNS]
+    rule = [] if across == "scheme" else ["scheme"]
+    labels = list(dict.fromkeys(["task", *of_laws, *rule, *varying]))
+    constant = [
+        f"{NAMES[name]} {means[name][0]}"
+        for name in names
+        if name not in labels and means[name][0] is not None
+    ]
+    return labels, constant
+
+
+def _column_title(across: str, value: object) -> str:
+    return label_of(across, value) if across == "scheme" else f"{NAMES[across]} = {shown(value)}"
 
 
 def label_of(name: str, value: object) -> str:

@@ -84,36 +84,94 @@ def run_on_capture(
             is too far from them to be weighted.
         OutputError: The disk is full or cannot be written; finished parts are kept.
     """
+    settings = settings_of(cache, grid)
+    return run_on_settings(
+        cache,
+        grid,
+        settings,
+        out,
+        batch_rows=batch_rows,
+        command=command,
+        on_progress=on_progress,
+    )
+
+
+def run_on_settings(
+    cache: LogitsCache,
+    grid: PathGrid,
+    settings: Sequence[PathSetting],
+    out: Path | str,
+    *,
+    batch_rows: int = 64,
+    command: str = "",
+    on_progress: ProgressCallback | None = None,
+) -> PathsSummary:
+    """`run_on_capture` for some of the settings of the grid, with all its rules and lengths.
+
+    Args:
+        cache: The capture.
+        grid: Rules, draft lengths and last level.
+        settings: Some of `settings_of`.
+        out: As the rest, as of `run_on_capture`.
+        batch_rows: Positions held in memory at a time.
+        command: Command line.
+        on_progress: Called after each batch.
+
+    Raises:
+        InvalidSettingError: `out` is of another run.
+        CacheError: The capture is damaged or of arrays without tokens.
+        InvalidDistributionError: As `run_on_capture`.
+        OutputError: As `run_on_capture`.
+    """
     out = Path(out)
     if batch_rows < 1:
         raise InvalidSettingError(f"`batch_rows` {batch_rows}: give at least 1")
-    if not cache.manifest.complete or cache.num_positions == 0:
-        raise CacheError(f"{cache.path} is not a finished capture; finish it first")
-    recorded = cache.manifest.generation.warpers
-    sampled = None if recorded is None else Warpers.from_dict(recorded)
-    settings = grid.settings(cache.draft_names, sampled)
-    law = GIVEN if sampled is None else OF_TARGET
-    provenance = Provenance(
-        version=mdbound.__version__,
-        capture_identity=cache.manifest.identity(),
-        capture={**capture_summary(cache), "law": law},
-        settings=[_recorded(setting, grid) for setting in settings],
-        command=command,
-        environment=environment(),
-    )
+    provenance = paths_provenance(cache, grid, settings, command)
+    law = provenance.capture["law"]
     parts = Parts.beside(out)
     if _is_finished(out, provenance):
         parts.remove()
         return PathsSummary(out, _height(out), None, law)
     parts.start_or_resume(provenance)
-    rules = grid.tree_rules()
     _score_missing(cache, settings, grid, parts, batch_rows, on_progress)
     logprobs = pl.concat([pl.read_parquet(parts.path(shard.index)) for shard in cache.shards])
     counts = TextCounts()
-    texts = texts_of(cache, logprobs, settings, rules, grid.exact_rules)
+    texts = texts_of(cache, logprobs, settings, grid.tree_rules(), grid.exact_rules)
     rows = write_paths(_rows(texts, grid.path_rules, grid.lengths, counts), out, provenance)
     parts.remove()
     return PathsSummary(out, rows, counts, law)
+
+
+def settings_of(cache: LogitsCache, grid: PathGrid) -> tuple[PathSetting, ...]:
+    """Settings of a grid on a capture.
+
+    Raises:
+        CacheError: The capture is unfinished.
+        InvalidSettingError: A setting that the capture has no text for.
+    """
+    if not cache.manifest.complete or cache.num_positions == 0:
+        raise CacheError(f"{cache.path} is not a finished capture; finish it first")
+    return grid.settings(cache.draft_names, _law_of_text(cache))
+
+
+def paths_provenance(
+    cache: LogitsCache, grid: PathGrid, settings: Sequence[PathSetting], command: str
+) -> Provenance:
+    """What the metadata of results of a capture says."""
+    law = GIVEN if _law_of_text(cache) is None else OF_TARGET
+    return Provenance(
+        version=mdbound.__version__,
+        capture_identity=cache.manifest.identity(),
+        capture={**capture_summary(cache), "law": law},
+        settings=[recorded_setting(setting, grid) for setting in settings],
+        command=command,
+        environment=environment(),
+    )
+
+
+def _law_of_text(cache: LogitsCache) -> Warpers | None:
+    recorded = cache.manifest.generation.warpers
+    return None if recorded is None else Warpers.from_dict(recorded)
 
 
 def run_on_logprobs(
@@ -156,7 +214,8 @@ def run_on_logprobs(
     return PathsSummary(out, rows, counts, OF_TARGET)
 
 
-def _recorded(setting: PathSetting, grid: PathGrid) -> dict[str, object]:
+def recorded_setting(setting: PathSetting, grid: PathGrid) -> dict[str, object]:
+    """A setting with what is computed for it, as provenance has it."""
     return {
         **setting.as_dict(),
         "schemes": list(grid.schemes),
