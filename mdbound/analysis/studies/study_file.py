@@ -170,6 +170,13 @@ _OF_COMMAND: Mapping[str, Callable[[Mapping[str, Any]], AnyStudy]] = {
 
 def _parts(values: Mapping[str, Any], keys: Mapping[str, Key]) -> dict[str, dict[str, Any]]:
     """Fields of every part of a study, read from the values of a file."""
+    elsewhere = [name for name in values if name not in keys and name in {**KEYS, **PATH_KEYS}]
+    if elsewhere:
+        others = {"solve": KEYS, "paths": PATH_KEYS}
+        of = next(name for name, known in others.items() if elsewhere[0] in known)
+        raise InvalidSettingError(
+            f'key {elsewhere[0]!r} is of studies with command = "{of}"; add that, or leave it out'
+        )
     refuse_unknown(values, [*keys, "table"], "key")
     for required in ("name", "capture", "out"):
         if required not in values:
