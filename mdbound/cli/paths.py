@@ -88,7 +88,7 @@ def paths(
     expected values over drafts and verification, not simulations; intervals are over documents.
     """
     from mdbound.analysis.paths.path_results import open_paths
-    from mdbound.analysis.paths.path_setting import PathGrid
+    from mdbound.analysis.paths.path_setting import LONGEST_DRAFT, PathGrid
     from mdbound.analysis.paths.path_tables import main_table
     from mdbound.analysis.paths.run_paths import run_on_logprobs
     from mdbound.analysis.solving.num_drafts import parse_num_drafts
@@ -96,7 +96,7 @@ def paths(
 
     if (cache is None) == (logprobs is None):
         raise InvalidSettingError("give a CACHE folder, or --logprobs FILE")
-    lengths = parse_num_drafts(length)
+    lengths = parse_num_drafts(length, "lengths", LONGEST_DRAFT)
     if logprobs is not None:
         laws = (draft, temperature, top_k, top_p, min_p)
         if any(laws) or draft_temperature != ["target"]:

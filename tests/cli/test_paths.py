@@ -82,8 +82,8 @@ def test_from_numbers_to_tables_and_figures(run, numbers: Path, tmp_path: Path) 
     ("arguments", "message"),
     [
         (("--length", "1"), "give a CACHE folder, or --logprobs FILE"),
-        (("--length", "0", "--logprobs", "numbers.jsonl"), "0"),
-        (("--length", "99", "--logprobs", "numbers.jsonl"), "--length 99: give numbers"),
+        (("--length", "0", "--logprobs", "numbers.jsonl"), "--length 0: out of range"),
+        (("--length", "99", "--logprobs", "numbers.jsonl"), "--length 99: out of range"),
         (("--schemes", "blok", "--logprobs", "numbers.jsonl"), "did you mean 'block'"),
         (("--draft", "small", "--logprobs", "numbers.jsonl"), "leave out --draft"),
         (("--last-level", "exact", "--logprobs", "numbers.jsonl"), "needs logits of the whole"),

@@ -20,6 +20,7 @@ from mdbound.analysis.studies.study_values import (
     list_of,
     or_word,
     read_integer,
+    read_lengths,
     read_num_drafts,
     read_number,
     read_text,
@@ -68,7 +69,7 @@ KEYS: Mapping[str, Key] = {
 #: The same of a study of `mdbound paths`.
 PATH_KEYS: Mapping[str, Key] = {
     **_OF_ALL,
-    "length": Key("grid", "lengths", read_num_drafts),
+    "length": Key("grid", "lengths", read_lengths),
     "last_level": Key("grid", "last_level", read_text),
 }
 
@@ -94,7 +95,8 @@ def read_study(path: Path | str, overrides: Mapping[str, Any] | None = None) -> 
         overrides: Key to value, as the file would hold them.
 
     Returns:
-        The study; its name is the file's unless it says so, and its folder is named after it.
+        A `Study`, or after `command = "paths"` a `PathStudy` for `run_path_study`; its name is the
+        file's unless it says so, and its folder is named after it.
 
     Raises:
         InvalidSettingError: The file is missing or no TOML, a key is unknown (the nearest is

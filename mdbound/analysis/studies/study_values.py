@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mdbound.analysis.paths.path_setting import LONGEST_DRAFT
 from mdbound.analysis.solving.num_drafts import parse_num_drafts
 from mdbound.errors import InvalidSettingError
 
@@ -71,6 +72,13 @@ def read_num_drafts(key: str, value: Any) -> tuple[int, ...]:
     if isinstance(value, str):
         return parse_num_drafts(value)
     return tuple(sorted(set(list_of(read_integer)(key, value))))
+
+
+def read_lengths(key: str, value: Any) -> tuple[int, ...]:
+    """Draft lengths, as numbers of drafts are read."""
+    if isinstance(value, str):
+        return parse_num_drafts(value, "lengths", LONGEST_DRAFT)
+    return read_num_drafts(key, value)
 
 
 def filter_value(value: Any) -> Any:

@@ -232,7 +232,12 @@ def test_schemes_of_one_position_verify_trees_node_by_node(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"schemes": ("gumbel_list",)}, "no closed form of the acceptance of one token"),
+        ({"schemes": ("gumbel_list",)}, "gumbel_list has no closed form.*; choose from .*k_seq"),
+        ({"schemes": ("block", "importance_sampling")}, "importance_sampling has no.*optimal"),
+        (
+            {"schemes": ("rrs_without_replacement",), "num_drafts": (3,)},
+            "rrs_without_replacement has no closed form.*; choose from .*rrs_with_replacement",
+        ),
         ({"schemes": ("spechub",), "num_drafts": (3,)}, "not defined for any of `num_drafts`"),
         ({"schemes": ("optimal",), "sampling": ("gready",)}, "did you mean 'greedy'"),
     ],

@@ -178,7 +178,8 @@ def test_an_override_beats_the_file_and_the_file_beats_the_defaults(tmp_path: Pa
         ('command = "paths"\ncapture = "c"\ntask = "qa"', 'studies with command = "solve"'),
         ('command = "path"\ncapture = "c"', "did you mean 'paths'"),
         ('command = 3\ncapture = "c"', "command '3' is unknown"),
-        ('command = "paths"\ncapture = "c"\nlength = 0', "`lengths` 0|`num_drafts` 0"),
+        ('command = "paths"\ncapture = "c"\nlength = 0', "`lengths` 0"),
+        ('command = "paths"\ncapture = "c"\nlength = "0-3"', "`lengths` 0-3: out of range"),
         ('command = "paths"\ncapture = "c"\nlast_level = "exakt"', "did you mean 'exact'"),
         ('command = "paths"\ncapture = "c"\nlenth = 3', "did you mean 'length'"),
         (
