@@ -22,6 +22,7 @@ from mdbound.cli import (
     solve,
     speedup,
     sweep,
+    tree_search,
     trees,
     vectors,
     verify,
@@ -43,7 +44,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _module in (
-    *(capture, info, solve, paths, trees, speedup, sweep, verify, compare, report, figure),
+    *(
+        capture,
+        info,
+        solve,
+        paths,
+        trees,
+        tree_search,
+        speedup,
+        sweep,
+        verify,
+        compare,
+        report,
+        figure,
+    ),
     *(vectors, recipes, recipe, demo),
 ):
     _module.register(app)

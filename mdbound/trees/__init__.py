@@ -5,6 +5,7 @@ from __future__ import annotations
 from mdbound.trees.drafting.branching import Branching
 from mdbound.trees.drafting.delayed_paths import DelayedPaths
 from mdbound.trees.drafting.drafted_tree import DraftedTree, tree_of_paths
+from mdbound.trees.drafting.likely_tree import LikelyTree
 from mdbound.trees.drafting.paths_law import Paths
 from mdbound.trees.drafting.tree_law import TreeLaw
 from mdbound.trees.optima.depth_bound import depth_bound
@@ -22,6 +23,7 @@ __all__ = [
     "Branching",
     "DelayedPaths",
     "DraftedTree",
+    "LikelyTree",
     "Paths",
     "RunnableVerifier",
     "Topology",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mdbound import schemes
 from mdbound.errors import InvalidSettingError, refuse_unknown
+from mdbound.trees.drafting.tree_law import TreeLaw
 from mdbound.trees.optima.top_down_optimum import TopDownOptimum
 from mdbound.trees.verifiers.block import BlockFirstPath
 from mdbound.trees.verifiers.gbv import Gbv
@@ -84,13 +86,22 @@ def runnable_verifier(name: str | TreeVerifier, **options: Any) -> RunnableVerif
     return found
 
 
-def lagged(found: RunnableVerifier) -> RunnableVerifier:
+def lagged(found: RunnableVerifier, law: TreeLaw) -> RunnableVerifier:
     """The verifier with the less noisy of its estimates: the last level summed over all lists.
 
     Node by node verifiers have two unbiased forms; all others have the better one anyway.
 
+    Args:
+        found: the verifier.
+        law: how the trees were drawn; where the rate of the rule is known for other lists only,
+            the verifier stays as it is.
+
     Example:
-        >>> type(lagged(runnable_verifier("k_seq"))).__name__
+        >>> from mdbound.trees import Paths
+        >>> type(lagged(runnable_verifier("k_seq"), Paths(2, 2))).__name__
         'TopDownLagged'
     """
-    return TopDownLagged(found.rule) if isinstance(found, TopDown) else found
+    if not isinstance(found, TopDown) or found.rule.scheme is None:
+        return found
+    rated = schemes.get(found.rule.scheme).sampling == law.sampling
+    return TopDownLagged(found.rule) if rated else found

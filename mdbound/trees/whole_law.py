@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mdbound.paths.tiny.model import Model, Number
 from mdbound.trees.drafting.tree_law import Drafts, TreeLaw
 from mdbound.trees.registry import runnable_verifier
@@ -12,7 +10,7 @@ from mdbound.trees.verifiers.verifier import BlockLaw, TreeVerifier
 
 
 def expected_length(
-    target: Model, draft: Drafts, law: TreeLaw[Any], verifier: str | TreeVerifier
+    target: Model, draft: Drafts, law: TreeLaw, verifier: str | TreeVerifier
 ) -> Number:
     """E tau: the expected depth of the accepted node, the token after it not counted.
 
@@ -43,9 +41,7 @@ def expected_length(
     return rule.expected_length(target, draft, law)
 
 
-def block_law(
-    target: Model, draft: Drafts, law: TreeLaw[Any], verifier: str | TreeVerifier
-) -> BlockLaw:
+def block_law(target: Model, draft: Drafts, law: TreeLaw, verifier: str | TreeVerifier) -> BlockLaw:
     """P(accepted node, token that follows it), over all trees.
 
     The verifier is lossless iff for every text of L + 1 tokens the masses of the blocks that it

@@ -50,7 +50,7 @@ class CapturedLaw:
         draft_warpers: Of the draft: those that the trees were drawn with.
     """
 
-    law: TreeLaw[Any]
+    law: TreeLaw
     draft: str
     target_warpers: Warpers
     draft_warpers: Warpers

@@ -77,7 +77,7 @@ class TreeGrid:
         for name in self.verifiers:
             trees.runnable_verifier(name)
 
-    def of_law(self, law: TreeLaw[Any]) -> tuple[str, ...]:
+    def of_law(self, law: TreeLaw) -> tuple[str, ...]:
         """The verifiers that are run on trees of a law.
 
         Raises:

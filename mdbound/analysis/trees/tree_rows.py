@@ -35,7 +35,7 @@ class Job:
         verifier: What runs; None for the bound.
     """
 
-    law: TreeLaw[Any]
+    law: TreeLaw
     name: str
     sampled: bool
     verifier: RunnableVerifier | None
@@ -51,9 +51,9 @@ def jobs_of(grid: TreeGrid, captured: CapturedLaw) -> tuple[Job, ...]:
     found: list[Job] = []
     for law in _laws(grid, captured.law):
         names = grid.of_law(law)
-        found += [Job(law, name, False, _estimating(name)) for name in names]
+        found += [Job(law, name, False, _estimating(name, law)) for name in names]
         if grid.sampled:
-            found += [Job(law, name, True, _estimating(name)) for name in names]
+            found += [Job(law, name, True, _estimating(name, law)) for name in names]
         if grid.bound and isinstance(law, Paths):
             found.append(Job(law, DEPTH_BOUND, False, None))
     return tuple(found)
@@ -65,7 +65,7 @@ def rows_of(
     """A row for each job."""
     p = context.target[()]
     entropy = float(-np.sum(p * np.log(p, out=np.zeros_like(p), where=p > 0.0)))
-    cut: dict[TreeLaw[Any], DraftedTree] = {}
+    cut: dict[TreeLaw, DraftedTree] = {}
     for place, job in enumerate(jobs):
         if job.law not in cut:
             cut[job.law] = _cut(context.tree, job.law)
@@ -100,13 +100,13 @@ def rows_of(
         }
 
 
-def _estimating(name: str) -> RunnableVerifier:
+def _estimating(name: str, law: TreeLaw) -> RunnableVerifier:
     """The form of a verifier that estimates with least noise, and fits a large vocabulary."""
     options = {"quantile": {"step": QUANTILE_STEP}}.get(name, {})
-    return trees.lagged(trees.runnable_verifier(name, **options))
+    return trees.lagged(trees.runnable_verifier(name, **options), law)
 
 
-def _laws(grid: TreeGrid, law: TreeLaw[Any]) -> tuple[TreeLaw[Any], ...]:
+def _laws(grid: TreeGrid, law: TreeLaw) -> tuple[TreeLaw, ...]:
     if not grid.shapes:
         return (law,)
     if not isinstance(law, Paths):
@@ -122,7 +122,7 @@ def _laws(grid: TreeGrid, law: TreeLaw[Any]) -> tuple[TreeLaw[Any], ...]:
     return tuple(dict.fromkeys(shape.law() for shape in grid.shapes))
 
 
-def _cut(tree: DraftedTree, law: TreeLaw[Any]) -> DraftedTree:
+def _cut(tree: DraftedTree, law: TreeLaw) -> DraftedTree:
     """The part of a tree that a smaller law would have drawn."""
     if not isinstance(law, Paths):
         return tree

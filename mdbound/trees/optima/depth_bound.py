@@ -12,7 +12,7 @@ from mdbound.trees.drafting.tree_law import Drafts, TreeLaw
 from mdbound.trees.optima.node_sets import node_sets, target_masses
 
 
-def depth_bound(target: Model, draft: Drafts, law: TreeLaw[Any]) -> Number:
+def depth_bound(target: Model, draft: Drafts, law: TreeLaw) -> Number:
     """S: the sum over d of 1 + min over sets H of strings of d tokens of p(H) - F(H).
 
     F(H) is the probability that all nodes of depth d lie in H. No verifier of either class has a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from mdbound.errors import InvalidSettingError
 from mdbound.paths.tiny.model import Model, Number, Prefix, row_of
@@ -15,7 +15,7 @@ MOST_TREES = 300_000
 """Trees in the order of their draws that are enumerated: as many take some ten seconds."""
 
 
-def node_sets(target: Model, draft: Drafts, law: TreeLaw[Any]) -> NodeSets:
+def node_sets(target: Model, draft: Drafts, law: TreeLaw) -> NodeSets:
     """Every set of nodes that can be drafted, with its probability.
 
     Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from mdbound.bounds.programs.gathered_program import GatheredProgram
 from mdbound.bounds.programs.lp_backends import FEASIBILITY_TOLERANCE
@@ -31,7 +30,7 @@ class TreeOptimum:
 
 
 def optimal_value(
-    target: Model, draft: Drafts, law: TreeLaw[Any], state: str = "one_call"
+    target: Model, draft: Drafts, law: TreeLaw, state: str = "one_call"
 ) -> TreeOptimum:
     """The largest E tau of any verifier on trees of a law, tiny sizes.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from mdbound.bounds.programs.gathered_program import GatheredProgram
+from mdbound.errors import InvalidSettingError
 from mdbound.paths.tiny.model import Model, Number, Prefix, row_of
 from mdbound.trees.drafting.node_draws import NODE_LAWS, node_law
-from mdbound.trees.drafting.tree_law import Drafts, TreeLaw
+from mdbound.trees.drafting.tree_law import Drafts, NodewiseLaw, TreeLaw
 from mdbound.trees.verifiers.verifier import TreeVerifier
 
 
@@ -23,12 +24,18 @@ class TopDownOptimum(TreeVerifier):
     title: ClassVar[str] = "best rule node by node"
     samplings: ClassVar[tuple[str, ...]] = tuple(NODE_LAWS)
 
-    def expected_length(self, target: Model, draft: Drafts, law: TreeLaw[Any]) -> Number:
+    def expected_length(self, target: Model, draft: Drafts, law: TreeLaw) -> Number:
         """E tau, a float; its rules are known as programs only, so that it cannot be run."""
+        if not isinstance(law, NodewiseLaw):
+            raise InvalidSettingError(
+                f"`verifier` {self.name!r} is for trees whose nodes are drafted independently, not "
+                f"for {law.title()}: there the sum of p over drafted nodes is the optimum, which "
+                "'nss' reaches"
+            )
         return _value(target, draft, law, (), law.root())
 
 
-def _value(target: Model, draft: Drafts, law: TreeLaw[Any], node: Prefix, state: Any) -> float:
+def _value(target: Model, draft: Drafts, law: NodewiseLaw[Any], node: Prefix, state: Any) -> float:
     """E of tokens accepted below a node, given that the rule came to it."""
     if not law.num_draws(state):
         return 0.0

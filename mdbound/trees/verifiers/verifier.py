@@ -36,13 +36,13 @@ class TreeVerifier(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     samplings: ClassVar[tuple[str, ...]]
-    only: ClassVar[type[TreeLaw[Any]] | None] = None
+    only: ClassVar[type[TreeLaw] | None] = None
 
-    def suits(self, law: TreeLaw[Any]) -> bool:
+    def suits(self, law: TreeLaw) -> bool:
         """Whether the verifier is lossless for trees of this law."""
         return law.sampling in self.samplings and (self.only is None or isinstance(law, self.only))
 
-    def refuse(self, law: TreeLaw[Any]) -> None:
+    def refuse(self, law: TreeLaw) -> None:
         """Refuse trees that the verifier is not for.
 
         Raises:
@@ -56,7 +56,7 @@ class TreeVerifier(ABC):
             )
 
     @abstractmethod
-    def expected_length(self, target: Model, draft: Drafts, law: TreeLaw[Any]) -> Number:
+    def expected_length(self, target: Model, draft: Drafts, law: TreeLaw) -> Number:
         """E tau over all trees of a tiny problem."""
 
 
@@ -80,7 +80,7 @@ class RunnableVerifier(TreeVerifier):
     ) -> tuple[Prefix, int]:
         """One run, coin by coin: the accepted node and the token that follows."""
 
-    def expected_length(self, target: Model, draft: Drafts, law: TreeLaw[Any]) -> Number:
+    def expected_length(self, target: Model, draft: Drafts, law: TreeLaw) -> Number:
         """E tau over all trees of a tiny problem."""
         rows, draft_rows = RowArrays(target, "target"), draft_arrays(draft)
         total: Any = 0
@@ -88,7 +88,7 @@ class RunnableVerifier(TreeVerifier):
             total = total + mass * sum(self.tail(rows, draft_rows, tree))
         return plain_number(total)
 
-    def block_law(self, target: Model, draft: Drafts, law: TreeLaw[Any]) -> BlockLaw:
+    def block_law(self, target: Model, draft: Drafts, law: TreeLaw) -> BlockLaw:
         """P(accepted node, token) over all trees of a tiny problem."""
         rows, draft_rows = RowArrays(target, "target"), draft_arrays(draft)
         found: BlockLaw = {}

@@ -19,6 +19,10 @@ LOWEST, HIGHEST = -3.0, 8.0
 """Log-ratios are clipped here: rarer ones move a score by nothing that a path would notice."""
 
 
+SMALLEST_STEP = 0.01
+"""Smaller steps order paths no better, and classes get too many for a table."""
+
+
 class TokenClasses(Protocol):
     """How tokens are put together whose scores count as equal."""
 
@@ -51,14 +55,27 @@ class RoundedRatios:
         step: of the logarithm; a larger one has fewer items, and orders paths more coarsely.
 
     Raises:
-        InvalidSettingError: a step that is not above 0, or above 1.
+        InvalidSettingError: a step below `SMALLEST_STEP` or above 1.
     """
 
     step: float = 0.05
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.step <= 1.0:
-            raise InvalidSettingError(f"`step` is {self.step}: give a number above 0, up to 1")
+        if not SMALLEST_STEP <= self.step <= 1.0:
+            raise InvalidSettingError(
+                f"`step` is {self.step}: give a number from {SMALLEST_STEP} to 1"
+            )
+
+    @property
+    def scores(self) -> Array:
+        """p/q of each class, (C,)."""
+        count = round((HIGHEST - LOWEST) / self.step) + 1
+        return np.asarray(np.exp(LOWEST + self.step * np.arange(count)))
+
+    @property
+    def edges(self) -> Array:
+        """Where one class ends and the next begins, (C - 1,); an edge is of the next."""
+        return np.asarray(self.scores[:-1] * np.exp(self.step / 2))
 
     def of(self, p: Array, q: Array) -> tuple[Array, Array]:
         """See `TokenClasses.of`.
@@ -69,13 +86,9 @@ class RoundedRatios:
             >>> np.log(scores[classes]).round(6).tolist()
             [1.0, 0.0]
         """
-        count = round((HIGHEST - LOWEST) / self.step) + 1
-        with np.errstate(divide="ignore", invalid="ignore"):
-            logs = np.log(p) - np.log(q)
-        # 0/0 is never drafted, so that its class does not matter.
-        places = (np.clip(np.nan_to_num(logs), LOWEST, HIGHEST) - LOWEST) / self.step
-        classes = np.minimum(np.rint(places).astype(np.int64), count - 1)
-        return classes, np.exp(LOWEST + self.step * np.arange(count))
+        # What is never drafted goes to the last class, where it has no mass.
+        ratio = np.divide(p, q, out=np.full(len(q), np.inf), where=q > 0)
+        return np.searchsorted(self.edges, ratio, side="right"), self.scores
 
 
 @dataclass(frozen=True)
