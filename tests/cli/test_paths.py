@@ -184,7 +184,12 @@ def test_other_settings_of_the_target_are_weighted(run, answers: Path, tmp_path:
     assert line.endswith("at L = 2; contexts are those of the text, and there are no calls")
     again = run("paths", answers, "--temperature", "0.97", *options)
     assert again[:2] == (0, printed)
-    for command in (("speedup", out, "--draft-cost", "0.1"), ("compare", out)):
+    for command in (
+        ("speedup", out, "--draft-cost", "0.1"),
+        ("compare", out),
+        ("figure", "tokens-per-call", out, "--out", tmp_path / "f.svg"),
+        ("figure", "accepted-depth", out, "--out", tmp_path / "f.svg"),
+    ):
         status, _, error = run(*command)
         assert (status, error.count("\n")) == (2, 1), command
     status, printed, _ = run("report", out, "--out", tmp_path / "report", "--resamples", 200)

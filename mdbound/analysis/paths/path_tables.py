@@ -55,6 +55,20 @@ def has_calls(results: Results) -> bool:
     return not results.frame.filter(pl.col("calls").is_not_null()).head(1).collect().is_empty()
 
 
+def require_calls(results: Results) -> None:
+    """Refuse results that have tails alone.
+
+    Raises:
+        InvalidSettingError: There are no calls.
+    """
+    if not has_calls(results):
+        raise InvalidSettingError(
+            f"{results.path} holds tails and no calls: text is weighted at another setting than it "
+            "was written at, or `schemes` are of rules without calls; run again at the text's own "
+            "setting, with block or single_draft"
+        )
+
+
 def per_call_means(results: Results, bootstrap: Bootstrap | None = None) -> pl.DataFrame:
     """Tokens per target call, pooled: all tokens over all expected calls; and mean of documents.
 
@@ -69,12 +83,7 @@ def per_call_means(results: Results, bootstrap: Bootstrap | None = None) -> pl.D
     Raises:
         InvalidSettingError: There are no calls.
     """
-    if not has_calls(results):
-        raise InvalidSettingError(
-            f"{results.path} holds tails and no calls: text is weighted at another setting than it "
-            "was written at, or `schemes` are of rules without calls; run again at the text's own "
-            "setting, with block or single_draft"
-        )
+    require_calls(results)
     rows = results.frame.filter(pl.col("calls").is_not_null())
     return task_means(rows, "call_tokens", (*GROUP, "draft_length"), bootstrap, "calls")
 
