@@ -24,15 +24,17 @@ class TextCounts:
         positions: Tokens of all texts, those behind a cut included.
         cuts: Texts that were cut at a token which the target cannot give: rounding flips the last
             token of a top-k or top-p cut.
-        weighted: Sums over the texts at each law of the target that they are not of, with its
-            words, for every rule and draft length.
+        weighted: Sums over the texts at each setting whose target they are not of, for every rule
+            and draft length, with the words for that target.
     """
 
     texts: int = 0
     short: int = 0
     positions: int = 0
     cuts: int = 0
-    weighted: dict[tuple[str, str, int], paths.ReweightedTally] = field(default_factory=dict)
+    weighted: dict[tuple[object, ...], tuple[str, paths.ReweightedTally]] = field(
+        default_factory=dict
+    )
 
     def refuse_foreign_text(self) -> None:
         """Refuse text of which too much cannot be the target's.
@@ -48,16 +50,18 @@ class TextCounts:
         Raises:
             InvalidDistributionError: Names the law.
         """
-        for (law, _, _), tally in self.weighted.items():
+        for law, tally in self.weighted.values():
             try:
                 _ = tally.tail_positions
             except InvalidDistributionError as error:
                 raise InvalidDistributionError(f"{law}: {error}") from error
 
-    def add(self, law: str, tally: paths.ReweightedTally) -> None:
-        """Add a text's sums to those of the texts before."""
-        key = law, tally.scheme, tally.draft_length
-        self.weighted[key] = self.weighted[key] + tally if key in self.weighted else tally
+    def add(self, text: ScoredText, tally: paths.ReweightedTally) -> None:
+        """Add a text's sums to those of the texts before at the same setting."""
+        # The draft counts: windows that are weighted alike for two of them are the same windows.
+        key = (*text.setting.values(), tally.scheme, tally.draft_length)
+        before = self.weighted.get(key)
+        self.weighted[key] = text.law, tally if before is None else before[1] + tally
 
 
 def tally_rows(
@@ -150,7 +154,7 @@ def _weighted_rows(
                     text.target_logprob, text.draft_logprob, sampling_logprob, length, scheme,
                     last_levels=levels,
                 )  # fmt: skip
-                counts.add(text.law, tally)
+                counts.add(text, tally)
                 tail = (tally.accepted / count).tolist()
                 weights, sizes = tally.weights.tolist(), tally.effective_size.tolist()
             rows.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,11 @@ import pytest
 from mdbound import bounds, paths
 from mdbound.analysis.paths.path_comparison import compare_paths
 from mdbound.analysis.paths.path_results import effective_sizes, open_paths
-from mdbound.analysis.paths.path_setting import PathGrid
+from mdbound.analysis.paths.path_setting import PathGrid, PathSetting
 from mdbound.analysis.paths.path_tables import per_call_means, write_path_report
 from mdbound.analysis.paths.run_paths import run_on_capture
+from mdbound.analysis.paths.tallies import TextCounts, tally_rows
+from mdbound.analysis.paths.texts import ScoredText
 from mdbound.bounds import Warpers
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
 from mdbound.logits_cache import CaptureSettings, LogitsCache, capture
@@ -133,6 +136,22 @@ def test_too_few_windows_in_effect_are_refused_by_name(
     with pytest.raises(InvalidDistributionError, match=message):
         run_on_capture(answers, grid, tmp_path / "p.parquet")
     assert not (tmp_path / "p.parquet").exists()
+
+
+@pytest.mark.parametrize(("texts", "refused"), [(1, True), (2, False)])
+def test_windows_count_once_however_many_drafts_there_are(texts: int, refused: bool) -> None:
+    """60 windows are too few for two drafts as for one; 120 are enough."""
+    logs = np.full(60, -1.0)
+    counts = TextCounts()
+    for number, temperature in itertools.product(range(texts), (0.5, 1.0)):
+        setting = PathSetting("small", Warpers(0.9), temperature, Warpers(1.0)).columns()
+        text = ScoredText(str(number), 0, "qa", "stop", logs, logs, setting, sampling_logprob=logs)
+        tally_rows(text, ["block"], [1], counts)
+    if refused:
+        with pytest.raises(InvalidDistributionError, match=r"weights leave 60\.0 of 60 windows"):
+            counts.refuse_few_in_effect()
+    else:
+        counts.refuse_few_in_effect()
 
 
 def test_the_law_of_the_text_is_had_as_ever(answers: LogitsCache, tmp_path: Path) -> None:
