@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +24,13 @@ from mdbound.trees.verifiers.quantile.class_masses import ClassMasses
 from mdbound.trees.verifiers.quantile.items import RoundedRatios
 from mdbound.trees.verifiers.quantile.offsets import default_share, gaussian_bins
 
+Tables: TypeAlias = npt.NDArray[np.int16]
+"""Counts of classes, which are few."""
+
 
 @kernel
 def _interval_starts(
-    prefix: FloatArray, table: IntArray, bins: int, own: int, lows: FloatArray
+    prefix: FloatArray, table: Tables, bins: int, own: int, lows: FloatArray
 ) -> None:
     # Of bin k's items those that rank before (own, j) are the first table[own, j, k] classes.
     for j in range(bins):
@@ -64,7 +68,7 @@ def _tails(
     prefix: FloatArray,
     masses: FloatArray,
     token_class: IntArray,
-    tables: IntArray,
+    tables: Tables,
     bins: IntArray,
     num_paths: int,
     tail: FloatArray,
@@ -164,9 +168,7 @@ def quantile_text_tail(
     return tail
 
 
-def _tables(
-    scores: FloatArray, bins: Sequence[Sequence[float]]
-) -> tuple[npt.NDArray[np.int16], IntArray]:
+def _tables(scores: FloatArray, bins: Sequence[Sequence[float]]) -> tuple[Tables, IntArray]:
     """For each depth, class and bin: how many classes of every bin rank before it."""
     counts = np.array([len(each) for each in bins], dtype=np.int64)
     tables = np.zeros((len(bins), len(scores), counts.max(), counts.max()), dtype=np.int16)
@@ -177,9 +179,7 @@ def _tables(
 
 
 @lru_cache(maxsize=128)  # 100 kB each; every document of a run asks for the same few dozen
-def _ranked_before(
-    scores: tuple[float, ...], multipliers: tuple[float, ...]
-) -> npt.NDArray[np.int16]:
+def _ranked_before(scores: tuple[float, ...], multipliers: tuple[float, ...]) -> Tables:
     """(C, N, N): of bin k the classes that rank before (c, j), as `items_of` sorts them."""
     table = (np.array(scores)[:, None] * np.array(multipliers)[None, :]).ravel()
     rank = np.empty(len(table), dtype=np.int64)
