@@ -88,8 +88,8 @@ def figure(
     )
     if results is None:
         raise InvalidSettingError(
-            f"figure {name} draws results; give the file that `mdbound solve`, `paths` "
-            "or `trees` wrote"
+            f"figure {name} draws results; give the file that `mdbound solve`, "
+            "`mdbound paths` or `mdbound trees` wrote"
         )
     bootstrap = Bootstrap(resamples=resamples, seed=seed)
     if where and name in (TREE_LENGTHS, *PATH_FIGURES):
