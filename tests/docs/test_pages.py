@@ -39,7 +39,7 @@ def test_every_scheme_and_law_is_described() -> None:
 
 def test_every_command_is_described() -> None:
     page = (DOCS / "commands.md").read_text(encoding="utf-8").split("## Settings")[0]
-    documented = re.findall(r"^\| `(\w+)` \|.*\| `mdbound (\w+)\b", page, re.MULTILINE)
+    documented = re.findall(r"^\| `([\w-]+)` \|.*\| `mdbound ([\w-]+)", page, re.MULTILINE)
     assert all(command == example for command, example in documented)
     registered = {command.name for command in app.registered_commands}
     assert {command for command, _ in documented} == registered, "docs/commands.md is behind"
