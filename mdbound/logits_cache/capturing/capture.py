@@ -307,6 +307,7 @@ def _path_drawing(manifest: Manifest) -> PathDrawing | None:
         Warpers.from_dict(paths.warpers),
         generation.max_context,
         generation.seed,
+        None if paths.topology is None else paths.law(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Paths that a draft draws at contexts of the text, token by token, and the logits along them.
+"""Paths and trees that a draft draws at contexts of the text, and the logits along them.
 
 The logits that a token was drawn by are the ones that are stored: for the first token those of the
 position, for later ones those of its prefix. So a token that the stored row, warped, has no
@@ -14,13 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds import Warpers
+from mdbound.bounds import Warpers, distribution_from_logits
 from mdbound.logits_cache.capturing.generate import sample_tokens
 from mdbound.logits_cache.capturing.node_reader import NodeReader
 from mdbound.logits_cache.models.language_model import LanguageModel
 from mdbound.logits_cache.models.tree_pass import Node
-from mdbound.logits_cache.store.path_nodes import ContextNodes, path_nodes
+from mdbound.logits_cache.store.path_nodes import ContextNodes, path_nodes, tree_nodes
+from mdbound.logits_cache.store.paths_record import IID_PATHS
 from mdbound.logits_cache.text.passages import Passage
+from mdbound.trees import DraftedTree, TreeLaw
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -39,6 +41,7 @@ class PathDrawing:
         warpers: of the drafts' distributions.
         max_context: most tokens that a model sees at once, paths included; None for any number.
         seed: of the choice of contexts and of the tokens.
+        tree: law of trees that are drawn in place of paths; None draws paths.
     """
 
     count: int
@@ -47,6 +50,7 @@ class PathDrawing:
     warpers: Warpers
     max_context: int | None
     seed: int
+    tree: TreeLaw | None = None
 
     def rows(self, answered: Passage) -> list[int]:
         """Recorded rows of an answer, counted from its first, whose contexts paths go on from.
@@ -151,14 +155,40 @@ def draw_paths(
             drawing.generator(draft.record.name, context, path) for path in range(drawing.count)
         ]
         by_draft.begin(context.token_ids, drawing.length)
-        tokens, rows = _draw_tokens(by_draft, root, drawing, generators)
-        found = ContextNodes(
-            context.row, context.doc_id, context.position, tokens, path_nodes(tokens)
-        )
+        place = (context.row, context.doc_id, context.position)
+        if drawing.tree is None:
+            tokens, rows = _draw_tokens(by_draft, root, drawing, generators)
+            found = ContextNodes(*place, path_nodes(tokens), IID_PATHS, tokens)
+        else:
+            tree, rows = _draw_tree(by_draft, root, drawing.tree, drawing.warpers, generators[0])
+            found = ContextNodes(*place, tree_nodes(tree), drawing.tree.sampling)
         by_target.begin(context.token_ids, drawing.length)
-        prefixes = [tuple(tokens[node.paths[0], : node.depth].tolist()) for node in found.nodes]
+        prefixes = found.prefixes()
+        read = [prefixes[node.node] for node in found.target_nodes]
         drafted = [rows[prefixes[node.node]] for node in found.draft_nodes]
-        yield DrawnPaths(found, by_target.rows(prefixes[1:]), _stacked(drafted, root))
+        by_nodes = by_target.rows(read) if read else _stacked([], root)
+        yield DrawnPaths(found, by_nodes, _stacked(drafted, root))
+
+
+def _draw_tree(
+    reader: NodeReader,
+    root: Float32Array,
+    law: TreeLaw,
+    warpers: Warpers,
+    generator: np.random.Generator,
+) -> tuple[DraftedTree, dict[Node, Float32Array]]:
+    """Draw the tree of a context, level by level, with the logits that tokens were drawn by."""
+    rows: dict[Node, Float32Array] = {(): root}
+    growth = law.grow(generator)
+    level = next(growth)
+    while True:
+        if level != [()]:
+            rows |= dict(zip(level, reader.rows(level), strict=True))
+        logits = np.stack([rows[node] for node in level])
+        try:
+            level = growth.send(list(distribution_from_logits(logits, **warpers.as_dict())))
+        except StopIteration as end:
+            return end.value, rows
 
 
 def _draw_tokens(
