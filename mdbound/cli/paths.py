@@ -40,12 +40,15 @@ def paths(
         list[str],
         typer.Option(
             help="match, single_draft (SpS), block (ASpS is the same), joint (the coupling "
-            "optimum: tails only); gbv on several paths; or schemes of one position, such as k_seq "
-            "and optimal, which verify full trees node by node."
+            "optimum: tails only); gbv and quantile on several paths; or schemes of one position, "
+            "such as k_seq and optimal, which verify full trees node by node."
         ),
     ] = ["match,single_draft,block,joint"],  # noqa: B006  (typer copies it)
     num_drafts: Annotated[
-        str, typer.Option(help="Paths of gbv, children of each node of full trees, as in 1-4.")
+        str,
+        typer.Option(
+            help="Paths of gbv and quantile, children of each node of full trees, as in 1-4."
+        ),
     ] = "2",
     sampling: Annotated[
         list[str], typer.Option(help="Draft laws of the children, for the scheme optimal.")

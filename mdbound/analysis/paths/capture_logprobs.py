@@ -49,8 +49,8 @@ def batch_logprobs(
 
     Returns:
         Columns `doc_id`, `position`, and for setting i log-probabilities `target_i` and `draft_i`,
-        `sampling_i` where the text was written at other settings, the number of the token for rule
-        k, `node_i_k`, 0 for a token that the target cannot give, and the levels of a rule,
+        `sampling_i` where the text was written at other settings, what rule k needs of the
+        token, `node_i_k`, 0 for a token that the target cannot give, and the levels of a rule,
         `last_i_RULE`.
 
     Raises:
@@ -78,13 +78,34 @@ def batch_logprobs(
                 s = law("target", setting.sampled)
                 columns[f"sampling_{index}"] = np.minimum(np.log(s[rows, tokens]), 0.0)
         given = np.flatnonzero(p[rows, tokens] > 0.0)
-        for k, rule in enumerate(rules):
-            b = np.zeros(len(tokens))
-            b[given] = rule.numbers(p[given], q[given], tokens[given])
-            columns[f"node_{index}_{k}"] = b
+        for rule, name in _columns_of(index, rules).items():
+            if name not in columns:
+                columns[name] = _numbers(rule, p, q, tokens, given)
     places = batch.positions.select("doc_id", "position")
-    frame = places.with_columns(pl.Series(name, values) for name, values in columns.items())
+    frame = places.with_columns(_series(name, values) for name, values in columns.items())
     return frame if before is None else _with_levels(frame, settings, exact, before, law)
+
+
+def _columns_of(index: int, rules: Sequence[TreeRule]) -> dict[TreeRule, str]:
+    """The column of each rule on trees at a setting; rules that need the same have the same."""
+    first: dict[tuple[object, ...], int] = {}
+    return {rule: f"node_{index}_{first.setdefault(rule.needs, k)}" for k, rule in enumerate(rules)}
+
+
+def _numbers(
+    rule: TreeRule, p: Floats, q: Floats, tokens: NDArray[np.int64], given: NDArray[np.int64]
+) -> Floats:
+    """The numbers of tokens that the target can give; 0 of others."""
+    found = rule.numbers(p[given], q[given], tokens[given])
+    numbers = np.zeros((len(tokens), *found.shape[1:]))
+    numbers[given] = found
+    return numbers
+
+
+def _series(name: str, values: Floats) -> pl.Series:
+    if values.ndim == 1:
+        return pl.Series(name, values)
+    return pl.Series(name, values, dtype=pl.Array(pl.Float64, values.shape[1]))
 
 
 def _with_levels(
@@ -229,7 +250,7 @@ def _scored(
             values[f"target_{index}"][at],
             values[f"draft_{index}"][at],
             setting.columns(),
-            {rule: values[f"node_{index}_{k}"][at] for k, rule in enumerate(rules)},
+            {rule: values[name][at] for rule, name in _columns_of(index, rules).items()},
             {
                 rule: _levels(values[name][at], text.doc_id)
                 for rule, name in level_columns(index, exact).items()

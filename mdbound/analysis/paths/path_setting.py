@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from mdbound import paths, schemes
-from mdbound.analysis.paths.tree_rules import GBV, OPTIMAL, GbvRule, NodeRule, TreeRule
+from mdbound.analysis.paths.tree_rules import (
+    GBV,
+    OPTIMAL,
+    QUANTILE,
+    GbvRule,
+    NodeRule,
+    QuantileRule,
+    TreeRule,
+)
 from mdbound.bounds import SAMPLING_LAWS, Warpers
 from mdbound.errors import InvalidSettingError, refuse_unknown
 
@@ -22,6 +30,10 @@ DEFAULT_SCHEMES = ("match", "single_draft", "block", "joint")
 #: How `tail_positions` takes the last token of each window: as the text has it, or summed over the
 #: vocabulary, which has less variance.
 SAMPLED, EXACT = "sampled", "exact"
+
+
+#: Rules that select one of several paths, by name.
+_OF_PATHS: Mapping[str, Callable[[int], TreeRule]] = {GBV: GbvRule, QUANTILE: QuantileRule}
 
 
 @dataclass(frozen=True)
@@ -99,7 +111,7 @@ class PathGrid:
         check_lengths(self.lengths)
         if not self.schemes:
             check_schemes(self.schemes)
-        refuse_unknown(self.schemes, (*paths.names(), GBV, *schemes.names()), "`schemes`")
+        refuse_unknown(self.schemes, (*paths.names(), GBV, QUANTILE, *schemes.names()), "`schemes`")
         refuse_unknown(self.sampling, SAMPLING_LAWS, "`sampling`")
         self.tree_rules()
         for each in self.draft_temperatures:
@@ -146,8 +158,8 @@ class PathGrid:
         for name in self.schemes:
             if name in paths.names():
                 continue
-            if name == GBV:
-                found += [GbvRule(n) for n in self.num_drafts if n >= 1]
+            if name in _OF_PATHS:
+                found += [_OF_PATHS[name](n) for n in self.num_drafts if n >= 1]
                 continue
             scheme = schemes.get(name)
             counts = [n for n in self.num_drafts if n >= 1 and scheme.supports(n)]
