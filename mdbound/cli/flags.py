@@ -104,6 +104,6 @@ def flags_of(command: str) -> Iterator[None]:
 
 def _study_keys() -> dict[str, str]:
     """Fields as the keys of a study file that set them: it is the file that has to be changed."""
-    from mdbound.analysis.studies.study_file import KEYS, PATH_KEYS
+    from mdbound.analysis.studies.study_file import all_keys
 
-    return {key.name: name for name, key in {**KEYS, **PATH_KEYS}.items()}
+    return {key.name: name for name, key in all_keys().items()}

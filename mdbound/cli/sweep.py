@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mdbound.analysis.studies.run_path_study import PathStudyRun
     from mdbound.analysis.studies.run_study import StudyRun
     from mdbound.analysis.studies.study_file import AnyStudy
+    from mdbound.analysis.studies.tree_study import TreeStudyRun
 
 EXAMPLE = "Example: mdbound sweep study.toml --set limit_per_task=2 --out quick"
 
@@ -38,9 +39,9 @@ def sweep(
 ) -> None:
     """Run a study: solve a grid of settings, then write results, means and tables.
 
-    The file holds options of `mdbound solve`, or after `command = "paths"` of `mdbound paths`, with
-    underscores instead of hyphens, such as `temperature = 0.6`, and any number of table sections
-    with name, value, across, where, caption and label.
+    The file holds options of `mdbound solve`, or after `command = "paths"` or "trees" of these, with
+    underscores instead of hyphens, such as `temperature = 0.6`, and, but for trees, any number of
+    table sections with name, value, across, where, caption and label.
 
     Options beat the file, the file beats the defaults. Only what is missing is solved: run again
     after an interruption, or after widening the grid.
@@ -58,20 +59,23 @@ def sweep(
     _print(run)
 
 
-def _run(wanted: AnyStudy, on_progress: ProgressCallback) -> StudyRun | PathStudyRun:
+def _run(wanted: AnyStudy, on_progress: ProgressCallback) -> StudyRun | PathStudyRun | TreeStudyRun:
     from mdbound.analysis.studies.path_study import PathStudy
     from mdbound.analysis.studies.run_path_study import run_path_study
     from mdbound.analysis.studies.run_study import run_study
     from mdbound.analysis.studies.study import Study
+    from mdbound.analysis.studies.tree_study import TreeStudy, run_tree_study
 
     match wanted:
+        case TreeStudy():
+            return run_tree_study(wanted, command=command_line(), on_progress=on_progress)
         case PathStudy():
             return run_path_study(wanted, command=command_line(), on_progress=on_progress)
         case Study():
             return run_study(wanted, command=command_line(), on_progress=on_progress)
 
 
-def _print(run: StudyRun | PathStudyRun) -> None:
+def _print(run: StudyRun | PathStudyRun | TreeStudyRun) -> None:
     show_table(run.tables[0])
     for file in run.files:
         typer.echo(f"wrote {file}")

@@ -12,7 +12,9 @@ import pytest
 from mdbound import bounds, schemes
 from mdbound.analysis.paths.path_tables import PATH_VALUES
 from mdbound.analysis.studies.study import VALUES
-from mdbound.analysis.studies.study_file import KEYS, PATH_KEYS, read_study
+from mdbound.analysis.studies.study_file import KEYS, PATH_KEYS, TREE_KEYS, read_study
+from mdbound.analysis.studies.tree_study import TreeStudy
+from mdbound.analysis.trees.tree_grid import PathsShape
 from mdbound.cli import app
 from tests.docs.pages import DOCS, TUTORIAL, blocks, run_examples
 
@@ -52,7 +54,8 @@ def test_the_study_and_its_keys(tmp_path: Path) -> None:
     study = read_study(file)
     assert len(study.grid.settings(("small",))) > 0
     assert study.tables[0].across == "top_k"
-    studies, of_calls = page.split("## Studies")[1].split("### Of tokens per call")
+    studies, rest = page.split("## Studies")[1].split("### Of tokens per call")
+    of_calls, of_trees = rest.split("### Of draft trees")
     rows = re.findall(r"^\| (`[^|]+`) \|", studies, re.MULTILINE)
     assert {name.strip("` ") for row in rows for name in row.split(",")} == set(KEYS)
     assert all(f"`{value}`" in page for value in VALUES)
@@ -64,6 +67,12 @@ def test_the_study_and_its_keys(tmp_path: Path) -> None:
     bootstrap = {name for name, key in PATH_KEYS.items() if key.part == "bootstrap"}
     assert said - {"paths", "solve"} == set(PATH_KEYS) - bootstrap
     assert all(f"`{value}`" in of_calls for value in PATH_VALUES)
+    file.write_text(of_trees.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    trees_study = read_study(file)
+    assert isinstance(trees_study, TreeStudy)
+    assert trees_study.grid.shapes[0] == PathsShape(2, 3)
+    said = set(re.findall(r"`(\w+)`", of_trees.split("```toml")[0]))
+    assert said - {"trees", "report"} == set(TREE_KEYS) - bootstrap | {"seed"}
 
 
 @pytest.mark.filterwarnings("ignore")  # of the site generator's own dependencies

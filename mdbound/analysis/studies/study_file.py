@@ -19,17 +19,21 @@ from mdbound.analysis.studies.study_values import (
     filter_value,
     list_of,
     or_word,
+    read_flag,
     read_integer,
     read_lengths,
     read_num_drafts,
     read_number,
+    read_shapes,
     read_text,
     wrong_value,
 )
+from mdbound.analysis.studies.tree_study import TreeStudy
+from mdbound.analysis.trees.tree_grid import TreeGrid
 from mdbound.errors import InvalidSettingError, refuse_unknown
 
-AnyStudy: TypeAlias = Study | PathStudy
-"""What a file can hold: of `mdbound solve`, or of `mdbound paths`."""
+AnyStudy: TypeAlias = Study | PathStudy | TreeStudy
+"""What a file can hold: of `mdbound solve`, of `mdbound paths`, or of `mdbound trees`."""
 
 _Table = TypeVar("_Table", TableSpec, PathTableSpec)
 
@@ -73,6 +77,24 @@ PATH_KEYS: Mapping[str, Key] = {
     "last_level": Key("grid", "last_level", read_text),
 }
 
+#: The same of a study of `mdbound trees`.
+TREE_KEYS: Mapping[str, Key] = {
+    **{
+        name: _OF_ALL[name]
+        for name in ("name", "capture", "out", "draft", "resamples", "confidence", "seed")
+    },
+    "verifiers": Key("grid", "verifiers", list_of(read_text)),
+    "shapes": Key("grid", "shapes", read_shapes),
+    "sampled": Key("grid", "sampled", read_flag),
+}
+
+#: By command, the keys of its studies.
+STUDY_KEYS: Mapping[str, Mapping[str, Key]] = {
+    "solve": KEYS,
+    "paths": PATH_KEYS,
+    "trees": TREE_KEYS,
+}
+
 _TABLE_KEYS = {
     "name": read_text,
     "value": read_text,
@@ -90,13 +112,13 @@ def read_study(path: Path | str, overrides: Mapping[str, Any] | None = None) -> 
     the file; in an override, to the current folder.
 
     Args:
-        path: The file. Keys as in `KEYS`, or after `command = "paths"` as in `PATH_KEYS`, and any
-            number of `[[table]]`.
+        path: The file. Keys as `STUDY_KEYS` has them of its `command`, `solve` if it names none,
+            and any number of `[[table]]`.
         overrides: Key to value, as the file would hold them.
 
     Returns:
-        A `Study`, or after `command = "paths"` a `PathStudy` for `run_path_study`; its name is the
-        file's unless it says so, and its folder is named after it.
+        A `Study`, a `PathStudy` for `run_path_study`, or a `TreeStudy` for `run_tree_study`; its
+        name is the file's unless it says so, and its folder is named after it.
 
     Raises:
         InvalidSettingError: The file is missing or no TOML, a key is unknown (the nearest is
@@ -163,19 +185,39 @@ def _path_study(values: Mapping[str, Any]) -> PathStudy:
     )
 
 
+def _tree_study(values: Mapping[str, Any]) -> TreeStudy:
+    if "table" in values:
+        raise InvalidSettingError("table: studies of trees have their own; leave it out")
+    parts = _parts(values, TREE_KEYS)
+    bootstrap = Bootstrap(**parts["bootstrap"])
+    grid = TreeGrid(**parts["grid"], seed=bootstrap.seed)
+    return TreeStudy(**parts["study"], grid=grid, bootstrap=bootstrap)
+
+
 #: What makes the study of each command.
 _OF_COMMAND: Mapping[str, Callable[[Mapping[str, Any]], AnyStudy]] = {
     "solve": _solve_study,
     "paths": _path_study,
+    "trees": _tree_study,
 }
+
+
+def all_keys() -> dict[str, Key]:
+    """The keys of all kinds of studies.
+
+    Example:
+        >>> "shapes" in all_keys()
+        True
+    """
+    return {name: key for keys in STUDY_KEYS.values() for name, key in keys.items()}
 
 
 def _parts(values: Mapping[str, Any], keys: Mapping[str, Key]) -> dict[str, dict[str, Any]]:
     """Fields of every part of a study, read from the values of a file."""
-    elsewhere = [name for name in values if name not in keys and name in {**KEYS, **PATH_KEYS}]
+    every = all_keys()
+    elsewhere = [name for name in values if name not in keys and name in every]
     if elsewhere:
-        others = {"solve": KEYS, "paths": PATH_KEYS}
-        of = next(name for name, known in others.items() if elsewhere[0] in known)
+        of = next(name for name, known in STUDY_KEYS.items() if elsewhere[0] in known)
         raise InvalidSettingError(
             f'key {elsewhere[0]!r} is of studies with command = "{of}"; add that, or leave it out'
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from mdbound.analysis.paths.path_setting import LONGEST_DRAFT
 from mdbound.analysis.solving.num_drafts import parse_num_drafts
+from mdbound.analysis.trees.tree_grid import PathsShape, parse_shapes
 from mdbound.errors import InvalidSettingError
 
 #: Words that stand for "no cut" in lists of top-k, top-p and vocabulary sizes.
@@ -79,6 +80,19 @@ def read_lengths(key: str, value: Any) -> tuple[int, ...]:
     if isinstance(value, str):
         return parse_num_drafts(value, "lengths", LONGEST_DRAFT)
     return read_num_drafts(key, value)
+
+
+def read_flag(key: str, value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise wrong_value(key, value, "true or false")
+    return value
+
+
+def read_shapes(key: str, value: Any) -> tuple[PathsShape, ...]:
+    """Shapes as in "2:3,4:8", or a list of such."""
+    texts = list_of(read_text)(key, value)
+    return parse_shapes([piece.strip() for text in texts for piece in text.split(",")])
 
 
 def filter_value(value: Any) -> Any:

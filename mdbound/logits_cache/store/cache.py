@@ -157,7 +157,7 @@ class LogitsCache:
         drawn = self.manifest.generation.paths
         if drawn is not None and drawn.topology is not None:
             raise InvalidSettingError(
-                f"{self.path} holds trees, which are not made of paths; take `iter_trees`"
+                f"{self.path} holds trees, which are not made of paths; read them with iter_trees"
             )
         for index, contexts, streams in self._drafted(draft, batch_rows, shards):
             yield from paths_of_shard(draft, index, contexts, streams)
