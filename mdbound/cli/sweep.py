@@ -39,9 +39,9 @@ def sweep(
 ) -> None:
     """Run a study: solve a grid of settings, then write results, means and tables.
 
-    The file holds options of `mdbound solve`, or after `command = "paths"` or "trees" of these, with
-    underscores instead of hyphens, such as `temperature = 0.6`, and, but for trees, any number of
-    table sections with name, value, across, where, caption and label.
+    The file holds options of `mdbound solve`, or after `command = "paths"` or "trees" of these,
+    with underscores instead of hyphens, such as `temperature = 0.6`, and, but for trees, any number
+    of table sections with name, value, across, where, caption and label.
 
     Options beat the file, the file beats the defaults. Only what is missing is solved: run again
     after an interruption, or after widening the grid.
