@@ -200,9 +200,9 @@ REF2 = (
 
 
 def with_leaves(models: tuple[Model, Model], length: int) -> tuple[Model, Model]:
-    """A target row after every leaf, which no accepted length depends on: some row, not uniform."""
+    """Uniform target rows where none is given: after leaves, no accepted length depends on them."""
     target, draft = dict(models[0]), models[1]
     size = len(target[()])
     for prefix in prefixes(size, length):
-        target.setdefault(prefix, rows(*range(1, size + 1)))
+        target.setdefault(prefix, rows(*[1] * size))
     return target, draft

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
-from tests.oracles import several_paths
+from tests.oracles.path_verification import mass_of
 from tests.oracles.trees import node_by_node, post_order, selected_path
 from tests.oracles.trees.cases import Case, Tree
 from tests.oracles.trees.dice import ZERO, Number, law
@@ -52,7 +53,21 @@ def expected_length(blocks: dict[Block, Number]) -> Number:
     return sum((len(node) * mass for (node, _), mass in blocks.items()), ZERO)
 
 
-def text_error(case: Case, blocks: dict[Block, Number]) -> Number:
-    """Total variation over L + 1 tokens between one call's text, continued, and the target's."""
+def text_errors(case: Case, blocks: dict[Block, Number]) -> list[Number]:
+    """Law of one call's text, continued to L + 1 tokens, less the target's: text by text."""
     emitted = {(*node, token): mass for (node, token), mass in blocks.items()}
-    return several_paths.output_error(case.target, emitted, case.length)
+    found = []
+    for text in itertools.product(range(case.vocab_size), repeat=case.length + 1):
+        law_of_text = sum(
+            (
+                emitted.get(text[:cut], ZERO) * mass_of(case.target, text[:cut], text[cut:])
+                for cut in range(1, case.length + 2)
+            ),
+            ZERO,
+        )
+        found.append(law_of_text - mass_of(case.target, (), text))
+    return found
+
+
+def is_lossless(case: Case, blocks: dict[Block, Number]) -> bool:
+    return not any(text_errors(case, blocks))
