@@ -29,6 +29,7 @@ PLANTED = {
     "analysis": ("analysis/tables/table.py", "import mdbound.analysis.studies.study"),
     "captures": ("logits_cache/store/shards.py", "import mdbound.logits_cache.models.pairing"),
     "paths": ("paths/tails.py", "import mdbound.paths.tally"),
+    "trees": ("trees/drafting/drafted_tree.py", "import mdbound.trees.verifiers.gbv"),
     "laws": ("bounds/laws/greedy/law.py", "import mdbound.bounds.laws.independent.mean_bound"),
     "insides": ("bounds/papers/truncated.py", "import mdbound.bounds.laws.greedy.law"),
     "device": ("schemes/k_seq.py", "import mdbound.bounds.device.sums"),
@@ -71,10 +72,10 @@ def copy(tmp_path: Path) -> Path:
 
 
 def folders_too_large(package: Path) -> list[str]:
-    """Folders under bounds/ and analysis/ that hold more than `LARGEST_FOLDER` modules."""
+    """Folders under bounds/, trees/ and analysis/ that hold more than `LARGEST_FOLDER` modules."""
     return [
         f"{folder.relative_to(package)}: {len(modules)}"
-        for room in ("bounds", "analysis")
+        for room in ("bounds", "trees", "analysis")
         for folder in [package / room, *(package / room).rglob("*/")]
         if len(modules := [f for f in folder.glob("*.py") if f.name != "__init__.py"])
         > LARGEST_FOLDER

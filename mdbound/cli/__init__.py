@@ -22,6 +22,8 @@ from mdbound.cli import (
     solve,
     speedup,
     sweep,
+    tree_search,
+    trees,
     vectors,
     verify,
 )
@@ -42,8 +44,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _module in (
-    *(capture, info, solve, paths, speedup, sweep, verify, compare, report, figure, vectors),
-    *(recipes, recipe, demo),
+    *(
+        capture,
+        info,
+        solve,
+        paths,
+        trees,
+        tree_search,
+        speedup,
+        sweep,
+        verify,
+        compare,
+        report,
+        figure,
+    ),
+    *(vectors, recipes, recipe, demo),
 ):
     _module.register(app)
 

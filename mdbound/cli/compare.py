@@ -24,7 +24,8 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     results: Annotated[
-        Path, typer.Argument(help="Results file written by `solve` with --schemes, or by `paths`.")
+        Path,
+        typer.Argument(help="Results file of `solve --schemes`, `paths` or `trees`."),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the tables; they are only printed without it.")
@@ -34,15 +35,21 @@ def compare(
 ) -> None:
     """Compare schemes with the bound: rates, gaps, share of the possible gain, optimal positions.
 
-    Of a file of `paths` the tokens per call of each rule are compared with those of token by token.
+    Of a file of `paths` the tokens per call of each rule are compared with those of token by token,
+    of a file of `trees` the accepted length of each verifier with that of traversal.
     Intervals are 95%, from a bootstrap over documents; those of gaps, shares and ratios are paired.
     """
     from mdbound.analysis.paths.path_comparison import compare_paths
     from mdbound.analysis.paths.path_results import holds_paths, open_paths
     from mdbound.analysis.statistics.bootstrap import Bootstrap
     from mdbound.analysis.tables.comparison import compare as compare_results
+    from mdbound.analysis.trees.tree_comparison import compare_trees
+    from mdbound.analysis.trees.tree_results import holds_trees, open_trees
 
     how = Bootstrap(resamples=resamples, seed=seed)
+    if holds_trees(results):
+        show_report(compare_trees(open_trees(results), out, bootstrap=how, command=command_line()))
+        return
     if holds_paths(results):
         show_report(compare_paths(open_paths(results), out, bootstrap=how, command=command_line()))
         return

@@ -9,8 +9,8 @@ import typer
 
 EXAMPLE = "Example: mdbound figure acceptance results.parquet --out acceptance.pdf"
 
-#: The figure that needs no results.
-TWO_DRAFTS = "two-drafts"
+#: Figures that need no results.
+TWO_DRAFTS, TREE, TREE_GAP = "two-drafts", "tree", "tree-gap"
 
 
 def register(app: typer.Typer) -> None:
@@ -23,12 +23,14 @@ def figure(
         str,
         typer.Argument(
             help="acceptance, gap, vocabulary, ecdf, entropy, draft-temperatures, second-draft; "
-            "of `paths` tokens-per-call, accepted-depth; or two-drafts, which needs no RESULTS."
+            "of `paths` tokens-per-call, accepted-depth; without RESULTS two-drafts, tree-gap, and "
+            "tree, which takes a topology in their place."
         ),
     ],
     out: Annotated[Path, typer.Option(help="File to write: .png, .pdf or .svg.")],
     results: Annotated[
-        Path | None, typer.Argument(help="Results file written by `solve`, `sweep` or `paths`.")
+        Path | None,
+        typer.Argument(help="Results of `solve`, `sweep` or `paths`; for tree 2x4, or a file."),
     ] = None,
     where: Annotated[
         list[str],
@@ -40,6 +42,7 @@ def figure(
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of the documents.")] = 9999,
     seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
     points: Annotated[int, typer.Option(help="Points per curve of two-drafts.")] = 241,
+    instances: Annotated[int, typer.Option(help="Random models of each kind, of tree-gap.")] = 60,
 ) -> None:
     """Draw results, or a published figure from exact values.
 
@@ -47,7 +50,8 @@ def figure(
     and printed; choose it with --where.
 
     two-drafts: acceptance of two i.i.d. drafts over three tokens, optimal, SpecTr and SpecInfer
-    (Khisti et al. 2025, Figure 2).
+    (Khisti et al. 2025, Figure 2). tree-gap: what verifiers of draft trees miss to the best one, on
+    random tiny models, with a table beside the figure. tree: a topology.
     """
     from mdbound.errors import InvalidSettingError
 
@@ -58,6 +62,12 @@ def figure(
 
         typer.echo(f"wrote {write_two_draft_figure(out, points)}")
         return
+    if name == TREE:
+        _tree(results, out)
+        return
+    if name == TREE_GAP:
+        _tree_gap(results, out, instances, seed)
+        return
     from mdbound.analysis.figures import FIGURES, FigureOptions, draw, write_as
     from mdbound.analysis.figures.path_kinds import PATH_FIGURES, draw_path_figure
     from mdbound.analysis.paths.path_results import open_paths
@@ -66,7 +76,7 @@ def figure(
     from mdbound.cli.parsing import parse_where
     from mdbound.errors import refuse_unknown
 
-    refuse_unknown([name], [*FIGURES, *PATH_FIGURES, TWO_DRAFTS], "figure")
+    refuse_unknown([name], [*FIGURES, *PATH_FIGURES, TWO_DRAFTS, TREE, TREE_GAP], "figure")
     if results is None:
         raise InvalidSettingError(
             f"figure {name} draws results; give the file that `mdbound solve` or `mdbound "
@@ -81,3 +91,42 @@ def figure(
         drawing = draw_path_figure(name, open_paths(results), bootstrap)
     typer.echo(drawing.caption)
     typer.echo(f"wrote {write_as(drawing, out)}")
+
+
+def _tree(topology: Path | None, out: Path) -> None:
+    from mdbound import trees
+    from mdbound.analysis.figures import write_as
+    from mdbound.analysis.figures.tree_kinds import draw_topology
+    from mdbound.errors import InvalidSettingError
+
+    if topology is None:
+        raise InvalidSettingError(
+            "figure tree draws a topology; give one, such as 2x4, eagle_sparse_25 or a JSON file"
+        )
+    found = trees.topology(str(topology))
+    drawing = draw_topology(topology.stem, found)
+    typer.echo(found.drawn())
+    typer.echo(drawing.caption)
+    typer.echo(f"wrote {write_as(drawing, out)}")
+
+
+def _tree_gap(results: Path | None, out: Path, instances: int, seed: int) -> None:
+    from mdbound.analysis.figures import write_as
+    from mdbound.analysis.figures.tree_kinds import draw_gaps
+    from mdbound.analysis.tables.files import write_table
+    from mdbound.analysis.trees.gap_series import gap_series, gap_table
+    from mdbound.cli.progress_bar import progress_bar
+    from mdbound.cli.show_table import show_table
+    from mdbound.errors import InvalidSettingError
+
+    if results is not None:
+        raise InvalidSettingError(f"tree-gap needs no results; leave out {results}")
+    with progress_bar("tree-gap", "models") as bar:
+        frame = gap_series(
+            instances, seed, on_progress=lambda done, total: bar.update(done, total, done)
+        )
+    table = gap_table(frame, seed)
+    show_table(table)
+    drawing = draw_gaps(frame, seed)
+    for file in (write_as(drawing, out), *write_table(table, out.parent, out.stem)):
+        typer.echo(f"wrote {file}")

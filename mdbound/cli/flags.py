@@ -21,13 +21,15 @@ FLAGS: Mapping[str, str] = {
             *("batch_rows", "batch_size", "capture", "chat_template", "cvxpy_rows", "device"),
             *("documents", "dtype", "field", "history", "limit", "limit_per_task"),
             *("max_context", "max_new_tokens", "max_positions", "min_p", "mode", "model_file"),
-            *("length", "path_contexts", "paths"),
+            *("length", "path_contexts", "paths", "shapes", "verifiers", "instances"),
+            *("max_children", "max_depth", "rule"),
             *("models", "num_drafts", "out", "points", "positions", "resamples", "rows"),
             *("sampling", "scheme_samples", "scheme_seed", "schemes", "seed", "shard_rows"),
             *("system", "target", "temperature", "text", "top_k", "top_p"),
             *("trust_remote_code", "turns", "vocabulary_of", "where", "window_bos"),
         )
     },
+    "budgets": "--budget",
     "lengths": "--length",
     "draft_temperatures": "--draft-temperature",
     "drafts": "--draft",
@@ -38,6 +40,7 @@ FLAGS: Mapping[str, str] = {
     # Functions that a remedy names.
     "add_drafts": "`mdbound capture --into CACHE --draft MODEL`",
     "solve_cache": "`mdbound solve CACHE --out FILE`",
+    "run_on_trees": "`mdbound trees CACHE --out FILE`",
     "run_on_capture": "`mdbound paths CACHE --out FILE`",
 }
 

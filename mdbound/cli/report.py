@@ -14,6 +14,7 @@ from mdbound.errors import InvalidSettingError
 if TYPE_CHECKING:
     from mdbound.analysis.paths.path_tables import PathReport
     from mdbound.analysis.tables.report import Report
+    from mdbound.analysis.trees.tree_tables import TreeReport
 
 EXAMPLE = "Example: mdbound report results.parquet --html --out reports/smollm2"
 
@@ -24,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    results: Annotated[Path, typer.Argument(help="Results file written by `solve` or `paths`.")],
+    results: Annotated[Path, typer.Argument(help="Results file of `solve`, `paths` or `trees`.")],
     out: Annotated[
         Path | None,
         typer.Option(help="Folder to write to. Default: named after RESULTS, with -report."),
@@ -44,12 +45,21 @@ def report(
     from mdbound.analysis.paths.path_tables import write_path_report
     from mdbound.analysis.statistics.bootstrap import Bootstrap
     from mdbound.analysis.tables.report import write_report
+    from mdbound.analysis.trees.tree_results import holds_trees, open_trees
+    from mdbound.analysis.trees.tree_tables import write_tree_report
 
     bootstrap = Bootstrap(resamples=resamples, seed=seed)
     folder = out or results.with_name(f"{results.stem}-report")
+    if html and (holds_paths(results) or holds_trees(results)):
+        raise InvalidSettingError("--html is for results of `solve`; leave it out")
+    if holds_trees(results):
+        show_report(
+            write_tree_report(
+                open_trees(results), folder, bootstrap=bootstrap, command=command_line()
+            )
+        )
+        return
     if holds_paths(results):
-        if html:
-            raise InvalidSettingError("--html is for results of `solve`; leave it out")
         show_report(
             write_path_report(
                 open_paths(results), folder, bootstrap=bootstrap, command=command_line()
@@ -64,7 +74,7 @@ def report(
         typer.echo(f"wrote {page}")
 
 
-def show_report(written: Report | PathReport) -> None:
+def show_report(written: Report | PathReport | TreeReport) -> None:
     """Print a report's table, its notes, and where its files are."""
     show_table(written.table)
     for file in written.files:

@@ -5,21 +5,45 @@ from __future__ import annotations
 from mdbound.trees.drafting.branching import Branching
 from mdbound.trees.drafting.delayed_paths import DelayedPaths
 from mdbound.trees.drafting.drafted_tree import DraftedTree, tree_of_paths
+from mdbound.trees.drafting.likely_tree import LikelyTree
 from mdbound.trees.drafting.paths_law import Paths
 from mdbound.trees.drafting.tree_law import TreeLaw
+from mdbound.trees.optima.depth_bound import depth_bound
+from mdbound.trees.optima.node_sets import node_sets
+from mdbound.trees.optima.optimum import TreeOptimum, optimal_value
+from mdbound.trees.optima.prices import price_bound
+from mdbound.trees.registry import lagged, names, runnable_verifier, verifier
 from mdbound.trees.topologies.catalogue import topology
+from mdbound.trees.topologies.search import search
 from mdbound.trees.topologies.topology import Topology, delayed, full, topology_from_json
+from mdbound.trees.verifiers.verifier import RunnableVerifier, TreeVerifier
+from mdbound.trees.whole_law import block_law, expected_length
 
 __all__ = [
     "Branching",
     "DelayedPaths",
     "DraftedTree",
+    "LikelyTree",
     "Paths",
+    "RunnableVerifier",
     "Topology",
     "TreeLaw",
+    "TreeOptimum",
+    "TreeVerifier",
+    "block_law",
     "delayed",
+    "depth_bound",
+    "expected_length",
     "full",
+    "lagged",
+    "names",
+    "node_sets",
+    "optimal_value",
+    "price_bound",
+    "runnable_verifier",
+    "search",
     "topology",
     "topology_from_json",
     "tree_of_paths",
+    "verifier",
 ]

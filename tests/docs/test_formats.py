@@ -14,6 +14,7 @@ from mdbound.analysis.paths.path_results import PATHS_FORMAT
 from mdbound.analysis.reference_vectors import VECTORS_FORMAT, reference_vectors
 from mdbound.analysis.solving.results import RESULT_SCHEMA, RESULTS_FORMAT, Provenance
 from mdbound.analysis.solving.setting import SolveSetting
+from mdbound.analysis.trees.tree_results import TREES_FORMAT, TREES_SCHEMA
 from mdbound.logits_cache import Manifest
 from mdbound.logits_cache.store.documents import (
     DOCUMENTS_FORMAT,
@@ -28,7 +29,10 @@ from mdbound.logits_cache.store.shards import logits_schema, path_logits_schema
 from tests.docs.pages import DOCS
 
 PAGE = (DOCS / "formats.md").read_text(encoding="utf-8")
-FORMATS = (MANIFEST_FORMAT, DOCUMENTS_FORMAT, RESULTS_FORMAT, PATHS_FORMAT, VECTORS_FORMAT)
+FORMATS = (
+    *(MANIFEST_FORMAT, DOCUMENTS_FORMAT, RESULTS_FORMAT, PATHS_FORMAT, TREES_FORMAT),
+    VECTORS_FORMAT,
+)
 
 
 def section(title: str) -> str:
@@ -67,6 +71,11 @@ def test_columns_of_the_cache() -> None:
         assert f"`{name}`" in paths
     for field in dataclasses.fields(PathsRecord):
         assert f"`{field.name}`" in paths
+
+
+def test_columns_of_the_file_of_draft_trees() -> None:
+    page = section("The file of draft trees")
+    assert set(TREES_SCHEMA) <= set(re.findall(r"`(\w+)`", page))
 
 
 def test_keys_of_manifest_results_and_vectors() -> None:

@@ -7,53 +7,18 @@ know no rule and no theorem, which is what they are for.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import numpy as np
 
-from mdbound.bounds.programs.lp_backends import LinearProgram, solve_with_highs
+from mdbound.bounds.programs.gathered_program import GatheredProgram
 from mdbound.errors import InvalidSettingError, refuse_unknown
 from mdbound.paths.checks import check_draft_length
 from mdbound.paths.tiny.model import Model, Prefix, row_of, strings
 
 Outcome: TypeAlias = tuple[Prefix, int, int]
 """Drafted path, accepted length, next token."""
-
-
-class _Rows:
-    """Equalities sum of value * column = right side, gathered in any order."""
-
-    def __init__(self) -> None:
-        self.costs: list[float] = []
-        self.right: list[float] = []
-        self.entries: list[tuple[int, int, float]] = []
-
-    def column(self, cost: float) -> int:
-        self.costs.append(cost)
-        return len(self.costs) - 1
-
-    def row(self, right: float, terms: list[tuple[int, float]]) -> None:
-        self.entries += [(column, len(self.right), value) for column, value in terms]
-        self.right.append(right)
-
-    def least(self) -> float:
-        """The smallest cost over columns that are not negative."""
-        self.entries.sort()
-        columns = np.array([column for column, _, _ in self.entries])
-        right = np.array(self.right)
-        program = LinearProgram(
-            cost=np.array(self.costs),
-            column_upper=np.full(len(self.costs), np.inf),
-            row_lower=right,
-            row_upper=right,
-            start=np.searchsorted(columns, np.arange(len(self.costs) + 1)),
-            row=np.array([row for _, row, _ in self.entries]),
-            value=np.array([value for _, _, value in self.entries]),
-        )
-        solution = solve_with_highs(program)
-        return math.fsum(program.cost * solution.columns)
 
 
 def most_accepted(target: Model, draft: Model, draft_length: int) -> float:
@@ -131,7 +96,7 @@ def _one_call(
 ) -> float:
     """The least expected cost of a call that leaves a fresh target behind."""
     vocab_size = len(row_of(target, (), "target"))
-    program = _Rows()
+    program = GatheredProgram()
     emitted: dict[Prefix, list[tuple[int, float]]] = {}
     for path, mass in _paths(draft, context, length):
         own = []
@@ -139,7 +104,7 @@ def _one_call(
             column = program.column(mass * cost(path, accepted, token))
             own.append((column, 1.0))
             emitted.setdefault((*path[:accepted], token), []).append((column, mass))
-        program.row(1.0, own)
+        program.equality(1.0, own)
     # The last row follows from the others: probabilities sum to 1.
     for text in list(strings(vocab_size, length + 1))[:-1]:
         terms = [
@@ -147,8 +112,8 @@ def _one_call(
             for cut in range(1, length + 2)
             for column, mass in emitted.get(text[:cut], [])
         ]
-        program.row(_mass(target, context, text), [term for term in terms if term[1] > 0.0])
-    return program.least()
+        program.equality(_mass(target, context, text), [term for term in terms if term[1] > 0.0])
+    return program.least(program.solve())
 
 
 def _fresh(target: Model, draft: Model, length: int, tokens: int) -> float:
@@ -170,7 +135,7 @@ def _fresh(target: Model, draft: Model, length: int, tokens: int) -> float:
 def _carried(target: Model, draft: Model, length: int, tokens: int) -> float:
     """One program: columns are masses e(v, X, l, y) and m(v), that a call starts after v."""
     vocab_size = len(row_of(target, (), "target"))
-    program = _Rows()
+    program = GatheredProgram()
     contexts = [v for start in range(tokens) for v in strings(vocab_size, start)]
     starts = {v: program.column(1.0) for v in contexts}
     arrivals: dict[Prefix, list[tuple[int, float]]] = {}
@@ -182,13 +147,13 @@ def _carried(target: Model, draft: Model, length: int, tokens: int) -> float:
                 column = program.column(0.0)
                 own.append((column, 1.0))
                 arrivals.setdefault((*context, *path[:accepted], token), []).append((column, 1.0))
-            program.row(0.0, own)
-    program.row(1.0, [(starts[()], 1.0)])
+            program.equality(0.0, own)
+    program.equality(1.0, [(starts[()], 1.0)])
     for context in contexts[1:]:
-        program.row(0.0, [(starts[context], -1.0), *arrivals.get(context, [])])
+        program.equality(0.0, [(starts[context], -1.0), *arrivals.get(context, [])])
     for text in list(strings(vocab_size, tokens))[:-1]:
-        program.row(_mass(target, (), text), arrivals.get(text, []))
-    return program.least()
+        program.equality(_mass(target, (), text), arrivals.get(text, []))
+    return program.least(program.solve())
 
 
 STATES: dict[str, Callable[[Model, Model, int, int], float]] = {

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mdbound.trees.drafting.node_draws import node_law
-from mdbound.trees.drafting.tree_law import TreeLaw
+from mdbound.trees.drafting.tree_law import NodewiseLaw
 from mdbound.trees.topologies.catalogue import topology
 from mdbound.trees.topologies.topology import Slot, Topology, full
 
 
 @dataclass(frozen=True)
-class Branching(TreeLaw[Slot]):
+class Branching(NodewiseLaw[Slot]):
     """Each node drafts as many tokens as its slot has children; their ranks choose their slots.
 
     Repeated draws share one child, whose subtree is drawn once, in the slot of the first.
@@ -57,16 +58,21 @@ class Branching(TreeLaw[Slot]):
         return f"tree of {self.children.size} nodes, {self.sampling}"
 
     def root(self) -> Slot:
-        """See `TreeLaw.root`."""
+        """See `NodewiseLaw.root`."""
         return ()
 
     def num_draws(self, state: Slot) -> int:
-        """See `TreeLaw.num_draws`."""
+        """See `NodewiseLaw.num_draws`."""
         return self.children.num_children(state)
 
     def child(self, state: Slot, drafted: Sequence[int], token: int) -> Slot:
-        """See `TreeLaw.child`."""
+        """See `NodewiseLaw.child`."""
         return (*state, list(dict.fromkeys(drafted)).index(token))
+
+    def most_trees(self, vocab_size: int) -> float:
+        """See `TreeLaw.most_trees`."""
+        counts = [self.children.num_children(slot) for slot in self.children.internal]
+        return math.prod(node_law(self.sampling).most_lists(vocab_size, n) for n in counts)
 
 
 def _topology_of(children: Sequence[int] | Topology | str) -> Topology:

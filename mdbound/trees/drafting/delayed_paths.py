@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mdbound.trees.drafting.paths_law import PathState, check_numbers
-from mdbound.trees.drafting.tree_law import TreeLaw
+from mdbound.trees.drafting.tree_law import NodewiseLaw
 
 
 @dataclass(frozen=True)
-class DelayedPaths(TreeLaw[PathState]):
+class DelayedPaths(NodewiseLaw[PathState]):
     """A path of L1 tokens, and K independent paths of L2 tokens that go on from its end.
 
     Attributes:
@@ -50,18 +50,22 @@ class DelayedPaths(TreeLaw[PathState]):
         return f"{self.num_paths} paths of {self.length} tokens after one of {self.trunk}"
 
     def root(self) -> PathState:
-        """See `TreeLaw.root`."""
+        """See `NodewiseLaw.root`."""
         return 0, (0,)
 
     def num_draws(self, state: PathState) -> int:
-        """See `TreeLaw.num_draws`."""
+        """See `NodewiseLaw.num_draws`."""
         depth, paths = state
         return len(paths) if depth < self.depth else 0
 
     def child(self, state: PathState, drafted: Sequence[int], token: int) -> PathState:
-        """See `TreeLaw.child`."""
+        """See `NodewiseLaw.child`."""
         depth, paths = state
         if depth + 1 == self.trunk:
             return depth + 1, tuple(range(self.num_paths))
         through = (path for path, drawn in zip(paths, drafted, strict=True) if drawn == token)
         return depth + 1, tuple(through)
+
+    def most_trees(self, vocab_size: int) -> float:
+        """See `TreeLaw.most_trees`."""
+        return float(vocab_size) ** (self.trunk + self.num_paths * self.length)

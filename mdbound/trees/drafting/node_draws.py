@@ -5,6 +5,7 @@ Each law takes one row of the draft for each draw; all but `"with_replacement"` 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -28,11 +29,13 @@ class NodeLaw:
         name: the law of one position, by its name in `mdbound.bounds` where it has one.
         lists: from one row for each draw to every list with its probability.
         draw: one list at random; rows are float64 arrays.
+        most_lists: from V and n to the number of lists, if all tokens have mass.
     """
 
     name: str
     lists: Callable[[Sequence[Row]], Lists]
     draw: Callable[[Sequence[FloatArray], np.random.Generator], Tokens]
+    most_lists: Callable[[int, int], float]
 
 
 def _with_replacement(rows: Sequence[Row]) -> Lists:
@@ -99,13 +102,32 @@ def _draw_top_k(rows: Sequence[FloatArray], rng: np.random.Generator) -> Tokens:
     return most_likely(rows[0], len(rows))
 
 
+def _lists_with(vocab_size: int, draws: int) -> float:
+    return float(vocab_size) ** draws
+
+
+def _lists_without(vocab_size: int, draws: int) -> float:
+    return float(math.perm(vocab_size, min(vocab_size, draws)))
+
+
+def _lists_greedy(vocab_size: int, draws: int) -> float:
+    return float(max(1, vocab_size - draws + 1))
+
+
+def _lists_top_k(vocab_size: int, draws: int) -> float:
+    del vocab_size, draws  # there is one
+    return 1.0
+
+
 NODE_LAWS: dict[str, NodeLaw] = {
     law.name: law
     for law in (
-        NodeLaw("with_replacement", _with_replacement, _draw_with_replacement),
-        NodeLaw("without_replacement", _without_replacement, _draw_without_replacement),
-        NodeLaw("greedy", _greedy, _draw_greedy),
-        NodeLaw("top_k", _top_k, _draw_top_k),
+        NodeLaw("with_replacement", _with_replacement, _draw_with_replacement, _lists_with),
+        NodeLaw(
+            "without_replacement", _without_replacement, _draw_without_replacement, _lists_without
+        ),
+        NodeLaw("greedy", _greedy, _draw_greedy, _lists_greedy),
+        NodeLaw("top_k", _top_k, _draw_top_k, _lists_top_k),
     )
 }
 """By name. `"top_k"` drafts the most likely tokens, and leaves nothing to chance."""

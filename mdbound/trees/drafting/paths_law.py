@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from mdbound.errors import InvalidSettingError
 from mdbound.paths.tiny.model import Prefix, Row, row_of
-from mdbound.trees.drafting.tree_law import Drafts, TreeLaw
+from mdbound.trees.drafting.tree_law import Drafts, NodewiseLaw
 
 PathState = tuple[int, tuple[int, ...]]
 """Depth of a node, and the numbers of the paths that pass it."""
 
 
 @dataclass(frozen=True)
-class Paths(TreeLaw[PathState]):
+class Paths(NodewiseLaw[PathState]):
     """K independent paths of L tokens, drawn token by token; the tree is the union of them.
 
     Where a draft model is given for each path, path k is drawn from model k.
@@ -52,22 +52,26 @@ class Paths(TreeLaw[PathState]):
         return f"{self.num_paths} path{'s' * (self.num_paths > 1)} of {self.length} tokens"
 
     def root(self) -> PathState:
-        """See `TreeLaw.root`."""
+        """See `NodewiseLaw.root`."""
         return 0, tuple(range(self.num_paths))
 
     def num_draws(self, state: PathState) -> int:
-        """See `TreeLaw.num_draws`."""
+        """See `NodewiseLaw.num_draws`."""
         depth, paths = state
         return len(paths) if depth < self.length else 0
 
     def child(self, state: PathState, drafted: Sequence[int], token: int) -> PathState:
-        """See `TreeLaw.child`."""
+        """See `NodewiseLaw.child`."""
         depth, paths = state
         through = (path for path, drawn in zip(paths, drafted, strict=True) if drawn == token)
         return depth + 1, tuple(through)
 
+    def most_trees(self, vocab_size: int) -> float:
+        """See `TreeLaw.most_trees`."""
+        return float(vocab_size) ** (self.num_paths * self.length)
+
     def rows(self, draft: Drafts, node: Prefix, state: PathState) -> list[Row]:
-        """See `TreeLaw.rows`.
+        """See `NodewiseLaw.rows`.
 
         Raises:
             InvalidSettingError: not one model, and not one for each path; or a missing row.

@@ -24,12 +24,8 @@ Growth: TypeAlias = Generator[list[Prefix], Sequence[FloatArray], DraftedTree]
 """Yields the nodes whose rows it needs next, is sent the rows, and returns the tree."""
 
 
-class TreeLaw(ABC, Generic[State]):
-    """A law of drafted trees, level by level.
-
-    A subclass says how many tokens are drafted after a node and what the state of a child is; the
-    tokens of one node are drawn by a law of one position, independently of all other nodes.
-    """
+class TreeLaw(ABC):
+    """A law of drafted trees."""
 
     @property
     @abstractmethod
@@ -44,6 +40,61 @@ class TreeLaw(ABC, Generic[State]):
     @abstractmethod
     def title(self) -> str:
         """What to call it in tables and messages."""
+
+    @abstractmethod
+    def most_trees(self, vocab_size: int) -> float:
+        """Trees over so many tokens, in the order of their draws: no fewer than `trees` yields."""
+
+    @abstractmethod
+    def trees(self, draft: Drafts) -> Iterator[tuple[DraftedTree, Number]]:
+        """Every tree that can be drafted, lists in the order of their draws, with its probability.
+
+        Args:
+            draft: rows of q for every node that may be drafted after.
+
+        Raises:
+            InvalidDistributionError: a row that is no distribution.
+            InvalidSettingError: a missing row.
+
+        Example:
+            >>> from mdbound.trees import Paths
+            >>> found = list(Paths(2, 1).trees({(): (0.25, 0.75)}))
+            >>> [(tree.drafted[()], mass) for tree, mass in found]
+            [((0, 0), 0.0625), ((0, 1), 0.1875), ((1, 0), 0.1875), ((1, 1), 0.5625)]
+        """
+
+    @abstractmethod
+    def grow(self, rng: np.random.Generator) -> Growth:
+        """Draw a tree level by level, for whoever has to run a model to know a row.
+
+        Args:
+            rng: source of randomness; the same state and rows give the same tree.
+
+        Yields:
+            Nodes of one depth; wants their rows, float64 arrays, in the same order.
+
+        Returns:
+            The tree.
+
+        Example:
+            >>> from mdbound.trees import Paths
+            >>> growth = Paths(2, 1).grow(np.random.default_rng(0))
+            >>> next(growth)
+            [()]
+            >>> try:
+            ...     growth.send([np.array([0.0, 1.0])])
+            ... except StopIteration as end:
+            ...     print(end.value.drafted)
+            {(): (1, 1)}
+        """
+
+
+class NodewiseLaw(TreeLaw, Generic[State]):
+    """A law in which the tokens of one node are drawn independently of all other nodes.
+
+    A subclass says how many tokens are drafted after a node and what the state of a child is; the
+    tokens are drawn by a law of one position.
+    """
 
     @abstractmethod
     def root(self) -> State:
@@ -72,63 +123,33 @@ class TreeLaw(ABC, Generic[State]):
         return [row_of(draft, node, "draft")] * self.num_draws(state)
 
     def trees(self, draft: Drafts) -> Iterator[tuple[DraftedTree, Number]]:
-        """Every tree that can be drafted, lists in the order of their draws, with its probability.
-
-        Args:
-            draft: rows of q for every node that may be drafted after.
-
-        Raises:
-            InvalidDistributionError: a row that is no distribution.
-            InvalidSettingError: a missing row.
-
-        Example:
-            >>> from mdbound.trees import Paths
-            >>> found = list(Paths(2, 1).trees({(): (0.25, 0.75)}))
-            >>> [(tree.drafted[()], mass) for tree, mass in found]
-            [((0, 0), 0.0625), ((0, 1), 0.1875), ((1, 0), 0.1875), ((1, 1), 0.5625)]
-        """
-        yield from (
-            (DraftedTree(drafted), mass) for drafted, mass in self._subtrees(draft, (), self.root())
-        )
+        """See `TreeLaw.trees`."""
+        known: dict[tuple[Prefix, State], list[tuple[Drafted, Number]]] = {}
+        for drafted, mass in self._subtrees(draft, (), self.root(), known):
+            yield DraftedTree(drafted), mass
 
     def _subtrees(
-        self, draft: Drafts, node: Prefix, state: State
+        self,
+        draft: Drafts,
+        node: Prefix,
+        state: State,
+        known: dict[tuple[Prefix, State], list[tuple[Drafted, Number]]],
     ) -> Iterator[tuple[Drafted, Number]]:
+        """What can hang below a node; `known` keeps it, since siblings' trees repeat it."""
         if not self.num_draws(state):
             yield {}, 1
             return
         for drafted, mass in node_law(self.sampling).lists(self.rows(draft, node, state)):
             found: list[tuple[Drafted, Number]] = [({node: drafted}, mass)]
             for token in dict.fromkeys(drafted):
-                below = list(
-                    self._subtrees(draft, (*node, token), self.child(state, drafted, token))
-                )
-                found = [(one | two, a * b) for one, a in found for two, b in below]
+                key = ((*node, token), self.child(state, drafted, token))
+                if key not in known:
+                    known[key] = list(self._subtrees(draft, *key, known))
+                found = [(one | two, a * b) for one, a in found for two, b in known[key]]
             yield from found
 
     def grow(self, rng: np.random.Generator) -> Growth:
-        """Draw a tree level by level, for whoever has to run a model to know a row.
-
-        Args:
-            rng: source of randomness; the same state and rows give the same tree.
-
-        Yields:
-            Nodes of one depth; wants their rows, float64 arrays, in the same order.
-
-        Returns:
-            The tree.
-
-        Example:
-            >>> from mdbound.trees import Paths
-            >>> growth = Paths(2, 1).grow(np.random.default_rng(0))
-            >>> next(growth)
-            [()]
-            >>> try:
-            ...     growth.send([np.array([0.0, 1.0])])
-            ... except StopIteration as end:
-            ...     print(end.value.drafted)
-            {(): (1, 1)}
-        """
+        """See `TreeLaw.grow`."""
         drafted: Drafted = {}
         level: dict[Prefix, State] = {(): self.root()}
         while level:

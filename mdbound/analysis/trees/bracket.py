@@ -1,0 +1,83 @@
+"""The bound by depth as it is reported: thresholds from one half of the documents.
+
+Its value is that on the other half. Chosen and reported on the same contexts, the smallest of
+many noisy bounds would be too small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from mdbound.analysis.solving.results import Results
+from mdbound.analysis.trees.tree_grid import DEPTH_BOUND
+from mdbound.analysis.trees.tree_results import LAW_COLUMNS, TREE_COLUMNS
+
+Floats = NDArray[np.float64]
+
+#: Seed of the halves. They are of documents, whose contexts are alike.
+HALVES_SEED = 0
+
+
+@dataclass(frozen=True)
+class HalvedBound:
+    """Bound by depth of every context of the reporting half.
+
+    Attributes:
+        rows: With the columns of the results; `accepted` is the bound at each context, to be
+            averaged, and `tail` its terms by depth.
+        chosen_on: Documents that the thresholds were chosen on.
+        reported_on: Documents that the bound is reported on.
+    """
+
+    rows: pl.DataFrame
+    chosen_on: int
+    reported_on: int
+
+
+def halved_bound(results: Results) -> HalvedBound | None:
+    """The bound by depth of a file of `mdbound trees`.
+
+    Args:
+        results: From `open_trees`.
+
+    Returns:
+        None where the file holds no terms of it, or fewer than two documents.
+    """
+    rows = results.frame.filter(pl.col("verifier") == DEPTH_BOUND).collect()
+    if rows["doc_id"].n_unique() < 2:
+        return None
+    first, second = halves(rows)
+    found = []
+    for group in rows.partition_by(*TREE_COLUMNS, *LAW_COLUMNS, maintain_order=True):
+        terms = np.array(group["bound_terms"].to_list())
+        choosing = group["doc_id"].is_in(first).to_numpy()
+        if choosing.all() or not choosing.any():
+            return None
+        chosen = terms[choosing].mean(axis=0).argmin(axis=1)
+        values = terms[~choosing][:, np.arange(len(chosen)), chosen]
+        found.append(
+            group.filter(~choosing).with_columns(
+                pl.Series("accepted", values.sum(axis=1)),
+                pl.Series("tail", values.tolist(), pl.List(pl.Float64)),
+            )
+        )
+    return HalvedBound(pl.concat(found), len(first), len(second))
+
+
+def halves(rows: pl.DataFrame) -> tuple[list[int], list[int]]:
+    """Two halves of the documents, the same for all settings.
+
+    Example:
+        >>> one, other = halves(pl.DataFrame({"doc_id": [1, 2, 3, 4]}))
+        >>> sorted(one + other)
+        [1, 2, 3, 4]
+    """
+    documents = sorted(rows["doc_id"].unique())
+    order = np.random.default_rng(HALVES_SEED).permutation(len(documents))
+    middle = len(documents) // 2
+    first = [documents[place] for place in order[:middle]]
+    return first, [one for one in documents if one not in set(first)]

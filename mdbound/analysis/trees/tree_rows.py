@@ -1,0 +1,129 @@
+"""A context's tree -> rows of the results: what each verifier accepts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mdbound import trees
+from mdbound.analysis.trees.contexts import CapturedLaw, ContextTree
+from mdbound.analysis.trees.depth_terms import depth_terms
+from mdbound.analysis.trees.tree_grid import DEPTH_BOUND, TreeGrid
+from mdbound.errors import InvalidSettingError
+from mdbound.trees import DraftedTree, TreeLaw
+from mdbound.trees.drafting.paths_law import Paths
+from mdbound.trees.verifiers.verifier import RunnableVerifier
+
+#: Ratios that round to the same multiple of this count as equal in the scores of `quantile`.
+QUANTILE_STEP = 0.05
+
+#: Second word of the seeds of runs with coins, so that no other stream is the same.
+_COINS = 7
+
+
+@dataclass(frozen=True)
+class Job:
+    """One verifier on trees of one law.
+
+    Attributes:
+        law: The law of the trees it is given.
+        name: The verifier, or `DEPTH_BOUND`.
+        sampled: Whether it is run with coins.
+        verifier: What runs; None for the bound.
+    """
+
+    law: TreeLaw
+    name: str
+    sampled: bool
+    verifier: RunnableVerifier | None
+
+
+def jobs_of(grid: TreeGrid, captured: CapturedLaw) -> tuple[Job, ...]:
+    """What is computed for every context of a capture.
+
+    Raises:
+        InvalidSettingError: A shape that the capture does not hold, or a verifier that is not for
+            its trees.
+    """
+    found: list[Job] = []
+    for law in _laws(grid, captured.law):
+        names = grid.of_law(law)
+        found += [Job(law, name, False, _estimating(name, law)) for name in names]
+        if grid.sampled:
+            found += [Job(law, name, True, _estimating(name, law)) for name in names]
+        if grid.bound and isinstance(law, Paths):
+            found.append(Job(law, DEPTH_BOUND, False, None))
+    return tuple(found)
+
+
+def rows_of(
+    context: ContextTree, jobs: Sequence[Job], captured: CapturedLaw, task: str, seed: int
+) -> Iterator[dict[str, Any]]:
+    """A row for each job."""
+    p = context.target[()]
+    entropy = float(-np.sum(p * np.log(p, out=np.zeros_like(p), where=p > 0.0)))
+    cut: dict[TreeLaw, DraftedTree] = {}
+    for place, job in enumerate(jobs):
+        if job.law not in cut:
+            cut[job.law] = _cut(context.tree, job.law)
+        tree = cut[job.law]
+        terms = None
+        if job.verifier is None:
+            terms = depth_terms(context.target, context.draft, tree.paths()).tolist()
+            tail = None
+        elif job.sampled:
+            key = [seed, _COINS, context.doc_id, context.position, place]
+            rng = np.random.default_rng(key)
+            node, _ = job.verifier.sample(context.target, context.draft, tree, rng)
+            tail = [1.0] * len(node) + [0.0] * (job.law.depth - len(node))
+        else:
+            tail = [float(x) for x in job.verifier.tail(context.target, context.draft, tree)]
+            tail += [0.0] * (job.law.depth - len(tail))
+        yield {
+            "doc_id": context.doc_id,
+            "task": task,
+            "position": context.position,
+            **captured.columns(),
+            "tree": job.law.title(),
+            "sampling": job.law.sampling,
+            "num_paths": job.law.num_paths if isinstance(job.law, Paths) else None,
+            "depth": job.law.depth,
+            "verifier": job.name,
+            "sampled": job.sampled,
+            "accepted": None if tail is None else sum(tail),
+            "tail": tail,
+            "bound_terms": terms,
+            "target_entropy": entropy,
+        }
+
+
+def _estimating(name: str, law: TreeLaw) -> RunnableVerifier:
+    """The form of a verifier that estimates with least noise, and fits a large vocabulary."""
+    options = {"quantile": {"step": QUANTILE_STEP}}.get(name, {})
+    return trees.lagged(trees.runnable_verifier(name, **options), law)
+
+
+def _laws(grid: TreeGrid, law: TreeLaw) -> tuple[TreeLaw, ...]:
+    if not grid.shapes:
+        return (law,)
+    if not isinstance(law, Paths):
+        raise InvalidSettingError(
+            f"`shapes` are of captures of paths, and this one holds a {law.title()}: leave them out"
+        )
+    for shape in grid.shapes:
+        if shape.num_paths > law.num_paths or shape.length > law.length:
+            raise InvalidSettingError(
+                f"`shapes` {shape.num_paths}:{shape.length} asks for more than the {law.title()} of"
+                " the capture"
+            )
+    return tuple(dict.fromkeys(shape.law() for shape in grid.shapes))
+
+
+def _cut(tree: DraftedTree, law: TreeLaw) -> DraftedTree:
+    """The part of a tree that a smaller law would have drawn."""
+    if not isinstance(law, Paths):
+        return tree
+    return trees.tree_of_paths([path[: law.length] for path in tree.paths()[: law.num_paths]])

@@ -1,0 +1,1 @@
+"""Verifiers of draft trees, one file each."""
