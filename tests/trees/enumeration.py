@@ -6,6 +6,8 @@ python -m tests.trees.enumeration 1000
 from __future__ import annotations
 
 import sys
+from fractions import Fraction
+from typing import Any
 
 from mdbound import trees
 from mdbound.trees import TreeLaw
@@ -17,7 +19,13 @@ from tests.oracles.trees.cases import (
     uniform_models,
 )
 from tests.oracles.trees.optimum import depth_bound, optimum, top_down_optimum
-from tests.oracles.trees.verifiers import VERIFIERS, block_law, expected_length, is_lossless
+from tests.oracles.trees.verifiers import (
+    VERIFIERS,
+    block_law,
+    expected_length,
+    is_lossless,
+    text_errors,
+)
 
 ON_PATHS = (
     "nss",
@@ -31,34 +39,63 @@ ON_PATHS = (
 ON_BRANCHES = {
     "with_replacement": ("nss", "first_draft", "rrs_with_replacement", "rrs_skip_repeats")
     + ("block_first_path", "traversal"),
-    "without_replacement": ("nss", "rrs_without_replacement", "block_first_path", "traversal"),
+    "without_replacement": ("nss", "first_draft", "rrs_without_replacement")
+    + ("block_first_path", "traversal"),
     "greedy": ("nss", "greedy", "univer"),
     "top_k": ("nss",),
 }
+SUIT_MOST = ("nss", "first_draft", "rrs_with_replacement")
+"""Verifiers of K paths that may come from different drafts."""
+AFTER_A_TRUNK = (*SUIT_MOST, "rrs_skip_repeats", "block_first_path", "traversal")
 SIZES = ((2, 2, 2), (3, 2, 2), (2, 3, 2), (2, 2, 3), (3, 1, 3), (3, 2, 1))
 """V, L and K, in turn."""
-WIDTHS = ((2, 2), (3, 1), (2, 2), (1, 3), (3,), (2, 2))
+WIDTHS = ((2, 2), (3, 1), (2, 1), (1, 3), (3,), (1, 2))
+SLOTS = ((0,), (0, 0), (0, 1), (1,), (1, 0), (0, 0, 0))
+"""A topology whose ranks are worth different subtrees."""
 PROGRAM = 1e-9
 """HiGHS in float64 against fractions."""
+ROUNDING = 1e-12
+"""Float64 against fractions where roots are taken."""
 
 
-def law_of(case: Case) -> TreeLaw:
+def law_of(case: Case) -> TreeLaw[Any]:
     """The package's name for how a case drafts."""
+    if case.trunk:
+        return trees.DelayedPaths(case.num_paths, case.trunk, case.length - case.trunk)
     if case.num_paths:
         return trees.Paths(case.num_paths, case.length)
-    return trees.Branching(case.widths, sampling=case.sampling)
+    slots = trees.Topology(case.slots) if case.slots else case.widths
+    return trees.Branching(slots, sampling=case.sampling)
 
 
-def cases_of(seed: int) -> list[tuple[Case, tuple[str, ...]]]:
-    """Cases of one seed with the verifiers that suit them: K paths, and branches by one law."""
+def arguments_of(case: Case) -> tuple[Any, Any, TreeLaw[Any]]:
+    drafts = case.drafts[0] if len(case.drafts) == 1 else case.drafts
+    return case.target, drafts, law_of(case)
+
+
+def paths_of_seed(seed: int) -> Case:
     vocab_size, length, num_paths = SIZES[seed % 6]
     models = (language_models if seed % 4 == 3 else uniform_models)(seed, vocab_size, length)
-    sampling = tuple(ON_BRANCHES)[seed // 6 % 4]
-    widths = WIDTHS[seed % 6]
-    rows = (language_models if seed % 4 == 1 else uniform_models)(seed + 1, 3, len(widths))
+    return paths_case(*models, length, num_paths)
+
+
+def branches_of_seed(seed: int) -> Case:
+    sampling, widths = tuple(ON_BRANCHES)[seed // 6 % 4], WIDTHS[seed % 6]
+    models = (language_models if seed % 4 == 1 else uniform_models)(seed + 1, 3, len(widths))
+    return branching_case(*models, widths, sampling)
+
+
+def rare_cases(seed: int) -> list[tuple[Case, tuple[str, ...]]]:
+    """Paths of different drafts, paths that part late, a topology of unequal subtrees."""
+    target, draft = uniform_models(seed, 2, 3)
+    others = (draft, uniform_models(seed + 1, 2, 3)[1])
     return [
-        (paths_case(*models, length, num_paths), ON_PATHS),
-        (branching_case(*rows, widths, sampling), ON_BRANCHES[sampling]),
+        (Case(target, others, 2, num_paths=2), SUIT_MOST),
+        (Case(target, (draft,), 3, num_paths=2, trunk=1), AFTER_A_TRUNK),
+        *(
+            (Case(target, (draft,), 3, sampling=sampling, slots=SLOTS), names)
+            for sampling, names in ON_BRANCHES.items()
+        ),
     ]
 
 
@@ -67,15 +104,15 @@ def check_verifiers(case: Case, names: tuple[str, ...]) -> None:
     for name in names:
         expected = block_law(case, VERIFIERS[name])
         assert is_lossless(case, expected), name
-        found = trees.block_law(case.target, case.drafts[0], law_of(case), name)
+        found = trees.block_law(*arguments_of(case), name)
         assert {block: mass for block, mass in found.items() if mass} == expected, name
-        mean = trees.expected_length(case.target, case.drafts[0], law_of(case), name)
+        mean = trees.expected_length(*arguments_of(case), name)
         assert mean == expected_length(expected), name
 
 
 def check_optima(case: Case, names: tuple[str, ...]) -> None:
     """Optima are those over antichains, bounds those over subsets, and nothing exceeds them."""
-    arguments = case.target, case.drafts[0], law_of(case)
+    arguments = arguments_of(case)
     exact = {state: optimum(case, state) for state in ("one_call", "carried")}
     for state, value in exact.items():
         assert abs(trees.optimal_value(*arguments, state=state).value - float(value)) < PROGRAM
@@ -84,17 +121,32 @@ def check_optima(case: Case, names: tuple[str, ...]) -> None:
     assert exact["one_call"] <= exact["carried"] <= bound
     for name in names:
         assert trees.expected_length(*arguments, name) <= exact["one_call"], name
-    if case.num_paths:
-        best = top_down_optimum(case)
-        found = trees.expected_length(*arguments, "top_down_optimum")
-        assert abs(found - float(best)) < PROGRAM
-        assert best <= exact["one_call"]
+
+
+def check_token_by_token(case: Case) -> None:
+    """For K i.i.d. paths: the best rule, and two with irrational rates that are below it."""
+    arguments = arguments_of(case)
+    best = top_down_optimum(case)
+    found = trees.expected_length(*arguments, "top_down_optimum")
+    assert abs(found - float(best)) < PROGRAM
+    assert best <= optimum(case, "one_call")
+    for name in ("nss", "first_draft", "rrs_with_replacement", "rrs_skip_repeats"):
+        assert trees.expected_length(*arguments, name) <= best, name
+    for name in ("k_seq", "optimal_per_node"):
+        blocks = trees.block_law(*arguments, name)
+        as_fractions = {block: Fraction(float(mass)) for block, mass in blocks.items()}
+        assert max(map(abs, text_errors(case, as_fractions))) < ROUNDING, name
+        mean = trees.expected_length(*arguments, name)
+        assert abs(mean - float(expected_length(as_fractions))) < ROUNDING, name
+        assert mean <= float(best) + ROUNDING, name
 
 
 def check(seed: int) -> None:
-    for case, names in cases_of(seed):
+    paths, branches = paths_of_seed(seed), branches_of_seed(seed)
+    for case, names in ((paths, ON_PATHS), (branches, ON_BRANCHES[branches.sampling])):
         check_verifiers(case, names)
         check_optima(case, names)
+    check_token_by_token(paths)
 
 
 if __name__ == "__main__":

@@ -34,20 +34,30 @@ class Tree:
     def children(self, node: Prefix) -> list[int]:
         return list(dict.fromkeys(self.tokens(node)))
 
+    def slot(self, node: Prefix) -> Prefix:
+        """Ranks of the node's ancestors and its own, siblings in the order of their draws."""
+        return tuple(self.children(node[:i]).index(token) for i, token in enumerate(node))
+
     def nodes(self) -> frozenset[Prefix]:
         return frozenset((*node, token) for node, drawn in self.entries for token, _ in drawn)
 
 
 @dataclass(frozen=True)
 class Case:
-    """Rows, and the draft law: K paths where `num_paths` is given, else branching."""
+    """Rows, and the draft law: K paths where `num_paths` is given, else branching.
+
+    K paths are one path for `trunk` tokens. Branches are counted by depth (`widths`), or by slots:
+    the ranks of a node's ancestors and its own among their siblings.
+    """
 
     target: Model
     drafts: tuple[Model, ...]
     length: int
     num_paths: int = 0
+    trunk: int = 0
     sampling: str = "with_replacement"
     widths: tuple[int, ...] = ()
+    slots: tuple[Prefix, ...] = ()
 
     @property
     def vocab_size(self) -> int:
@@ -56,31 +66,40 @@ class Case:
     def model(self, number: int) -> Model:
         return self.drafts[number % len(self.drafts)]
 
+    def width(self, slot: Prefix) -> int:
+        """How many tokens are drafted after a node, as long as there are so many."""
+        if self.slots:
+            return sum(other[:-1] == slot for other in self.slots)
+        return self.widths[len(slot)] if len(slot) < len(self.widths) else 0
+
     def draw(self, dice: Dice) -> Tree:
         return self._draw_paths(dice) if self.num_paths else self._draw_branches(dice)
 
     def _draw_paths(self, dice: Dice) -> Tree:
-        paths = []
-        for number in range(self.num_paths):
-            path: Prefix = ()
-            while len(path) < self.length:
-                path = (*path, dice.pick(self.model(number)[path]))
-            paths.append(path)
+        trunk = self._draw_path(dice, 0, (), self.trunk)
+        paths = [self._draw_path(dice, k, trunk, self.length) for k in range(self.num_paths)]
         lists: dict[Prefix, tuple[Entry, ...]] = {}
         for level in range(self.length):
-            for number, path in enumerate(paths):
+            for number, path in enumerate(paths[:1] if level < self.trunk else paths):
                 node = path[:level]
                 lists[node] = (*lists.get(node, ()), (path[level], number))
         return Tree(tuple(lists.items()), tuple(paths))
 
+    def _draw_path(self, dice: Dice, number: int, path: Prefix, length: int) -> Prefix:
+        while len(path) < length:
+            path = (*path, dice.pick(self.model(number)[path]))
+        return path
+
     def _draw_branches(self, dice: Dice) -> Tree:
         lists: dict[Prefix, tuple[Entry, ...]] = {}
-        level: list[Prefix] = [()]
-        for width in self.widths:
-            for node in level:
-                drawn = DRAWS[self.sampling](dice, self.drafts[0][node], width)
-                lists[node] = tuple((token, 0) for token in drawn)
-            level = [(*node, token) for node in level for token, _ in dict.fromkeys(lists[node])]
+        level: list[tuple[Prefix, Prefix]] = [((), ())]
+        while level:
+            node, slot = level.pop(0)
+            drawn = DRAWS[self.sampling](dice, self.drafts[0][node], self.width(slot))
+            lists[node] = tuple((token, 0) for token in drawn)
+            for rank, token in enumerate(dict.fromkeys(drawn)):
+                if self.width((*slot, rank)):
+                    level.append(((*node, token), (*slot, rank)))
         return Tree(tuple(lists.items()))
 
     def trees(self) -> dict[Tree, Number]:

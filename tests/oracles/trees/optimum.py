@@ -28,7 +28,7 @@ def antichains(vocab_size: int, length: int, node: Prefix = ()) -> list[Antichai
 def chance_to_meet(case: Case) -> dict[Antichain, Number]:
     """c(A): the probability that a node of the antichain is drafted."""
     every = antichains(case.vocab_size, case.length)
-    if case.num_paths:
+    if case.num_paths and not case.trunk:
         found = {}
         for antichain in every:
             missed = ONE

@@ -118,7 +118,7 @@ def univer(case: Case) -> Run:
     ) -> tuple[list[tuple[int, Number]], list[Number], Number]:
         """Masses of the children in the order of their turns, of each residual token, of none."""
         p, q, tokens = case.target[node], list(case.model(0)[node]), tree.tokens(node)
-        sampled = tokens[-1] if len(tokens) == case.widths[len(node)] else None
+        sampled = tokens[-1] if len(tokens) == case.width(tree.slot(node)) else None
         top = tokens if sampled is None else tokens[:-1]
         h = [ZERO] * len(p) if sampled is None else off(top, q)
         over = [max(ZERO, weight * a - b) for a, b in zip(p, h, strict=True)]
