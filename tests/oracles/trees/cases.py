@@ -34,10 +34,6 @@ class Tree:
     def children(self, node: Prefix) -> list[int]:
         return list(dict.fromkeys(self.tokens(node)))
 
-    def slot(self, node: Prefix) -> Prefix:
-        """Ranks of the node's ancestors and its own, siblings in the order of their draws."""
-        return tuple(self.children(node[:i]).index(token) for i, token in enumerate(node))
-
     def nodes(self) -> frozenset[Prefix]:
         return frozenset((*node, token) for node, drawn in self.entries for token, _ in drawn)
 

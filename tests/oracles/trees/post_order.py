@@ -87,7 +87,10 @@ def traversal_with(choose: Next, new_weight: NewWeight) -> Callable[[Case], Run]
 
 
 def univer(case: Case) -> Run:
-    """For greedy lists: the sampled child's subtree, then the most likely ones, then the node."""
+    """For greedy lists: the sampled child's subtree, then the most likely ones, then the node.
+
+    The last token of a list counts as sampled, also where the support ended before the list did.
+    """
 
     def run(dice: Dice, tree: Tree) -> Block:
         block = look_at((), ONE, dice, tree)
@@ -117,16 +120,13 @@ def univer(case: Case) -> Run:
         node: Prefix, weight: Number, tree: Tree
     ) -> tuple[list[tuple[int, Number]], list[Number], Number]:
         """Masses of the children in the order of their turns, of each residual token, of none."""
-        p, q, tokens = case.target[node], list(case.model(0)[node]), tree.tokens(node)
-        sampled = tokens[-1] if len(tokens) == case.width(tree.slot(node)) else None
-        top = tokens if sampled is None else tokens[:-1]
-        h = [ZERO] * len(p) if sampled is None else off(top, q)
+        p, (*top, sampled) = case.target[node], tree.tokens(node)
+        h = off(top, list(case.model(0)[node]))
         over = [max(ZERO, weight * a - b) for a, b in zip(p, h, strict=True)]
         bottom = 1 - weight + sum(over)
-        kept = ZERO if sampled is None else min(ONE, weight * p[sampled] / h[sampled])
+        kept = min(ONE, weight * p[sampled] / h[sampled])
         scale = (1 - kept) / bottom if bottom else ZERO
-        shares = [] if sampled is None else [(sampled, kept)]
-        shares += [(token, scale * weight * p[token]) for token in top]
+        shares = [(sampled, kept), *((token, scale * weight * p[token]) for token in top)]
         left = [ZERO if t in top else scale * one for t, one in enumerate(over)]
         return shares, left, scale * (1 - weight)
 
