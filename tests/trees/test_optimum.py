@@ -7,9 +7,17 @@ from fractions import Fraction
 import pytest
 
 from mdbound import trees
+from mdbound.errors import InvalidSettingError
 from tests.oracles.path_verification import coupled_tail, mass_of
 from tests.oracles.trees import prices
-from tests.oracles.trees.cases import REF1, branching_case, paths_case, uniform_models, with_leaves
+from tests.oracles.trees.cases import (
+    REF1,
+    branching_case,
+    paths_case,
+    prefixes,
+    uniform_models,
+    with_leaves,
+)
 from tests.oracles.trees.dice import ZERO
 from tests.oracles.trees.optimum import STATES, depth_bound, optimum
 from tests.oracles.trees.simplex import maximum
@@ -63,14 +71,30 @@ def test_prices_prove_the_value(seed: int, state: str) -> None:
     assert best <= bound <= best + Fraction(PROGRAM)
     nodes = trees.node_sets(*arguments_of(case))
     assert trees.price_bound(case.target, nodes, exact, case.length, state) == bound
-    assert prices.bound(case, dict.fromkeys(exact, ZERO), state) >= best
+    moved = {node: price + Fraction(len(node) % 2, 7) for node, price in exact.items()}
+    assert trees.price_bound(case.target, nodes, moved, case.length, state) == prices.bound(
+        case, moved, state
+    )
 
 
-def test_prices_of_nothing_prove_less() -> None:
-    """A bound that were tight whatever the prices would prove nothing."""
-    cases = [paths_of_seed(seed) for seed in range(8)]
-    assert all(prices.bound(case, {}, "one_call") == case.length for case in cases)
-    assert any(optimum(case, "one_call") < case.length for case in cases)
+@pytest.mark.parametrize("state", STATES)
+def test_other_prices_prove_less(state: str) -> None:
+    """Any prices give a bound, and few give the optimum."""
+    looser = []
+    for seed in range(12):
+        case = paths_of_seed(seed)
+        nothing = dict.fromkeys(prefixes(case.vocab_size, case.length), ZERO)
+        looser.append(prices.bound(case, nothing, state) > optimum(case, state))
+        assert prices.bound(case, nothing, state) >= optimum(case, state)
+    assert sum(looser) >= 6
+
+
+def test_a_price_that_is_missing_is_no_certificate() -> None:
+    """Without a node that can be drafted and reached the sum would be below the optimum."""
+    case = paths_case(*uniform_models(0, 2, 2), 2, 2)
+    nodes = trees.node_sets(*arguments_of(case))
+    with pytest.raises(InvalidSettingError, match="price"):
+        trees.price_bound(case.target, nodes, {}, case.length, "one_call")
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -119,7 +119,7 @@ def _with_replacement(dice: Dice, row: Row, width: int) -> list[int]:
 
 
 def _without_replacement(dice: Dice, row: Row, width: int) -> list[int]:
-    left, drawn = list(row), []
+    left, drawn = list(row), list[int]()
     while any(left) and len(drawn) < width:
         drawn.append(dice.pick(left))
         left[drawn[-1]] = ZERO

@@ -1,4 +1,4 @@
-"""Every verifier by name, wrong ones apart: laws of blocks, and whether the text is the target's."""
+"""Every verifier by name, wrong ones apart; laws of blocks, and whether texts are the target's."""
 
 from __future__ import annotations
 
