@@ -12,6 +12,9 @@ EXAMPLE = "Example: mdbound figure acceptance results.parquet --out acceptance.p
 #: Figures that need no results.
 TWO_DRAFTS, TREE, TREE_GAP = "two-drafts", "tree", "tree-gap"
 
+#: The figure of results of `trees`.
+TREE_LENGTHS = "tree-lengths"
+
 
 def register(app: typer.Typer) -> None:
     """Add `mdbound figure` to the command line."""
@@ -23,14 +26,16 @@ def figure(
         str,
         typer.Argument(
             help="acceptance, gap, vocabulary, ecdf, entropy, draft-temperatures, second-draft; "
-            "of `paths` tokens-per-call, accepted-depth; without RESULTS two-drafts, tree-gap, and "
-            "tree, which takes a topology in their place."
+            "of `paths` tokens-per-call, accepted-depth; of `trees` tree-lengths; without "
+            "RESULTS two-drafts, tree-gap, and tree, which takes a topology in their place."
         ),
     ],
     out: Annotated[Path, typer.Option(help="File to write: .png, .pdf or .svg.")],
     results: Annotated[
         Path | None,
-        typer.Argument(help="Results of `solve`, `sweep` or `paths`; for tree 2x4, or a file."),
+        typer.Argument(
+            help="Results of `solve`, `sweep`, `paths` or `trees`; for tree 2x4, or a file."
+        ),
     ] = None,
     where: Annotated[
         list[str],
@@ -70,23 +75,29 @@ def figure(
         return
     from mdbound.analysis.figures import FIGURES, FigureOptions, draw, write_as
     from mdbound.analysis.figures.path_kinds import PATH_FIGURES, draw_path_figure
+    from mdbound.analysis.figures.tree_kinds import draw_tree_lengths
     from mdbound.analysis.paths.path_results import open_paths
     from mdbound.analysis.solving.results import open_results
     from mdbound.analysis.statistics.bootstrap import Bootstrap
+    from mdbound.analysis.trees.tree_results import open_trees
     from mdbound.cli.parsing import parse_where
     from mdbound.errors import refuse_unknown
 
-    refuse_unknown([name], [*FIGURES, *PATH_FIGURES, TWO_DRAFTS, TREE, TREE_GAP], "figure")
+    refuse_unknown(
+        [name], [*FIGURES, *PATH_FIGURES, TWO_DRAFTS, TREE, TREE_GAP, TREE_LENGTHS], "figure"
+    )
     if results is None:
         raise InvalidSettingError(
-            f"figure {name} draws results; give the file that `mdbound solve` or `mdbound "
-            "paths` wrote"
+            f"figure {name} draws results; give the file that `mdbound solve`, "
+            "`mdbound paths` or `mdbound trees` wrote"
         )
     bootstrap = Bootstrap(resamples=resamples, seed=seed)
-    if name not in PATH_FIGURES:
-        drawing = draw(name, open_results(results), FigureOptions(bootstrap, parse_where(where)))
-    elif where:
+    if where and name in (TREE_LENGTHS, *PATH_FIGURES):
         raise InvalidSettingError("--where is for results of `solve`; leave it out")
+    if name == TREE_LENGTHS:
+        drawing = draw_tree_lengths(open_trees(results), bootstrap)
+    elif name not in PATH_FIGURES:
+        drawing = draw(name, open_results(results), FigureOptions(bootstrap, parse_where(where)))
     else:
         drawing = draw_path_figure(name, open_paths(results), bootstrap)
     typer.echo(drawing.caption)

@@ -86,4 +86,6 @@ def test_report_html_writes_the_page(
     assert "Held fixed: draft law with replacement" in " ".join(capsys.readouterr().out.split())
     assert out.read_bytes().startswith(b"\x89PNG")
     assert mdbound(monkeypatch, "figure", "acceptance", "--out", out) == 2
-    assert "give the file that `mdbound solve` or `mdbound paths` wrote" in capsys.readouterr().err
+    assert (
+        "that `mdbound solve`, `mdbound paths` or `mdbound trees` wrote" in capsys.readouterr().err
+    )

@@ -1,21 +1,29 @@
-"""Figures of draft trees: a topology, and the gaps of verifiers to the optimum."""
+"""Figures of draft trees: a topology, accepted lengths, and gaps to the optimum."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from mdbound.analysis.figures.drawing import Drawing
 from mdbound.analysis.figures.layout import new_figure
 from mdbound.analysis.figures.style import COLUMN_WIDTH, INK, PALETTE, figure_settings
+from mdbound.analysis.solving.results import Results
+from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.trees.gap_series import Series
+from mdbound.analysis.trees.tree_results import LAW_COLUMNS
+from mdbound.analysis.trees.tree_tables import expected_lengths
+from mdbound.errors import InvalidSettingError
 from mdbound.trees import Topology
 from mdbound.trees.topologies.topology import Slot
 
 if TYPE_CHECKING:
-    from mdbound.analysis.figures.style import Axes
+    from mdbound.analysis.figures.style import Figure
 
 #: Short, so that rows leave room for the marks in one column of a paper.
 _LABELS = {
@@ -30,6 +38,12 @@ _LABELS = {
     "gbv": "GBV",
     "quantile": "quantile",
     "traversal": "traversal",
+    "k_seq": "K-SEQ",
+    "rrs_skip_repeats": "RRS, skip",
+    "rrs_without_replacement": "RRS without",
+    "greedy": "greedy",
+    "univer": "UniVer",
+    "quantile_recursive": "quantile, recursive",
 }
 
 _SERIES_COLOURS = ("blue", "sky", "vermillion", "green", "purple", "orange", "grey")
@@ -80,23 +94,17 @@ def draw_gaps(frame: pl.DataFrame, seed: int) -> Drawing:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    names = list(dict.fromkeys(frame["value"]))
     groups = frame.partition_by(
         "generator", "vocab_size", "length", "num_paths", maintain_order=True
     )
+    series = []
+    for group in groups:
+        first = group.row(0, named=True)
+        size = Series(*(first[name] for name in ("generator", "vocab_size", "length", "num_paths")))
+        gap, error = group["gap"].to_numpy(), 2.0 * group["standard_error"].to_numpy()
+        series.append(_Marks(size.title, group["value"].to_list(), gap, gap - error, gap + error))
     with figure_settings():
-        figure, (axes,) = new_figure()
-        height = _AROUND + _ROW * len(names) + 0.145 * ((len(groups) + 1) // 2)
-        figure.set_size_inches(COLUMN_WIDTH, height)
-        for number, group in enumerate(groups):
-            _plot_series(axes, number, len(groups), group, names)
-        axes.axvline(0.0, color=INK, linewidth=0.8)
-        axes.set_yticks(range(len(names)), [_LABELS[name] for name in names])
-        axes.invert_yaxis()
-        axes.set_xlabel(r"missing to the optimum, in $E\,\tau$")
-        legend = 0.145 * ((len(groups) + 1) // 2) + 0.1
-        axes.set_position((0.35, (legend + 0.4) / height, 0.62, 1 - (legend + 0.5) / height))
-        figure.legend(loc="lower center", ncols=2, labelspacing=0.35, borderaxespad=0.2)
+        figure = _marked_rows(series, r"missing to the optimum, in $E\,\tau$", line_at=0.0)
     return Drawing(
         "tree-gap",
         figure,
@@ -106,24 +114,91 @@ def draw_gaps(frame: pl.DataFrame, seed: int) -> Drawing:
     )
 
 
-def _plot_series(
-    axes: Axes, number: int, count: int, group: pl.DataFrame, names: list[str]
-) -> None:
-    first = group.row(0, named=True)
-    title = Series(first["generator"], first["vocab_size"], first["length"], first["num_paths"])
-    shift = 0.7 * (number / max(1, count - 1) - 0.5)
-    rows = np.array([names.index(name) for name in group["value"]]) + shift
-    axes.errorbar(
-        group["gap"].to_numpy(),
-        rows,
-        xerr=2.0 * group["standard_error"].to_numpy(),
-        linestyle="",
-        marker=_SERIES_MARKERS[number % len(_SERIES_MARKERS)],
-        markersize=2.6,
-        elinewidth=0.7,
-        color=PALETTE[_SERIES_COLOURS[number % len(_SERIES_COLOURS)]],
-        label=title.title,
+def draw_tree_lengths(results: Results, bootstrap: Bootstrap) -> Drawing:
+    """Expected accepted length of every verifier on every tree, and the bound by depth.
+
+    Args:
+        results: From `open_trees`, of one draft at one setting.
+        bootstrap: How intervals are made.
+
+    Raises:
+        InvalidSettingError: The results hold several drafts or settings.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    means = expected_lengths(results, bootstrap)
+    if means.select(LAW_COLUMNS).unique().height > 1:
+        raise InvalidSettingError(
+            f"{results.path} holds several drafts or temperatures; a figure shows one: give "
+            "`drafts` one value"
+        )
+    pooled = means.filter(pl.col("task") == means["task"][0])
+    series = [
+        _Marks(
+            group["tree"][0],
+            group["verifier"].to_list(),
+            *(group[name].to_numpy() for name in ("mean", "low", "high")),
+        )
+        for group in pooled.partition_by("tree", maintain_order=True)
+    ]
+    with figure_settings():
+        figure = _marked_rows(series, r"accepted length $E\,\tau$")
+    return Drawing(
+        "tree-lengths",
+        figure,
+        "Expected accepted length of each verifier on captured trees, a mean over positions, and "
+        "the bound by depth, which no verifier exceeds. Bars: "
+        f"{bootstrap.confidence:.0%} bootstrap over documents.",
     )
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """Values with intervals of one series, by row.
+
+    Attributes:
+        title: In the legend.
+        rows: Which row each value stands in.
+        values: The values.
+        low: Lower ends.
+        high: Upper ends.
+    """
+
+    title: str
+    rows: list[str]
+    values: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def _marked_rows(series: Sequence[_Marks], label: str, line_at: float | None = None) -> Figure:
+    """A row for each name, in it a mark for each series; the legend below."""
+    names = list(dict.fromkeys(name for one in series for name in one.rows))
+    figure, (axes,) = new_figure()
+    legend = 0.145 * ((len(series) + 1) // 2)
+    height = _AROUND + _ROW * len(names) + legend
+    figure.set_size_inches(COLUMN_WIDTH, height)
+    for number, one in enumerate(series):
+        shift = min(0.7, 0.14 * len(series)) * (number / max(1, len(series) - 1) - 0.5)
+        axes.errorbar(
+            one.values,
+            np.array([names.index(name) for name in one.rows]) + shift,
+            xerr=np.stack([one.values - one.low, one.high - one.values]).clip(0.0),
+            linestyle="",
+            marker=_SERIES_MARKERS[number % len(_SERIES_MARKERS)],
+            markersize=2.6,
+            elinewidth=0.7,
+            color=PALETTE[_SERIES_COLOURS[number % len(_SERIES_COLOURS)]],
+            label=one.title,
+        )
+    if line_at is not None:
+        axes.axvline(line_at, color=INK, linewidth=0.8)
+    axes.set_yticks(range(len(names)), [_LABELS.get(name, name) for name in names])
+    axes.invert_yaxis()
+    axes.set_xlabel(label)
+    bottom = (legend + 0.5) / height
+    axes.set_position((0.35, bottom, 0.62, 1 - bottom - 0.1 / height))
+    figure.legend(loc="lower center", ncols=2, labelspacing=0.35, borderaxespad=0.2)
+    return figure
 
 
 def _places(topology: Topology) -> dict[Slot, tuple[float, float]]:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mdbound.analysis.recipes import drafted_paths, global_resolution, hu2025, khisti2025
+from mdbound.analysis.recipes import (
+    draft_trees,
+    drafted_paths,
+    global_resolution,
+    hu2025,
+    khisti2025,
+)
 from mdbound.analysis.recipes.recipe import Recipe
 from mdbound.errors import refuse_unknown
 
@@ -18,6 +24,10 @@ RECIPES: Mapping[str, Recipe] = {
         global_resolution.TOP_K,
         drafted_paths.ASPS,
         drafted_paths.BLOCK,
+        draft_trees.HU_TREES,
+        draft_trees.KHISTI_BLOCKS,
+        draft_trees.TRAVERSAL,
+        draft_trees.DDTE,
     )
 }
 

@@ -15,12 +15,13 @@ from mdbound.analysis.recipes.recipe import (
     ModelPair,
     PathExperiment,
     Recipe,
+    TreeExperiment,
 )
 from mdbound.errors import InvalidSettingError, MissingDependencyError, ModelError, refuse_unknown
 from mdbound.logits_cache.capturing.settings import CaptureSettings
 
 #: Experiments that run models on text.
-OnModels: TypeAlias = CaptureExperiment | PathExperiment
+OnModels: TypeAlias = CaptureExperiment | PathExperiment | TreeExperiment
 
 #: `Inputs.models` for the first of a paper's own pairs.
 PAPER = "paper"
@@ -83,10 +84,38 @@ def capture_settings(
             f"`model_file` {inputs.model_file} goes with `models` {SMOLLM2.name}, not "
             f"{inputs.models}; leave it out"
         )
-    if isinstance(experiment, PathExperiment) and inputs.models in (TINY.name, SMOLLM2.name):
-        inputs = replace(inputs, positions=inputs.positions or _PATH_TOKENS)
+    if isinstance(experiment, TreeExperiment):
+        made = _of_pair(recipe, experiment, _with_positions(inputs, _PATH_TOKENS), out)
+        return _with_paths(made, experiment)
+    if isinstance(experiment, PathExperiment):
+        inputs = _with_positions(inputs, _PATH_TOKENS)
     if inputs.models == TINY.name:
         return _scored(TINY.target, TINY, inputs, out, _TINY_POSITIONS)
+    return _of_pair(recipe, experiment, inputs, out)
+
+
+def _with_positions(inputs: Inputs, positions: int) -> Inputs:
+    """Longer answers, where the models are small and no number was given."""
+    if inputs.models not in (TINY.name, SMOLLM2.name):
+        return inputs
+    return replace(inputs, positions=inputs.positions or positions)
+
+
+def _with_paths(made: CaptureSettings, experiment: TreeExperiment) -> CaptureSettings:
+    return replace(
+        made,
+        paths=experiment.paths.num_paths,
+        length=experiment.paths.length,
+        path_contexts=experiment.contexts,
+    )
+
+
+def _of_pair(recipe: Recipe, experiment: OnModels, inputs: Inputs, out: Path) -> CaptureSettings:
+    if inputs.models == TINY.name:
+        text = inputs.text or tuple(str(file) for file in [prompts_file()] if file is not None)
+        if not text:
+            raise ModelError(f"{recipe.name} on {TINY.name} needs `text` FILE.jsonl with prompts")
+        return _answered(TINY.target, TINY, experiment, inputs, out, text, _PATH_TOKENS)
     if inputs.models == SMOLLM2.name:
         return _smollm2(experiment, inputs, out)
     named = [pair for pair in experiment.pairs if pair.name == inputs.models]

@@ -9,6 +9,7 @@ from typing import Any
 from mdbound.analysis.paths.path_setting import PathGrid
 from mdbound.analysis.solving.grid import SolveGrid
 from mdbound.analysis.studies.study import TableSpec
+from mdbound.analysis.trees.tree_grid import PathsShape, TreeGrid
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,31 @@ class PathExperiment:
 
 
 @dataclass(frozen=True)
+class TreeExperiment:
+    """An experiment on several drafted paths: capture, verifiers, bound, a figure.
+
+    Attributes:
+        pairs: As of `CaptureExperiment`.
+        text: Likewise.
+        documents_per_task: Likewise.
+        new_tokens: Longest answer.
+        temperature: Of the answers' sampling, and of the paths'.
+        paths: How many are drawn at a context, and how long.
+        contexts: Contexts of each answer.
+        grid: What to compute.
+    """
+
+    pairs: tuple[ModelPair, ...]
+    text: str
+    documents_per_task: int | None
+    new_tokens: int
+    temperature: float
+    paths: PathsShape
+    contexts: int
+    grid: TreeGrid
+
+
+@dataclass(frozen=True)
 class TwoDraftCurves:
     """An experiment that needs no models: two drafts over three tokens.
 
@@ -180,7 +206,7 @@ class Recipe:
     citation: str
     setup: tuple[tuple[str, str], ...]
     differences: tuple[str, ...]
-    experiment: CaptureExperiment | PathExperiment | TwoDraftCurves
+    experiment: CaptureExperiment | PathExperiment | TreeExperiment | TwoDraftCurves
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import polars as pl
 
 from mdbound.analysis.figures import Drawing, FigureOptions, draw, write_drawing
 from mdbound.analysis.figures.path_kinds import draw_path_figure
+from mdbound.analysis.figures.tree_kinds import draw_tree_lengths
 from mdbound.analysis.pages.html_page import (
     Commands,
     Facts,
@@ -30,6 +31,7 @@ from mdbound.analysis.recipes.recipe import (
     CaptureExperiment,
     PathExperiment,
     Recipe,
+    TreeExperiment,
     TwoDraftCurves,
 )
 from mdbound.analysis.recipes.recipe_page import recipe_page, recipe_readme
@@ -51,6 +53,9 @@ from mdbound.analysis.studies.study import Study, TableSpec
 from mdbound.analysis.tables.files import write_table, write_text
 from mdbound.analysis.tables.notes import provenance_notes, table_notes
 from mdbound.analysis.tables.table import Measure, Table, acceptance_table
+from mdbound.analysis.trees.run_trees import run_on_trees
+from mdbound.analysis.trees.tree_results import open_trees
+from mdbound.analysis.trees.tree_tables import write_tree_report
 from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.capturing.capture import capture
 from mdbound.logits_cache.capturing.progress import CaptureProgress
@@ -121,6 +126,8 @@ def run_recipe(recipe: Recipe, options: RecipeOptions) -> RecipeRun:
         return _run_curves(recipe, recipe.experiment, options)
     if isinstance(recipe.experiment, PathExperiment):
         return _run_paths(recipe, recipe.experiment, options)
+    if isinstance(recipe.experiment, TreeExperiment):
+        return _run_trees(recipe, recipe.experiment, options)
     return _run_on_capture(recipe, recipe.experiment, options)
 
 
@@ -206,6 +213,39 @@ def _run_paths(recipe: Recipe, experiment: PathExperiment, options: RecipeOption
     page = recipe_page(recipe, differences, (report.table,), (drawing,), (), closing)
     names = ("tokens_per_call_by_document", "tokens_at_positions")
     readme = recipe_readme(recipe, differences, (report.table,), (drawing,), names, commands)
+    files = [
+        *report.files,
+        *write_drawing(drawing, options.out),
+        *_write_report(options.out, page, readme),
+    ]
+    return RecipeRun(recipe, report.table, tuple(files))
+
+
+def _run_trees(recipe: Recipe, experiment: TreeExperiment, options: RecipeOptions) -> RecipeRun:
+    folder = options.capture or options.out / "capture"
+    inputs = options.inputs or Inputs()
+    capture(capture_settings(recipe, experiment, inputs, folder), options.on_capture)
+    made = run_on_trees(
+        LogitsCache.open(folder),
+        experiment.grid,
+        options.out / "trees.parquet",
+        command=options.command,
+        on_progress=options.on_solve,
+    )
+    results = open_trees(made.path)
+    differences = (
+        _models_differ(recipe, results.provenance, inputs.models),
+        *recipe.differences,
+    )
+    report = write_tree_report(results, options.out, bootstrap=options.bootstrap, notes=differences)
+    drawing = draw_tree_lengths(results, options.bootstrap)
+    commands = (results.provenance.command,)
+    closing = (
+        Section("Provenance", (Notes(tuple(provenance_notes(results.provenance))),)),
+        Section("Commands", (Commands(commands),)),
+    )
+    page = recipe_page(recipe, differences, (report.table,), (drawing,), (), closing)
+    readme = recipe_readme(recipe, differences, (report.table,), (drawing,), (), commands)
     files = [
         *report.files,
         *write_drawing(drawing, options.out),

@@ -113,6 +113,7 @@ def write_tree_report(
     *,
     bootstrap: Bootstrap | None = None,
     command: str = "",
+    notes: Sequence[str] = (),
 ) -> TreeReport:
     """Write the tables of a file of `mdbound trees`.
 
@@ -125,6 +126,7 @@ def write_tree_report(
         out: Folder to write to; made when missing.
         bootstrap: How intervals are made; the default when None.
         command: Command line, noted under the tables.
+        notes: Sentences that come first under them.
 
     Raises:
         CacheError: The results are empty.
@@ -132,7 +134,8 @@ def write_tree_report(
     """
     how, out = bootstrap or Bootstrap(), Path(out)
     means = rounded(expected_lengths(results, how))
-    notes = [
+    below = [
+        *notes,
         "E tau is the expected depth of the accepted node at a captured context: a mean over "
         "positions, not tokens per call, since calls start more often where drafting is bad.",
         *_bound_notes(halved_bound(results)),
@@ -140,14 +143,16 @@ def write_tree_report(
         interval_note(how),
         *provenance_notes(results.provenance, command),
     ]
-    table = length_table(means, notes)
+    table = length_table(means, below)
     files = [
         *write_table(table, out, "expected_length"),
-        *write_frame(means, out, "expected_length_long", (table.caption, *notes)),
+        *write_frame(means, out, "expected_length_long", (table.caption, *below)),
     ]
     runs = sampled_lengths(results)
     if not runs.is_empty():
-        files += write_table(_sampled_table(runs, notes[3:]), out, "sampled_runs")
+        files += write_table(
+            _sampled_table(runs, provenance_notes(results.provenance, command)), out, "sampled_runs"
+        )
     return TreeReport(table, tuple(files))
 
 

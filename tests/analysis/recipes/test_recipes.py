@@ -32,8 +32,10 @@ from mdbound.analysis.recipes.recipe import (
     PathExperiment,
     PublishedRow,
     PublishedTable,
+    TreeExperiment,
 )
 from mdbound.analysis.statistics.bootstrap import Bootstrap
+from mdbound.analysis.trees.tree_grid import PathsShape
 from mdbound.errors import InvalidSettingError, ModelError
 from mdbound.logits_cache.capturing.settings import CaptureSettings
 from tests.analysis.conftest import make_cache
@@ -45,9 +47,9 @@ ON_MODELS = [name for name, recipe in RECIPES.items() if recipe.models]
 TINY = Inputs("tiny")
 
 
-def experiment_of(name: str) -> CaptureExperiment | PathExperiment:
+def experiment_of(name: str) -> recipe_models.OnModels:
     experiment = get_recipe(name).experiment
-    assert isinstance(experiment, CaptureExperiment | PathExperiment)
+    assert isinstance(experiment, CaptureExperiment | PathExperiment | TreeExperiment)
     return experiment
 
 
@@ -57,20 +59,30 @@ def smaller(recipe: Recipe) -> Recipe:
     if isinstance(experiment, PathExperiment):
         # Documents of the captures in these tests have four positions.
         return replace(recipe, experiment=replace(experiment, grid=PathGrid((1, 2))))
+    if isinstance(experiment, TreeExperiment):
+        shapes = (PathsShape(1, 2), PathsShape(2, 2))
+        grid = replace(experiment.grid, shapes=shapes)
+        return replace(
+            recipe, experiment=replace(experiment, paths=shapes[1], contexts=2, grid=grid)
+        )
     assert isinstance(experiment, CaptureExperiment)
     samples = 64 if experiment.grid.schemes else None
-    grid = replace(experiment.grid, scheme_samples=samples)
-    if grid.draft_temperature_sets:
-        grid = replace(grid, draft_temperature_sets=((1.2, 1.0), (1.2, 2.4)))
-    return replace(recipe, experiment=replace(experiment, grid=grid))
+    settings = replace(experiment.grid, scheme_samples=samples)
+    if settings.draft_temperature_sets:
+        settings = replace(settings, draft_temperature_sets=((1.2, 1.0), (1.2, 2.4)))
+    return replace(recipe, experiment=replace(experiment, grid=settings))
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., RecipeRun]:
     """Run a recipe on random logits in place of models."""
 
+    from mdbound.logits_cache import capture as really
+
     def fake_capture(settings: CaptureSettings, _: object) -> None:
-        if not (settings.out / "manifest.json").exists():
+        if settings.paths is not None:
+            really(replace(settings, limit_per_task=1, max_new_tokens=5))
+        elif not (settings.out / "manifest.json").exists():
             make_cache(settings.out, drafts=1)
 
     monkeypatch.setattr(runner, "capture", fake_capture)
@@ -100,9 +112,15 @@ def test_the_recipes_of_the_papers_are_there() -> None:
         "global-resolution-topk",
         "hu2024-asps",
         "sun2024-block",
+        "hu2025-trees",
+        "khisti2025-block-efficiency",
+        "traversal2025",
+        "ddte2026-table",
     ]
     for recipe in RECIPES.values():
-        published = r"https://(arxiv.org/abs/\d{4}\.\d{5}|proceedings.mlr.press/v\d+/\w+.html)$"
+        published = (
+            r"https://(arxiv.org/abs/\d{4}\.\d{5}|proceedings.mlr.press/v\d+/\w+.html)( \(|$)"
+        )
         assert re.search(published, recipe.citation)
         assert recipe.setup
         assert recipe.differences
@@ -112,6 +130,8 @@ def test_the_recipes_of_the_papers_are_there() -> None:
 def test_a_recipe_runs_and_a_second_run_changes_nothing(
     run: Callable[..., RecipeRun], tmp_path: Path, name: str
 ) -> None:
+    if isinstance(experiment_of(name), TreeExperiment):
+        pytest.importorskip("torch")
     first = run(name)
     before = contents(tmp_path / "out")
     second = run(name, "mdbound recipe asked for in other words")

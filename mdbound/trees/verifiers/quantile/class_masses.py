@@ -14,8 +14,8 @@ from mdbound.errors import InvalidSettingError
 from mdbound.trees.verifiers.quantile.items import RoundedRatios
 
 CELL_BITS = 7
-"""Bits of the mantissa that choose a cell: at 7 a cell is narrower than a class of the default
-step, so that it holds one edge at most and one comparison settles it."""
+"""Bits of the mantissa that choose a cell: at 7 a cell is narrower than a class of the smallest
+step, so that it holds one edge at most and one comparison settles it; more make a larger table."""
 
 _SHIFT = 52 - CELL_BITS
 _LANES = 4
@@ -54,13 +54,11 @@ def _fill(
             ratio[i] = p[row, i] / q[row, i] if q[row, i] > 0.0 else 1.0
         bits = ratio.view(np.int64)
         for i in range(q.shape[1]):
-            cell = (bits[i] >> _SHIFT) - base
-            cell = min(max(cell, 0), cells - 1)
+            cell = min(max((bits[i] >> _SHIFT) - base, 0), cells - 1)
             place = first[cell]
-            # A cell holds one edge at most; a coarse step may leave it none.
-            while place < classes - 1 and ratio[i] >= edges[place]:
-                place += 1
-            lanes[i % _LANES, place] += q[row, i]
+            # A cell holds one edge at most, and after the last class there is none.
+            place += ratio[i] >= edges[place]
+            lanes[i & (_LANES - 1), place] += q[row, i]
         for c in range(classes):
             total = 0.0
             for lane in range(_LANES):
@@ -98,7 +96,7 @@ def class_masses(
     edges = classes.edges
     first, base = _cells(edges)
     masses = np.zeros((len(p), len(edges) + 1))
-    _fill(p, q, edges, first, base, masses, np.empty(p.shape[1]))
+    _fill(p, q, np.append(edges, np.inf), first, base, masses, np.empty(p.shape[1]))
     rows = np.arange(len(p))
     own = np.full(len(p), np.inf)
     np.divide(p[rows, tokens], q[rows, tokens], out=own, where=q[rows, tokens] > 0.0)

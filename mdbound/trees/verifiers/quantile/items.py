@@ -19,6 +19,10 @@ LOWEST, HIGHEST = -3.0, 8.0
 """Log-ratios are clipped here: rarer ones move a score by nothing that a path would notice."""
 
 
+SMALLEST_STEP = 0.01
+"""Smaller steps order paths no better, and classes get too many for a table."""
+
+
 class TokenClasses(Protocol):
     """How tokens are put together whose scores count as equal."""
 
@@ -51,14 +55,16 @@ class RoundedRatios:
         step: of the logarithm; a larger one has fewer items, and orders paths more coarsely.
 
     Raises:
-        InvalidSettingError: a step that is not above 0, or above 1.
+        InvalidSettingError: a step below `SMALLEST_STEP` or above 1.
     """
 
     step: float = 0.05
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.step <= 1.0:
-            raise InvalidSettingError(f"`step` is {self.step}: give a number above 0, up to 1")
+        if not SMALLEST_STEP <= self.step <= 1.0:
+            raise InvalidSettingError(
+                f"`step` is {self.step}: give a number from {SMALLEST_STEP} to 1"
+            )
 
     @property
     def scores(self) -> Array:

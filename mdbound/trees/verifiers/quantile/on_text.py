@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +24,13 @@ from mdbound.trees.verifiers.quantile.class_masses import ClassMasses
 from mdbound.trees.verifiers.quantile.items import RoundedRatios
 from mdbound.trees.verifiers.quantile.offsets import default_share, gaussian_bins
 
+Tables: TypeAlias = npt.NDArray[np.int16]
+"""Counts of classes, which are few."""
+
 
 @kernel
 def _interval_starts(
-    prefix: FloatArray, table: IntArray, bins: int, own: int, lows: FloatArray
+    prefix: FloatArray, table: Tables, bins: int, own: int, lows: FloatArray
 ) -> None:
     # Of bin k's items those that rank before (own, j) are the first table[own, j, k] classes.
     for j in range(bins):
@@ -63,7 +68,7 @@ def _tails(
     prefix: FloatArray,
     masses: FloatArray,
     token_class: IntArray,
-    tables: IntArray,
+    tables: Tables,
     bins: IntArray,
     num_paths: int,
     tail: FloatArray,
@@ -163,26 +168,22 @@ def quantile_text_tail(
     return tail
 
 
-def _tables(
-    scores: FloatArray, bins: Sequence[Sequence[float]]
-) -> tuple[npt.NDArray[np.int64], IntArray]:
+def _tables(scores: FloatArray, bins: Sequence[Sequence[float]]) -> tuple[Tables, IntArray]:
     """For each depth, class and bin: how many classes of every bin rank before it."""
     counts = np.array([len(each) for each in bins], dtype=np.int64)
-    tables = np.zeros((len(bins), len(scores), counts.max(), counts.max()), dtype=np.int64)
-    known: dict[tuple[float, ...], npt.NDArray[np.int64]] = {}
+    tables = np.zeros((len(bins), len(scores), counts.max(), counts.max()), dtype=np.int16)
     for depth, each in enumerate(bins):
-        key = tuple(map(float, each))
-        if key not in known:
-            known[key] = _ranked_before(scores, np.array(key))
-        tables[depth, :, : len(key), : len(key)] = known[key]
+        found = _ranked_before(tuple(scores.tolist()), tuple(map(float, each)))
+        tables[depth, :, : len(each), : len(each)] = found
     return tables, counts
 
 
-def _ranked_before(scores: FloatArray, multipliers: FloatArray) -> npt.NDArray[np.int64]:
+@lru_cache(maxsize=128)  # 100 kB each; every document of a run asks for the same few dozen
+def _ranked_before(scores: tuple[float, ...], multipliers: tuple[float, ...]) -> Tables:
     """(C, N, N): of bin k the classes that rank before (c, j), as `items_of` sorts them."""
-    table = (scores[:, None] * multipliers[None, :]).ravel()
+    table = (np.array(scores)[:, None] * np.array(multipliers)[None, :]).ravel()
     rank = np.empty(len(table), dtype=np.int64)
     rank[np.argsort(table, kind="stable")] = np.arange(len(table))
     ranks = rank.reshape(len(scores), len(multipliers))
     columns = [np.searchsorted(ranks[:, k], ranks) for k in range(len(multipliers))]
-    return np.stack(columns, axis=-1)
+    return np.stack(columns, axis=-1).astype(np.int16)
