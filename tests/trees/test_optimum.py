@@ -34,7 +34,7 @@ from tests.trees.enumeration import (
     rare_cases,
 )
 
-SEEDS = 24
+SEEDS = 16
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

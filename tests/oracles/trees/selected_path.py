@@ -62,7 +62,7 @@ def rows_of(law: dict[Prefix, Number], case: Case) -> Model:
     return {
         node: tuple(reached.get((*node, t), ZERO) / mass for t in range(case.vocab_size))
         for node, mass in reached.items()
-        if len(node) < case.length
+        if mass and len(node) < case.length
     }
 
 
