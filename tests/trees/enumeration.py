@@ -43,6 +43,14 @@ ON_BRANCHES = {
     "greedy": ("nss", "greedy", "univer"),
     "top_k": ("nss",),
 }
+TOKEN_BY_TOKEN = (
+    "nss",
+    "first_draft",
+    "rrs_with_replacement",
+    "rrs_skip_repeats",
+    "rrs_without_replacement",
+    "greedy",
+)
 SIZES = ((2, 2, 2), (3, 2, 2), (2, 3, 2), (2, 2, 3), (3, 1, 3), (3, 2, 1))
 """V, L and K, in turn."""
 WIDTHS = ((2, 2), (3, 1), (2, 1), (1, 3), (3,), (1, 2))
@@ -125,22 +133,42 @@ def check_optima(case: Case, names: tuple[str, ...]) -> None:
         assert trees.expected_length(*arguments, name) <= exact["one_call"], name
 
 
-def check_token_by_token(case: Case) -> None:
-    """For K i.i.d. paths: the best rule, and two with irrational rates that are below it."""
-    arguments = arguments_of(case)
+def check_best_token_by_token(case: Case) -> None:
+    """The best rule that decides token by token: below the optimum, above all such rules."""
     best = top_down_optimum(case)
-    found = trees.expected_length(*arguments, "top_down_optimum")
+    found = trees.expected_length(*arguments_of(case), "top_down_optimum")
     assert abs(found - float(best)) < PROGRAM
     assert best <= optimum(case, "one_call")
-    for name in ("nss", "first_draft", "rrs_with_replacement", "rrs_skip_repeats"):
-        assert trees.expected_length(*arguments, name) <= best, name
+    names = ON_PATHS if case.num_paths else ON_BRANCHES[case.sampling]
+    for name in set(names) & set(TOKEN_BY_TOKEN):
+        assert trees.expected_length(*arguments_of(case), name) <= best, name
+    if case.sampling == "with_replacement":
+        check_irrational_rates(case, float(best))
+
+
+def check_irrational_rates(case: Case, best: float) -> None:
+    """Two rules whose rates are roots: lossless up to rounding, and not above the best."""
     for name in ("k_seq", "optimal_per_node"):
-        blocks = trees.block_law(*arguments, name)
+        blocks = trees.block_law(*arguments_of(case), name)
         as_fractions = {block: Fraction(float(mass)) for block, mass in blocks.items()}
         assert max(map(abs, text_errors(case, as_fractions))) < ROUNDING, name
-        mean = trees.expected_length(*arguments, name)
+        mean = trees.expected_length(*arguments_of(case), name)
         assert abs(mean - float(expected_length(as_fractions))) < ROUNDING, name
-        assert mean <= float(best) + ROUNDING, name
+        assert mean <= best + ROUNDING, name
+
+
+def check_floats(case: Case, names: tuple[str, ...]) -> None:
+    """Rows in float64 give the same law up to rounding, where no ratios tie."""
+    target, draft = (
+        {prefix: tuple(map(float, row)) for prefix, row in model.items()}
+        for model in (case.target, case.drafts[0])
+    )
+    for name in names:
+        exact = trees.block_law(*arguments_of(case), name)
+        rounded = trees.block_law(target, draft, law_of(case), name)
+        for block in {*exact, *rounded}:
+            gap = float(exact.get(block, 0)) - rounded.get(block, 0)
+            assert abs(gap) < ROUNDING, (name, block)
 
 
 def check(seed: int) -> None:
@@ -148,7 +176,7 @@ def check(seed: int) -> None:
     for case, names in ((paths, ON_PATHS), (branches, ON_BRANCHES[branches.sampling])):
         check_verifiers(case, names)
         check_optima(case, names)
-    check_token_by_token(paths)
+        check_best_token_by_token(case)
 
 
 if __name__ == "__main__":

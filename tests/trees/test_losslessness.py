@@ -7,7 +7,14 @@ from fractions import Fraction
 import pytest
 
 from mdbound import trees
-from tests.oracles.trees.cases import REF2, Case, paths_case, uniform_models, with_leaves
+from tests.oracles.trees.cases import (
+    REF2,
+    Case,
+    language_models,
+    paths_case,
+    uniform_models,
+    with_leaves,
+)
 from tests.oracles.trees.verifiers import (
     CLIPPED,
     VERIFIERS,
@@ -21,8 +28,10 @@ from tests.trees.enumeration import (
     AFTER_A_TRUNK,
     ON_BRANCHES,
     ON_PATHS,
+    SIZES,
     arguments_of,
     branches_of_seed,
+    check_floats,
     check_verifiers,
     paths_of_seed,
     rare_cases,
@@ -52,6 +61,13 @@ def test_branches(seed: int) -> None:
 def test_other_drafts_trunks_and_topologies(seed: int) -> None:
     for case, names in rare_cases(seed):
         check_verifiers(case, names)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_of_floats(seed: int) -> None:
+    vocab_size, length, num_paths = SIZES[seed]
+    case = paths_case(*language_models(seed, vocab_size, length), length, num_paths)
+    check_floats(case, ON_PATHS)
 
 
 def test_every_verifier_that_can_be_run_is_enumerated() -> None:

@@ -28,8 +28,8 @@ from tests.trees.enumeration import (
     PROGRAM,
     arguments_of,
     branches_of_seed,
+    check_best_token_by_token,
     check_optima,
-    check_token_by_token,
     paths_of_seed,
     rare_cases,
 )
@@ -50,7 +50,8 @@ def test_branches(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_token_by_token(seed: int) -> None:
-    check_token_by_token(paths_of_seed(seed))
+    check_best_token_by_token(paths_of_seed(seed))
+    check_best_token_by_token(branches_of_seed(seed))
 
 
 @pytest.mark.parametrize("seed", range(2))

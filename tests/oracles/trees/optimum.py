@@ -6,11 +6,12 @@ the program: whether a tree can serve the masses is a condition on every anticha
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 from tests.oracles.path_verification import Prefix, mass_of
-from tests.oracles.trees.cases import Case, prefixes
-from tests.oracles.trees.dice import ONE, ZERO, Number
+from tests.oracles.trees.cases import DRAWS, Case, prefixes
+from tests.oracles.trees.dice import ONE, ZERO, Dice, Number, law
 from tests.oracles.trees.simplex import maximum
 
 Antichain = frozenset[Prefix]
@@ -110,39 +111,56 @@ def depth_bound(case: Case) -> Number:
 
 
 def top_down_optimum(case: Case) -> Number:
-    """The best of the rules that decide token by token, for K i.i.d. paths: a program at each node.
+    """The best of the rules that decide token by token: a program at each node.
 
-    What a child is worth depends on how many of the paths pass it. The flow from a list of draws,
-    as counts, to the token that comes out fills the list's probability and the token's.
+    What a child is worth depends on how many tokens are drafted after it: on how many of K paths
+    pass it, or on its slot. The flow from a list of draws to the token that comes out fills the
+    list's probability and the token's.
     """
 
-    def value(node: Prefix, count: int) -> Number:
-        if len(node) == case.length:
-            return ZERO
-        p, q = case.target[node], case.model(0)[node]
-        lists: dict[tuple[int, ...], Number] = {}
-        for drawn in itertools.product(range(len(q)), repeat=count):
-            key = tuple(drawn.count(token) for token in range(len(q)))
-            mass = ONE
-            for token in drawn:
-                mass *= q[token]
-            if mass:
-                lists[key] = lists.get(key, ZERO) + mass
-        worth = {
-            (token, times): 1 + value((*node, token), times)
-            for token in range(len(q))
-            for times in range(1, count + 1)
-            if p[token] and q[token]
-        }
-        flows = [(k, t) for k in lists for t in range(len(p)) if k[t] and p[t]]
+    def value(node: Prefix, state: State) -> Number:
+        p = case.target[node]
+        lists = law(lambda dice: tuple(sorted_copies(case, draws(dice, case, node, state))))
+        flows = [(drawn, t) for drawn in lists for t in dict.fromkeys(drawn) if p[t]]
         rows = [
-            ([ONE if flow[0] == key else ZERO for flow in flows], mass)
-            for key, mass in lists.items()
+            ([ONE if flow[0] == drawn else ZERO for flow in flows], mass)
+            for drawn, mass in lists.items()
         ]
         rows += [
             ([ONE if flow[1] == token else ZERO for flow in flows], p[token])
             for token in range(len(p))
         ]
-        return maximum([worth[t, k[t]] for k, t in flows], rows)[0]
+        return maximum([1 + below(node, state, *flow) for flow in flows], rows)[0]
 
-    return value((), case.num_paths)
+    @functools.cache
+    def below_of(node: Prefix, state: State) -> Number:
+        return value(node, state) if has_children(case, node, state) else ZERO
+
+    def below(node: Prefix, state: State, drawn: tuple[int, ...], token: int) -> Number:
+        return below_of((*node, token), child(case, state, drawn, token))
+
+    return value((), case.num_paths if case.num_paths else ())
+
+
+State = int | Prefix
+"""How many paths pass a node, or its slot."""
+
+
+def draws(dice: Dice, case: Case, node: Prefix, state: State) -> list[int]:
+    width = state if isinstance(state, int) else case.width(state)
+    return DRAWS[case.sampling](dice, case.model(0)[node], width)
+
+
+def sorted_copies(case: Case, drawn: list[int]) -> list[int]:
+    """Of paths only the counts matter; of branches the order does, where slots differ."""
+    return sorted(drawn) if case.num_paths else list(dict.fromkeys(drawn))
+
+
+def child(case: Case, state: State, drawn: tuple[int, ...], token: int) -> State:
+    if isinstance(state, int):
+        return drawn.count(token)
+    return (*state, drawn.index(token))
+
+
+def has_children(case: Case, node: Prefix, state: State) -> bool:
+    return len(node) < case.length if isinstance(state, int) else case.width(state) > 0
