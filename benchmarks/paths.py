@@ -59,7 +59,7 @@ def measure_logprobs(repeats: int) -> list[dict[str, Any]]:
 
 
 def measure_last_level(vocab_size: int, repeats: int) -> list[dict[str, Any]]:
-    """Exact last levels of one text, over the softmax of its rows."""
+    """Exact last levels of one text, over the softmax of its rows: at once, and row by row."""
     logits = synthetic_logits("realistic", ROWS, vocab_size)
     p, q = (bounds.distribution_from_logits(one) for one in logits)
     out = np.empty(vocab_size), np.empty(vocab_size)
@@ -73,8 +73,19 @@ def measure_last_level(vocab_size: int, repeats: int) -> list[dict[str, Any]]:
     def exact(scheme: str) -> None:
         paths.last_level_tail([(p, q)], target, draft, DRAFT_LENGTH, scheme)
 
+    before = [
+        np.array([np.r_[np.full(DRAFT_LENGTH - 1, np.nan), one][i : i + DRAFT_LENGTH - 1]
+                  for i in range(ROWS)])
+        for one in (target, draft)
+    ]  # fmt: skip
+
+    def by_rows(scheme: str) -> None:
+        paths.last_level_of_rows(p, q, *before, scheme)
+
     calls: dict[str, Any] = {"softmax": softmax}
-    calls |= {scheme: lambda scheme=scheme: exact(scheme) for scheme in LAST_LEVELS}
+    for scheme in LAST_LEVELS:
+        calls[scheme] = lambda scheme=scheme: exact(scheme)
+        calls[f"{scheme} by rows"] = lambda scheme=scheme: by_rows(scheme)
     seconds = fastest(calls, repeats)
     base = seconds.pop("softmax")
     return [

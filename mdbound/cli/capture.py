@@ -193,10 +193,26 @@ def capture(
     length: Annotated[
         int | None, typer.Option(help="Tokens of a path.", rich_help_panel=_ANSWERS)
     ] = None,
+    tree: Annotated[
+        str | None,
+        typer.Option(
+            help="Trees that each draft draws in place of paths: 2x4, eagle_sparse_25, a JSON "
+            "file of nodes.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
+    tree_sampling: Annotated[
+        str | None,
+        typer.Option(
+            help="How a node's children are drawn: without_replacement (default), "
+            "with_replacement, greedy, top_k.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
     path_contexts: Annotated[
         int | None,
         typer.Option(
-            help="Contexts of each answer at which paths are drawn. Default: 8.",
+            help="Contexts of each answer at which paths or trees are drawn. Default: 8.",
             rich_help_panel=_ANSWERS,
         ),
     ] = None,
@@ -318,7 +334,7 @@ def capture(
         answers = (max_context, temperature, top_k, top_p, min_p, max_new_tokens, chat_template)
         talks = (system, turns, None if history == "given" else history)
         windows = (shard_rows, None if window_bos else window_bos)
-        drawn = (paths, length, path_contexts)
+        drawn = (paths, length, tree, tree_sampling, path_contexts)
         if any(option is not None for option in (*fixed, *answers, *talks, *windows, *drawn)):
             raise InvalidSettingError(
                 "--into adds drafts to what the cache holds; give it with --target, --draft, "
@@ -373,6 +389,8 @@ def capture(
         history=history,
         paths=paths,
         length=length,
+        tree=tree,
+        tree_sampling=tree_sampling,
         path_contexts=path_contexts,
         seed=seed,
         device=device,

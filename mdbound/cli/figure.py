@@ -56,7 +56,8 @@ def figure(
 
     two-drafts: acceptance of two i.i.d. drafts over three tokens, optimal, SpecTr and SpecInfer
     (Khisti et al. 2025, Figure 2). tree-gap: what verifiers of draft trees miss to the best one, on
-    random tiny models, with a table beside the figure. tree: a topology.
+    random tiny models, with a table beside the figure; with a cache in place of RESULTS, of full
+    trees of the likeliest tokens, also on that pair. tree: a topology.
     """
     from mdbound.errors import InvalidSettingError
 
@@ -121,21 +122,28 @@ def _tree(topology: Path | None, out: Path) -> None:
     typer.echo(f"wrote {write_as(drawing, out)}")
 
 
-def _tree_gap(results: Path | None, out: Path, instances: int, seed: int) -> None:
+def _tree_gap(cache: Path | None, out: Path, instances: int, seed: int) -> None:
+    import polars as pl
+
     from mdbound.analysis.figures import write_as
     from mdbound.analysis.figures.tree_kinds import draw_gaps
     from mdbound.analysis.tables.files import write_table
     from mdbound.analysis.trees.gap_series import gap_series, gap_table
+    from mdbound.analysis.trees.restricted_pair import gaps_of_pair
     from mdbound.cli.progress_bar import progress_bar
     from mdbound.cli.show_table import show_table
-    from mdbound.errors import InvalidSettingError
+    from mdbound.logits_cache.store.cache import LogitsCache
 
-    if results is not None:
-        raise InvalidSettingError(f"tree-gap needs no results; leave out {results}")
     with progress_bar("tree-gap", "models") as bar:
         frame = gap_series(
             instances, seed, on_progress=lambda done, total: bar.update(done, total, done)
         )
+    if cache is not None:
+        with progress_bar("tree-gap", "contexts") as bar:
+            pair = gaps_of_pair(
+                LogitsCache.open(cache), 2, lambda step: bar.update(step.done, step.total, step.new)
+            )
+        frame = pl.concat([frame, pair])
     table = gap_table(frame, seed)
     show_table(table)
     drawing = draw_gaps(frame, seed)

@@ -21,7 +21,17 @@ FLAGS: Mapping[str, str] = {
             *("batch_rows", "batch_size", "capture", "chat_template", "cvxpy_rows", "device"),
             *("documents", "dtype", "field", "history", "limit", "limit_per_task"),
             *("max_context", "max_new_tokens", "max_positions", "min_p", "mode", "model_file"),
-            *("length", "path_contexts", "paths", "shapes", "verifiers", "instances"),
+            *(
+                "last_level",
+                "length",
+                "path_contexts",
+                "paths",
+                "tree",
+                "tree_sampling",
+                "shapes",
+                "verifiers",
+                "instances",
+            ),
             *("max_children", "max_depth", "rule"),
             *("models", "num_drafts", "out", "points", "positions", "resamples", "rows"),
             *("sampling", "scheme_samples", "scheme_seed", "schemes", "seed", "shard_rows"),
@@ -94,6 +104,6 @@ def flags_of(command: str) -> Iterator[None]:
 
 def _study_keys() -> dict[str, str]:
     """Fields as the keys of a study file that set them: it is the file that has to be changed."""
-    from mdbound.analysis.studies.study_file import KEYS
+    from mdbound.analysis.studies.study_file import KEYS, PATH_KEYS
 
-    return {key.name: name for name, key in KEYS.items()}
+    return {key.name: name for name, key in {**KEYS, **PATH_KEYS}.items()}

@@ -127,9 +127,10 @@ def _path_facts(cache: LogitsCache, drawn: dict[str, tuple[int, int]]) -> list[t
     paths = cache.manifest.generation.paths
     if paths is None:
         return []
-    asked = f"{paths.count} of {paths.length} tokens"
+    name_of = "paths" if paths.topology is None else "trees"
+    asked = paths.law().title()
     return [
-        ("paths", f"{asked} at {contexts:,} contexts, by {name}")
+        (name_of, f"{asked} at {contexts:,} contexts, by {name}")
         for name, (contexts, _) in drawn.items()
     ]
 

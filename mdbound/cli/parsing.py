@@ -113,14 +113,14 @@ def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
     """
     import tomllib
 
-    from mdbound.analysis.studies.study_file import KEYS
+    from mdbound.analysis.studies.study_file import KEYS, PATH_KEYS
 
     found = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
             raise InvalidSettingError(f"--set {text}: give key=value, as in limit_per_task=2")
-        refuse_unknown([key], KEYS, "--set: key")
+        refuse_unknown([key], {**KEYS, **PATH_KEYS}, "--set: key")
         try:
             found[key] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:

@@ -14,6 +14,7 @@ from mdbound.errors import InvalidSettingError
 if TYPE_CHECKING:
     from mdbound.analysis.paths.path_setting import PathGrid
     from mdbound.analysis.paths.run_paths import PathsSummary
+    from mdbound.analysis.solving.results import Results
 
 EXAMPLE = "Example: mdbound paths caches/smollm2 --length 1-8 --out paths.parquet"
 
@@ -39,12 +40,15 @@ def paths(
         list[str],
         typer.Option(
             help="match, single_draft (SpS), block (ASpS is the same), joint (the coupling "
-            "optimum: tails only); gbv on several paths; or schemes of one position, such as k_seq "
-            "and optimal, which verify full trees node by node."
+            "optimum: tails only); gbv and quantile on several paths; or schemes of one position, "
+            "such as k_seq and optimal, which verify full trees node by node."
         ),
     ] = ["match,single_draft,block,joint"],  # noqa: B006  (typer copies it)
     num_drafts: Annotated[
-        str, typer.Option(help="Paths of gbv, children of each node of full trees, as in 1-4.")
+        str,
+        typer.Option(
+            help="Paths of gbv and quantile, children of each node of full trees, as in 1-4."
+        ),
     ] = "2",
     sampling: Annotated[
         list[str], typer.Option(help="Draft laws of the children, for the scheme optimal.")
@@ -56,9 +60,28 @@ def paths(
         list[str], typer.Option(help="Draft temperatures, or target for its own.")
     ] = ["target"],  # noqa: B006
     temperature: Annotated[
-        float | None,
-        typer.Option(help="Of the target; needed for text that was given, else that of the text."),
-    ] = None,
+        list[str],
+        typer.Option(
+            help="Of the target; that of the text by default. Tails alone at others: windows of "
+            "the text are weighted, which is refused where too few are left in effect."
+        ),
+    ] = [],  # noqa: B006
+    top_k: Annotated[
+        list[str], typer.Option(help="Likewise, of target and draft; none for no cut.")
+    ] = [],  # noqa: B006
+    top_p: Annotated[
+        list[str], typer.Option(help="Likewise, of target and draft; none for no cut.")
+    ] = [],  # noqa: B006
+    min_p: Annotated[
+        list[str], typer.Option(help="Likewise, of target and draft; none for no cut.")
+    ] = [],  # noqa: B006
+    last_level: Annotated[
+        str,
+        typer.Option(
+            help="The last token of each window in tail_positions: sampled takes it from the text; "
+            "exact sums it over the vocabulary, which has less variance. Calls are the same."
+        ),
+    ] = "sampled",
     batch_rows: Annotated[int, typer.Option(help="Positions held in memory at a time.")] = 64,
 ) -> None:
     """Tokens per target call along one drafted path, exactly for every text.
@@ -68,21 +91,26 @@ def paths(
     expected values over drafts and verification, not simulations; intervals are over documents.
     """
     from mdbound.analysis.paths.path_results import open_paths
-    from mdbound.analysis.paths.path_setting import PathGrid
-    from mdbound.analysis.paths.path_tables import path_table, per_call_means
+    from mdbound.analysis.paths.path_setting import LONGEST_DRAFT, PathGrid
+    from mdbound.analysis.paths.path_tables import main_table
     from mdbound.analysis.paths.run_paths import run_on_logprobs
     from mdbound.analysis.solving.num_drafts import parse_num_drafts
-    from mdbound.bounds import Warpers
-    from mdbound.cli.parsing import parse_names, parse_optional
+    from mdbound.cli.parsing import parse_floats, parse_names, parse_optional
 
     if (cache is None) == (logprobs is None):
         raise InvalidSettingError("give a CACHE folder, or --logprobs FILE")
-    lengths = parse_num_drafts(length)
+    lengths = parse_num_drafts(length, "lengths", LONGEST_DRAFT)
     if logprobs is not None:
-        if draft or draft_temperature != ["target"] or temperature is not None:
+        laws = (draft, temperature, top_k, top_p, min_p)
+        if any(laws) or draft_temperature != ["target"]:
             raise InvalidSettingError(
-                "--logprobs are of one target and one draft; leave out --draft, "
-                "--draft-temperature and --temperature"
+                "--logprobs are of one target and one draft at one setting; leave out --draft, "
+                "--draft-temperature, --temperature, --top-k, --top-p and --min-p"
+            )
+        if last_level != "sampled":
+            raise InvalidSettingError(
+                f"--last-level {last_level}: needs logits of the whole vocabulary, which "
+                "--logprobs do not have; take sampled, or give a CACHE"
             )
         summary = run_on_logprobs(
             logprobs, out, schemes=parse_names(schemes), lengths=lengths, command=command_line()
@@ -98,12 +126,16 @@ def paths(
             draft_temperatures=parse_optional(
                 draft_temperature, "--draft-temperature", float, "target"
             ),
-            warpers=None if temperature is None else Warpers(temperature),
+            temperatures=parse_floats(temperature, "--temperature"),
+            top_k=parse_optional(top_k, "--top-k", int),
+            top_p=parse_optional(top_p, "--top-p", float),
+            min_p=parse_optional(min_p, "--min-p", float),
+            last_level=last_level,
         )
         summary = _run_on_capture(cache, grid, out, batch_rows)
     results = open_paths(out)
-    show_table(path_table(per_call_means(results), "Tokens per target call"), notes=False)
-    _print_summary(summary)
+    show_table(main_table(results), notes=False)
+    _print_summary(summary, results)
 
 
 def _run_on_capture(cache: Path, grid: PathGrid, out: Path, batch_rows: int) -> PathsSummary:
@@ -122,7 +154,9 @@ def _run_on_capture(cache: Path, grid: PathGrid, out: Path, batch_rows: int) -> 
         )
 
 
-def _print_summary(summary: PathsSummary) -> None:
+def _print_summary(summary: PathsSummary, results: Results) -> None:
+    from mdbound.analysis.paths.path_results import effective_sizes
+    from mdbound.analysis.paths.path_tables import words
     from mdbound.analysis.paths.run_paths import GIVEN
 
     typer.echo(f"{summary.path}: {summary.rows:,} rows")
@@ -130,6 +164,12 @@ def _print_summary(summary: PathsSummary) -> None:
         typer.echo(
             "the text was given, not written by the target: calls are those that this text takes, "
             "and say nothing about text of the model"
+        )
+    for size in effective_sizes(results):
+        typer.echo(
+            f"{words(size.law)}: weights leave {size.size:,.1f} of {size.windows:,} windows in "
+            f"effect at L = {size.draft_length}; contexts are those of the text, and there are no "
+            "calls"
         )
     counts = summary.counts
     if counts is None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mdbound.logits_cache.store.cache import LogitsCache as LogitsCache
     from mdbound.logits_cache.store.cache_from_arrays import write_cache as write_cache
     from mdbound.logits_cache.store.captured_paths import CapturedPaths as CapturedPaths
+    from mdbound.logits_cache.store.captured_paths import CapturedTree as CapturedTree
     from mdbound.logits_cache.store.manifest import Manifest as Manifest
     from mdbound.logits_cache.store.manifest import ShardInfo as ShardInfo
 
@@ -26,6 +27,7 @@ __all__ = [
     "CaptureSettings",
     "CaptureSummary",
     "CapturedPaths",
+    "CapturedTree",
     "LogitsBatch",
     "LogitsCache",
     "Manifest",
@@ -39,6 +41,7 @@ _HOMES = {
     "CaptureSettings": "capturing.settings",
     "CaptureSummary": "capturing.progress",
     "CapturedPaths": "store.captured_paths",
+    "CapturedTree": "store.captured_paths",
     "LogitsBatch": "store.cache",
     "LogitsCache": "store.cache",
     "Manifest": "store.manifest",

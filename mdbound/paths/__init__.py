@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from mdbound.paths.call_starts import call_starts, expected_calls
 from mdbound.paths.gbv import draft_mass_below, gbv_tail, gbv_text_tail
-from mdbound.paths.last_level import last_level_tail
+from mdbound.paths.last_level import (
+    LAST_LEVELS,
+    last_level_of_rows,
+    last_level_tail,
+    last_level_windows,
+)
 from mdbound.paths.nodes import node_calls, node_tail, node_text_tail
 from mdbound.paths.reweighting import ReweightedTally, check_reweighting, tally_reweighted
 from mdbound.paths.rules import PathRule, names, path_rule
@@ -25,6 +30,7 @@ from mdbound.paths.tiny.programs import fewest_calls, most_accepted
 
 __all__ = [
     "FINISH_REASONS",
+    "LAST_LEVELS",
     "PathRule",
     "PathSamples",
     "PathTally",
@@ -38,7 +44,9 @@ __all__ = [
     "gbv_tail",
     "gbv_text_tail",
     "kernel",
+    "last_level_of_rows",
     "last_level_tail",
+    "last_level_windows",
     "length_inside_support",
     "length_law",
     "most_accepted",

@@ -2,7 +2,8 @@
 
 P(tau >= l | the first l - 1 tokens) = f sum over y of min(own(y), c other(y)), with a front f and
 a factor c that the rule takes from the tokens before; so level 1 is the optimal acceptance with
-one draft, with no sampling error. A row of a text serves L windows, one at each level.
+one draft, with no sampling error. A row of a text serves L windows, one at each level: either all
+rows of a text are given in their order, or some rows, each with the L - 1 tokens before it.
 """
 
 from __future__ import annotations
@@ -118,6 +119,100 @@ def last_level_tail(
     if first != tokens:
         raise InvalidDistributionError(f"`rows` has {first} rows for {tokens} tokens: one a token")
     return np.minimum(np.exp(front) * overlap, 1.0)
+
+
+def last_level_of_rows(
+    target: npt.ArrayLike,
+    draft: npt.ArrayLike,
+    target_before: npt.ArrayLike,
+    draft_before: npt.ArrayLike,
+    scheme: str,
+    side: str = "target",
+) -> FloatArray:
+    """P(tau >= l | the first l - 1 tokens) for the windows of l = 1..L tokens that end at each row.
+
+    For texts that are read in pieces: a row needs no more of its text than the L - 1 tokens before.
+
+    Args:
+        target: rows of p, shape (B, V), after temperature, top-k and top-p.
+        draft: rows of q, the same shape.
+        target_before: log p of the L - 1 tokens before each row, the nearest last, shape
+            (B, L - 1); NaN where there is no such token.
+        draft_before: log q of the same tokens.
+        scheme: one of `paths.names()` but `"match"`.
+        side: whose law the tokens were drawn from.
+
+    Returns:
+        Shape (B, L); NaN where the window would begin before the first token known.
+        `last_level_windows` puts those of a text together.
+
+    Raises:
+        InvalidDistributionError: rows that are none, or tokens before of another shape.
+        InvalidSettingError: an unknown scheme or side.
+
+    Example:
+        >>> p, q, before = np.array([[0.5, 0.5]]), np.array([[0.25, 0.75]]), np.log([[0.5]])
+        >>> last_level_of_rows(p, q, before, before + np.log(0.5), "block").tolist()
+        [[0.75, 0.375]]
+    """
+    checked_side = check_side(side)
+    refuse_unknown([scheme], LAST_LEVELS, "`scheme`")
+    p, q = check_pair(target, draft)
+    before = [np.asarray(one, dtype=np.float64) for one in (target_before, draft_before)]
+    if before[0].ndim != 2 or before[0].shape != before[1].shape or len(before[0]) != len(p):
+        raise InvalidDistributionError(
+            f"`target_before` has shape {before[0].shape} and `draft_before` {before[1].shape}: "
+            f"give as many tokens for each of {len(p)} rows"
+        )
+    own, other = own_and_other(before[0], before[1], checked_side)
+    front, scale = _of_each_level(own, other, LAST_LEVELS[scheme][checked_side])
+    known = ~np.isnan(scale)
+    scale = np.where(known, scale, 0.0)
+    if (scale == scale[:, :1]).all():  # token by token: one pass serves all levels
+        scale = scale[:, :1]
+    overlap = scaled_overlaps(*own_and_other(p, q, checked_side), scale)
+    return np.where(known, np.minimum(np.exp(front) * overlap, 1.0), np.nan)
+
+
+def last_level_windows(levels: npt.ArrayLike, draft_length: int) -> FloatArray:
+    """The windows of L tokens of a text, each from the rows of its tokens.
+
+    Args:
+        levels: of `last_level_of_rows`, all rows of one text in their order, shape (N, at least L).
+        draft_length: L.
+
+    Returns:
+        Shape (max(N - L + 1, 0), L), as `last_level_tail` has it.
+
+    Raises:
+        InvalidDistributionError: fewer levels than L.
+        InvalidSettingError: a draft length below 1.
+
+    Example:
+        >>> last_level_windows([[0.9, np.nan], [0.8, 0.7], [0.6, 0.5]], 2).tolist()
+        [[0.9, 0.7], [0.8, 0.5]]
+    """
+    length, found = check_draft_length(draft_length), np.asarray(levels, dtype=np.float64)
+    if found.ndim != 2 or found.shape[1] < length:
+        raise InvalidDistributionError(
+            f"`levels` has shape {found.shape}: give {length} or more for each row"
+        )
+    count, level = max(len(found) - length + 1, 0), np.arange(length)
+    return np.asarray(found[np.arange(count)[:, None] + level, level])
+
+
+def _of_each_level(
+    own: FloatArray, other: FloatArray, rule: Callable[[FloatArray, FloatArray], FrontAndScale]
+) -> FrontAndScale:
+    """Log f and log c of windows of 1..L tokens that end at a row, from the L - 1 before it."""
+    last = np.zeros((len(own), 1))  # its value matters to no level
+    fronts, scales = [], []
+    for first in reversed(range(own.shape[1] + 1)):
+        window = (np.concatenate([one[:, first:], last], axis=1) for one in (own, other))
+        front, scale = rule(*window)
+        fronts.append(front[:, -1])
+        scales.append(np.where(np.isnan(own[:, first:]).any(axis=1), np.nan, scale[:, -1]))
+    return np.stack(fronts, axis=1), np.stack(scales, axis=1)
 
 
 def _fill(

@@ -19,7 +19,7 @@ from mdbound.bounds import Warpers
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
 from mdbound.paths.checks import check_draft_length, check_logprobs
-from mdbound.paths.last_level import last_level_tail
+from mdbound.paths.last_level import last_level_tail, last_level_windows
 from mdbound.paths.tails import accepted_tail, windows
 
 SMALLEST_EFFECTIVE_SIZE = 100.0
@@ -149,6 +149,7 @@ def tally_reweighted(
     draft_length: int,
     scheme: str,
     rows: Iterable[tuple[npt.ArrayLike, npt.ArrayLike]] | None = None,
+    last_levels: npt.ArrayLike | None = None,
 ) -> ReweightedTally:
     """Weighted tails of one text that was written under another law than the target's.
 
@@ -164,6 +165,8 @@ def tally_reweighted(
         rows: batches of rows (p, q) of the text at the wanted settings, as `last_level_tail` takes
             them. With them the last token is summed, not sampled, and has no weight: level 1 is
             exact at the contexts of the text.
+        last_levels: instead of the rows, what `last_level_of_rows` made of them, (N, at least L);
+            tokens that p rules out stood before it with log p = log q = 0.
 
     Raises:
         InvalidDistributionError: no log-probabilities, shapes that differ, a text shorter than L,
@@ -190,11 +193,14 @@ def tally_reweighted(
     # After a token that is ruled out every weight is 0, whatever stands in for it.
     ruled_out = np.isneginf(target)
     target, draft = np.where(ruled_out, 0.0, target), np.where(ruled_out, 0.0, draft)
-    if rows is None:
+    if rows is not None:
+        tail = last_level_tail(rows, target, draft, length, scheme)
+    elif last_levels is not None:
+        tail = last_level_windows(last_levels, length)
+    else:
         pair = [windows(one, length, 0.0)[:full] for one in (target, draft)]
         tail = accepted_tail(pair[0], pair[1], scheme)
-    else:
-        tail = last_level_tail(rows, target, draft, length, scheme)
+    if rows is not None or last_levels is not None:  # the last token is summed, and has no weight
         weights = np.concatenate([np.ones((full, 1)), weights[:, :-1]], axis=1)
     return ReweightedTally(
         scheme,

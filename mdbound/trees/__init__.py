@@ -16,11 +16,15 @@ from mdbound.trees.registry import lagged, names, runnable_verifier, verifier
 from mdbound.trees.topologies.catalogue import topology
 from mdbound.trees.topologies.search import search
 from mdbound.trees.topologies.topology import Topology, delayed, full, topology_from_json
+from mdbound.trees.verifiers.quantile.class_masses import ClassMasses, class_masses
+from mdbound.trees.verifiers.quantile.offsets import default_share, gaussian_bins, pooled_bins
+from mdbound.trees.verifiers.quantile.on_text import quantile_text_tail
 from mdbound.trees.verifiers.verifier import RunnableVerifier, TreeVerifier
 from mdbound.trees.whole_law import block_law, expected_length
 
 __all__ = [
     "Branching",
+    "ClassMasses",
     "DelayedPaths",
     "DraftedTree",
     "LikelyTree",
@@ -31,15 +35,20 @@ __all__ = [
     "TreeOptimum",
     "TreeVerifier",
     "block_law",
+    "class_masses",
+    "default_share",
     "delayed",
     "depth_bound",
     "expected_length",
     "full",
+    "gaussian_bins",
     "lagged",
     "names",
     "node_sets",
     "optimal_value",
+    "pooled_bins",
     "price_bound",
+    "quantile_text_tail",
     "runnable_verifier",
     "search",
     "topology",

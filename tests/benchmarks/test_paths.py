@@ -23,8 +23,9 @@ def test_benchmark_writes_seconds_and_ratios(tmp_path: Path) -> None:
     assert all(entry["seconds"] > 0.0 for entry in content["entries"])
     assert {entry.get("scheme") for entry in content["entries"]} == {
         None,
-        "single_draft",
-        "block",
-        "asps",
-        "joint",
+        *(
+            f"{one}{how}"
+            for one in ("single_draft", "block", "asps", "joint")
+            for how in ("", " by rows")
+        ),
     }

@@ -82,10 +82,14 @@ def test_from_numbers_to_tables_and_figures(run, numbers: Path, tmp_path: Path) 
     ("arguments", "message"),
     [
         (("--length", "1"), "give a CACHE folder, or --logprobs FILE"),
-        (("--length", "0", "--logprobs", "numbers.jsonl"), "0"),
-        (("--length", "99", "--logprobs", "numbers.jsonl"), "--length 99: give numbers"),
+        (("--length", "0", "--logprobs", "numbers.jsonl"), "--length 0: out of range"),
+        (("--length", "99", "--logprobs", "numbers.jsonl"), "--length 99: out of range"),
         (("--schemes", "blok", "--logprobs", "numbers.jsonl"), "did you mean 'block'"),
         (("--draft", "small", "--logprobs", "numbers.jsonl"), "leave out --draft"),
+        (("--last-level", "exact", "--logprobs", "numbers.jsonl"), "needs logits of the whole"),
+        (("--last-level", "exakt", "cache"), "--last-level"),
+        (("--temperature", "warm", "cache"), "--temperature warm"),
+        (("--top-k", "9", "--logprobs", "numbers.jsonl"), "leave out --draft"),
         (("none",), "none"),
     ],
 )
@@ -141,3 +145,62 @@ def test_rules_are_compared_with_token_by_token(run, numbers: Path, tmp_path: Pa
     run("paths", "--logprobs", numbers, "--schemes", "block", "--out", tmp_path / "one.parquet")
     status, _, error = run("compare", tmp_path / "one.parquet")
     assert (status, error.count("\n")) == (2, 1)
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Answers of the tiny target at temperature 1."""
+    pytest.importorskip("torch")
+    from mdbound.logits_cache import CaptureSettings, capture
+
+    folder = tmp_path_factory.mktemp("answers")
+    prompts = folder / "prompts.jsonl"
+    things = ("sky", "sea", "ice", "ink", "jay", "flax", "iris", "gem")
+    prompts.write_text("\n".join(json.dumps({"prompt": f"Say why {one} is."}) for one in things))
+    capture(
+        CaptureSettings(
+            target="tiny:target",
+            drafts=("tiny:draft",),
+            text=(str(prompts),),
+            out=folder / "cache",
+            mode="generate",
+            max_new_tokens=24,
+            batch_size=8,
+            device="cpu",
+        )
+    )
+    return folder / "cache"
+
+
+def test_other_settings_of_the_target_are_weighted(run, answers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "p.parquet"
+    options = ("--length", "1,2", "--top-k", "3000", "--last-level", "exact", "--out", out)
+    status, printed, _ = run("paths", answers, "--temperature", "0.97", *options)
+    assert status == 0
+    assert "Tokens of a call that starts at any position" in printed
+    assert "Tokens per target call" not in printed
+    line = next(line for line in printed.splitlines() if "weights leave" in line)
+    assert line.startswith("temperature 0.97, top-k 3000: weights leave ")
+    assert line.endswith("at L = 2; contexts are those of the text, and there are no calls")
+    again = run("paths", answers, "--temperature", "0.97", *options)
+    assert again[:2] == (0, printed)
+    for command in (
+        ("speedup", out, "--draft-cost", "0.1"),
+        ("compare", out),
+        ("figure", "tokens-per-call", out, "--out", tmp_path / "f.svg"),
+        ("figure", "accepted-depth", out, "--out", tmp_path / "f.svg"),
+    ):
+        status, _, error = run(*command)
+        assert (status, error.count("\n")) == (2, 1), command
+    status, printed, _ = run("report", out, "--out", tmp_path / "report", "--resamples", 200)
+    assert status == 0
+    assert "Weighted to temperature 0.97, top-k 3000" in printed
+    assert "summed over the vocabulary for single_draft, block, joint" in printed
+
+    status, _, error = run(
+        *("paths", answers, "--temperature", "0.3", "--length", "1-4"),
+        *("--out", tmp_path / "far.parquet"),
+    )
+    assert (status, error.count("\n")) == (2, 1)
+    assert "--temperature 0.3: weights leave" in error
+    assert not (tmp_path / "far.parquet").exists()

@@ -97,7 +97,7 @@ def test_figures_without_results(run, tmp_path: Path) -> None:
     for bad, says in (
         (("figure", "tree", "--out", gap), "give one, such as 2x4"),
         (("figure", "tree", "nonsense", "--out", gap), "no name and no file"),
-        (("figure", "tree-gap", gap, "--out", gap), "needs no results"),
+        (("figure", "tree-gap", gap, "--instances", 2, "--out", gap), "manifest"),
         (("figure", "tree-gap", "--instances", 1, "--out", gap), "--instances 1"),
     ):
         status, _, error = run(*bad)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from mdbound import bounds, schemes
+from mdbound.analysis.paths.path_tables import PATH_VALUES
 from mdbound.analysis.studies.study import VALUES
-from mdbound.analysis.studies.study_file import KEYS, read_study
+from mdbound.analysis.studies.study_file import KEYS, PATH_KEYS, read_study
 from mdbound.cli import app
 from tests.docs.pages import DOCS, TUTORIAL, blocks, run_examples
 
@@ -38,7 +39,7 @@ def test_every_scheme_and_law_is_described() -> None:
 
 def test_every_command_is_described() -> None:
     page = (DOCS / "commands.md").read_text(encoding="utf-8").split("## Settings")[0]
-    documented = re.findall(r"^\| `(\w+)` \|.*\| `mdbound (\w+)\b", page, re.MULTILINE)
+    documented = re.findall(r"^\| `([\w-]+)` \|.*\| `mdbound ([\w-]+)", page, re.MULTILINE)
     assert all(command == example for command, example in documented)
     registered = {command.name for command in app.registered_commands}
     assert {command for command, _ in documented} == registered, "docs/commands.md is behind"
@@ -51,9 +52,18 @@ def test_the_study_and_its_keys(tmp_path: Path) -> None:
     study = read_study(file)
     assert len(study.grid.settings(("small",))) > 0
     assert study.tables[0].across == "top_k"
-    rows = re.findall(r"^\| (`[^|]+`) \|", page.split("## Studies")[1], re.MULTILINE)
+    studies, of_calls = page.split("## Studies")[1].split("### Of tokens per call")
+    rows = re.findall(r"^\| (`[^|]+`) \|", studies, re.MULTILINE)
     assert {name.strip("` ") for row in rows for name in row.split(",")} == set(KEYS)
     assert all(f"`{value}`" in page for value in VALUES)
+    file.write_text(of_calls.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    of_paths = read_study(file)
+    assert of_paths.grid.last_level == "exact"
+    assert of_paths.tables[0].across == "draft_temperature"
+    said = set(re.findall(r"`(\w+)`", of_calls.split("```toml")[0]))
+    bootstrap = {name for name, key in PATH_KEYS.items() if key.part == "bootstrap"}
+    assert said - {"paths", "solve"} == set(PATH_KEYS) - bootstrap
+    assert all(f"`{value}`" in of_calls for value in PATH_VALUES)
 
 
 @pytest.mark.filterwarnings("ignore")  # of the site generator's own dependencies

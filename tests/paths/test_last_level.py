@@ -60,3 +60,46 @@ def test_factors_that_overflow() -> None:
     own, other = np.array([[0.25, 0.75]]), np.array([[1e-320, 0.0]])
     found = scaled_overlaps(own, other, np.array([[800.0, 5000.0, 0.0]]))
     np.testing.assert_allclose(found, [[0.25, 0.25, 1e-320]])
+
+
+@pytest.mark.parametrize("side", ["target", "draft"])
+@pytest.mark.parametrize("scheme", ["single_draft", "block", "asps", "joint"])
+def test_rows_one_by_one_with_the_tokens_before_them(scheme: str, side: str) -> None:
+    """The same windows as with all rows of the text at once, whatever comes in which piece."""
+    rng = np.random.default_rng(2)
+    length, count = 4, 9
+    p, q = rng.dirichlet(np.full(30, 0.3), count), rng.dirichlet(np.full(30, 0.3), count)
+    own = (p, q)[("target", "draft").index(side)]
+    tokens = [rng.choice(30, p=row) for row in own]
+    lp, lq = np.log(p[range(count), tokens]), np.log(q[range(count), tokens])
+    lists = [[np.nan] * (length - 1) + list(one) for one in (lp, lq)]
+    before = [np.array([one[i : i + length - 1] for i in range(count)]) for one in lists]
+    found = np.concatenate(
+        [
+            paths.last_level_of_rows(p[part], q[part], *(b[part] for b in before), scheme, side)
+            for part in (slice(0, 5), slice(5, 6), slice(6, 9))
+        ]
+    )
+    assert np.isnan(found[:3]).sum() == 3 + 2 + 1
+    windows = paths.last_level_windows(found, length)
+    whole = paths.last_level_tail([(p, q)], lp, lq, length, scheme, side)
+    np.testing.assert_allclose(windows, whole, rtol=1e-13, atol=0)
+    short = paths.last_level_windows(found, 2)
+    np.testing.assert_allclose(
+        short, paths.last_level_tail([(p, q)], lp, lq, 2, scheme, side), rtol=1e-13, atol=0
+    )
+    # The control: the tokens before in the wrong order.
+    moved = [np.concatenate([b[:, 1:], b[:, :1]], axis=1) for b in before]
+    wrong = paths.last_level_windows(paths.last_level_of_rows(p, q, *moved, scheme, side), length)
+    assert not np.allclose(wrong, whole, equal_nan=True)
+    assert paths.last_level_windows(found[:3], length).shape == (0, length)
+
+
+def test_tokens_before_that_do_not_fit_the_rows() -> None:
+    p = np.array([[0.5, 0.5]])
+    with pytest.raises(InvalidDistributionError, match=r"`draft_before` \(1, 2\)"):
+        paths.last_level_of_rows(p, p, np.zeros((1, 1)), np.zeros((1, 2)), "block")
+    with pytest.raises(InvalidDistributionError, match="give as many tokens for each of 1 rows"):
+        paths.last_level_of_rows(p, p, np.zeros((2, 1)), np.zeros((2, 1)), "block")
+    with pytest.raises(InvalidDistributionError, match="give 3 or more"):
+        paths.last_level_windows(np.zeros((4, 2)), 3)

@@ -23,7 +23,12 @@ from mdbound.analysis.figures.style import (
 )
 from mdbound.analysis.paths.costs.speedup import Speedups
 from mdbound.analysis.paths.path_results import LAW_COLUMNS
-from mdbound.analysis.paths.path_tables import per_call_means, per_position_means, rule_title
+from mdbound.analysis.paths.path_tables import (
+    per_call_means,
+    per_position_means,
+    require_calls,
+    rule_title,
+)
 from mdbound.analysis.solving.results import Results
 from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.statistics.task_means import ALL_TASKS
@@ -77,9 +82,11 @@ def draw_path_figure(name: str, results: Results, bootstrap: Bootstrap | None = 
     laws = results.frame.select(LAW_COLUMNS).unique().collect()
     if laws.height > 1:
         raise InvalidSettingError(
-            f"{results.path} holds {laws.height} settings of draft and temperature; a figure shows "
-            "one: give `drafts` and `draft_temperatures` one value each"
+            f"{results.path} holds {laws.height} settings of target and draft; a figure shows one: "
+            "give `drafts`, `temperatures`, `top_k`, `top_p`, `min_p` and `draft_temperatures` one "
+            "value each"
         )
+    require_calls(results)
     return PATH_FIGURES[name].draw(results, bootstrap or Bootstrap())
 
 

@@ -1,12 +1,13 @@
 """A capture -> a few numbers a token and setting: all that tokens per call need of it.
 
-Two log-probabilities, and one number for each rule on trees. One part file per shard, so that an
+Two log-probabilities, a third where the text was written at other settings, one number for each
+rule on trees, and L of each rule whose last level is exact. One part file per shard, so that an
 interrupted run goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +15,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mdbound import paths
 from mdbound.analysis.paths.path_setting import PathSetting
 from mdbound.analysis.paths.texts import FINISH_REASONS, Floats, ScoredText
+from mdbound.analysis.paths.tokens_before import TokensBefore, level_columns
 from mdbound.analysis.paths.tree_rules import TreeRule
 from mdbound.bounds import Warpers, distribution_from_logits
 from mdbound.errors import CacheError
@@ -29,7 +32,11 @@ _ARRAYS = "arrays"
 
 
 def batch_logprobs(
-    batch: LogitsBatch, settings: Sequence[PathSetting], rules: Sequence[TreeRule] = ()
+    batch: LogitsBatch,
+    settings: Sequence[PathSetting],
+    rules: Sequence[TreeRule] = (),
+    exact: Sequence[str] = (),
+    before: TokensBefore | None = None,
 ) -> pl.DataFrame:
     """Numbers of the tokens that follow the positions of a batch.
 
@@ -37,11 +44,14 @@ def batch_logprobs(
         batch: B positions.
         settings: The laws.
         rules: Rules on trees.
+        exact: Rules of one path whose last level is exact.
+        before: The tokens before, for these; it moves on.
 
     Returns:
         Columns `doc_id`, `position`, and for setting i log-probabilities `target_i` and `draft_i`,
-        and the number of the token for rule k, `node_i_k`; 0 for a token that the target cannot
-        give.
+        `sampling_i` where the text was written at other settings, what rule k needs of the
+        token, `node_i_k`, 0 for a token that the target cannot give, and the levels of a rule,
+        `last_i_RULE`.
 
     Raises:
         InvalidDistributionError: Logits that no distribution can be made of.
@@ -64,14 +74,55 @@ def batch_logprobs(
             # Rounding may put the one token of a point mass above 1.
             columns[f"target_{index}"] = np.minimum(np.log(p[rows, tokens]), 0.0)
             columns[f"draft_{index}"] = np.minimum(np.log(q[rows, tokens]), 0.0)
+            if setting.sampled is not None:
+                s = law("target", setting.sampled)
+                columns[f"sampling_{index}"] = np.minimum(np.log(s[rows, tokens]), 0.0)
         given = np.flatnonzero(p[rows, tokens] > 0.0)
-        for k, rule in enumerate(rules):
-            b = np.zeros(len(tokens))
-            b[given] = rule.numbers(p[given], q[given], tokens[given])
-            columns[f"node_{index}_{k}"] = b
-    return batch.positions.select("doc_id", "position").with_columns(
-        pl.Series(name, values) for name, values in columns.items()
-    )
+        for rule, name in _columns_of(index, rules).items():
+            if name not in columns:
+                columns[name] = _numbers(rule, p, q, tokens, given)
+    places = batch.positions.select("doc_id", "position")
+    frame = places.with_columns(_series(name, values) for name, values in columns.items())
+    return frame if before is None else _with_levels(frame, settings, exact, before, law)
+
+
+def _columns_of(index: int, rules: Sequence[TreeRule]) -> dict[TreeRule, str]:
+    """The column of each rule on trees at a setting; rules that need the same have the same."""
+    first: dict[tuple[object, ...], int] = {}
+    return {rule: f"node_{index}_{first.setdefault(rule.needs, k)}" for k, rule in enumerate(rules)}
+
+
+def _numbers(
+    rule: TreeRule, p: Floats, q: Floats, tokens: NDArray[np.int64], given: NDArray[np.int64]
+) -> Floats:
+    """The numbers of tokens that the target can give; 0 of others."""
+    found = rule.numbers(p[given], q[given], tokens[given])
+    numbers = np.zeros((len(tokens), *found.shape[1:]))
+    numbers[given] = found
+    return numbers
+
+
+def _series(name: str, values: Floats) -> pl.Series:
+    if values.ndim == 1:
+        return pl.Series(name, values)
+    return pl.Series(name, values, dtype=pl.Array(pl.Float64, values.shape[1]))
+
+
+def _with_levels(
+    frame: pl.DataFrame,
+    settings: Sequence[PathSetting],
+    exact: Sequence[str],
+    before: TokensBefore,
+    law: Callable[[str, Warpers], Floats],
+) -> pl.DataFrame:
+    """The columns of levels, while the rows are in memory."""
+    levels = []
+    for index, (setting, known) in enumerate(zip(settings, before.advance(frame), strict=True)):
+        p, q = law("target", setting.warpers), law(setting.draft, setting.draft_warpers)
+        for scheme, name in level_columns(index, exact).items():
+            found = paths.last_level_of_rows(p, q, known[0], known[1], scheme)
+            levels.append(pl.Series(name, found, dtype=pl.Array(pl.Float64, found.shape[1])))
+    return frame.with_columns(levels)
 
 
 def _next_tokens(batch: LogitsBatch) -> NDArray[np.int64]:
@@ -92,6 +143,7 @@ def texts_of(
     logprobs: pl.DataFrame,
     settings: Sequence[PathSetting],
     rules: Sequence[TreeRule] = (),
+    exact: Sequence[str] = (),
 ) -> Iterator[ScoredText]:
     """The texts of a capture under every setting, document by document.
 
@@ -100,9 +152,11 @@ def texts_of(
         logprobs: Of all its positions, as `batch_logprobs` has them.
         settings: The same settings.
         rules: The same rules.
+        exact: The same rules of one path.
 
     Raises:
-        CacheError: The capture's sequences and its positions do not belong together.
+        CacheError: The capture's sequences and its positions do not belong together, or rows of a
+            text do not follow each other, which exact last levels need.
     """
     values = {
         name: logprobs[name].to_numpy()
@@ -114,7 +168,7 @@ def texts_of(
     for text in found(cache, logprobs):
         turn = turns.get(text.doc_id, 0)
         turns[text.doc_id] = turn + 1
-        yield from _scored(text, turn, values, settings, rules)
+        yield from _scored(text, turn, values, settings, rules, exact)
 
 
 @dataclass(frozen=True)
@@ -184,6 +238,7 @@ def _scored(
     values: Mapping[str, Floats],
     settings: Sequence[PathSetting],
     rules: Sequence[TreeRule],
+    exact: Sequence[str],
 ) -> Iterator[ScoredText]:
     at = np.asarray(text.rows, dtype=np.int64)
     for index, setting in enumerate(settings):
@@ -195,5 +250,21 @@ def _scored(
             values[f"target_{index}"][at],
             values[f"draft_{index}"][at],
             setting.columns(),
-            {rule: values[f"node_{index}_{k}"][at] for k, rule in enumerate(rules)},
+            {rule: values[name][at] for rule, name in _columns_of(index, rules).items()},
+            {
+                rule: _levels(values[name][at], text.doc_id)
+                for rule, name in level_columns(index, exact).items()
+            },
+            None if setting.sampled is None else values[f"sampling_{index}"][at],
         )
+
+
+def _levels(levels: Floats, document: int) -> Floats:
+    """Levels of a text, of which the first rows alone may lack windows that begin before it."""
+    reach = np.minimum(np.arange(1, len(levels) + 1), levels.shape[1])
+    if np.isnan(levels[np.arange(levels.shape[1]) < reach[:, None]]).any():
+        raise CacheError(
+            f"document {document}: its rows do not follow each other in the capture, which "
+            "`last_level` exact needs; take sampled, or write the cache in the order of positions"
+        )
+    return levels

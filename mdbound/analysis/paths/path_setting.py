@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from mdbound import paths, schemes
-from mdbound.analysis.paths.tree_rules import GBV, OPTIMAL, GbvRule, NodeRule, TreeRule
+from mdbound.analysis.paths.tree_rules import (
+    GBV,
+    OPTIMAL,
+    QUANTILE,
+    GbvRule,
+    NodeRule,
+    QuantileRule,
+    TreeRule,
+)
 from mdbound.bounds import SAMPLING_LAWS, Warpers
 from mdbound.errors import InvalidSettingError, refuse_unknown
 
@@ -17,6 +26,14 @@ LONGEST_DRAFT = 64
 
 #: Rules of a table when none is asked for: `asps` is `block` under another name.
 DEFAULT_SCHEMES = ("match", "single_draft", "block", "joint")
+
+#: How `tail_positions` takes the last token of each window: as the text has it, or summed over the
+#: vocabulary, which has less variance.
+SAMPLED, EXACT = "sampled", "exact"
+
+
+#: Rules that select one of several paths, by name.
+_OF_PATHS: Mapping[str, Callable[[int], TreeRule]] = {GBV: GbvRule, QUANTILE: QuantileRule}
 
 
 @dataclass(frozen=True)
@@ -27,11 +44,14 @@ class PathSetting:
         draft: Draft model.
         warpers: Of the target.
         draft_temperature: Of the draft; its other warpers are the target's.
+        sampled: What the text was sampled with, where that is something else: its windows are
+            weighted then, and it has no calls.
     """
 
     draft: str
     warpers: Warpers
     draft_temperature: float
+    sampled: Warpers | None = None
 
     @property
     def draft_warpers(self) -> Warpers:
@@ -67,7 +87,12 @@ class PathGrid:
         sampling: Draft laws of the children; a scheme with a law of its own has that.
         drafts: Draft models; all of the cache when empty.
         draft_temperatures: Of the drafts; None is the target's.
-        warpers: Of the target; None takes those that the text was sampled with.
+        temperatures: Of the target; empty takes the one that the text was sampled with.
+        top_k: Likewise, and of the draft too; None is no cut.
+        top_p: Likewise.
+        min_p: Likewise.
+        last_level: `SAMPLED` or `EXACT`: how `tail_positions` takes the last token of each window.
+            Calls have no such choice.
     """
 
     lengths: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
@@ -76,13 +101,17 @@ class PathGrid:
     sampling: tuple[str, ...] = ("with_replacement",)
     drafts: tuple[str, ...] = ()
     draft_temperatures: tuple[float | None, ...] = (None,)
-    warpers: Warpers | None = None
+    temperatures: tuple[float, ...] = ()
+    top_k: tuple[int | None, ...] = ()
+    top_p: tuple[float | None, ...] = ()
+    min_p: tuple[float | None, ...] = ()
+    last_level: str = SAMPLED
 
     def __post_init__(self) -> None:
         check_lengths(self.lengths)
         if not self.schemes:
             check_schemes(self.schemes)
-        refuse_unknown(self.schemes, (*paths.names(), GBV, *schemes.names()), "`schemes`")
+        refuse_unknown(self.schemes, (*paths.names(), GBV, QUANTILE, *schemes.names()), "`schemes`")
         refuse_unknown(self.sampling, SAMPLING_LAWS, "`sampling`")
         self.tree_rules()
         for each in self.draft_temperatures:
@@ -90,11 +119,29 @@ class PathGrid:
                 raise InvalidSettingError(
                     f"`draft_temperatures` {each}: give finite numbers >= 0, or target"
                 )
+        refuse_unknown([self.last_level], (SAMPLED, EXACT), "`last_level`")
+        if self.last_level == EXACT and not self.exact_rules:
+            raise InvalidSettingError(
+                f"`last_level` exact: none of `schemes` {', '.join(self.schemes)} has one; add one "
+                f"of {', '.join(paths.LAST_LEVELS)}, or take sampled"
+            )
 
     @property
     def path_rules(self) -> tuple[str, ...]:
         """The rules of one path among the schemes."""
         return tuple(name for name in self.schemes if name in paths.names())
+
+    @property
+    def exact_rules(self) -> tuple[str, ...]:
+        """Those among them whose last level is exact.
+
+        Example:
+            >>> PathGrid(last_level="exact").exact_rules
+            ('single_draft', 'block', 'joint')
+        """
+        if self.last_level == SAMPLED:
+            return ()
+        return tuple(name for name in self.path_rules if name in paths.LAST_LEVELS)
 
     def tree_rules(self) -> tuple[TreeRule, ...]:
         """The other schemes, with every n that they are defined for.
@@ -111,8 +158,8 @@ class PathGrid:
         for name in self.schemes:
             if name in paths.names():
                 continue
-            if name == GBV:
-                found += [GbvRule(n) for n in self.num_drafts if n >= 1]
+            if name in _OF_PATHS:
+                found += [_OF_PATHS[name](n) for n in self.num_drafts if n >= 1]
                 continue
             scheme = schemes.get(name)
             counts = [n for n in self.num_drafts if n >= 1 and scheme.supports(n)]
@@ -137,27 +184,52 @@ class PathGrid:
             text: What its answers were sampled with; None for a text that was given.
 
         Raises:
-            InvalidSettingError: No such draft, no draft, or warpers that the text is not of.
+            InvalidSettingError: No such draft, no draft, or a target that the text cannot stand
+                for.
 
         Example:
             >>> grid = PathGrid(draft_temperatures=(None, 0.7))
             >>> [one.draft_temperature for one in grid.settings(["small"], Warpers())]
             [1.0, 0.7]
+            >>> PathGrid(temperatures=(0.7,)).settings(["small"], Warpers(top_k=50))[0].sampled
+            Warpers(temperature=1.0, top_k=50, top_p=None, min_p=None)
         """
         if not available:
             raise InvalidSettingError("the cache holds no draft model; add one with `add_drafts`")
         refuse_unknown(self.drafts, available, "`drafts`")
-        warpers = self.warpers or text or Warpers()
-        if text is not None and warpers != text:
-            raise InvalidSettingError(
-                f"the text was sampled with {_words(text)}, not {_words(warpers)}: tokens per call "
-                "are of text that the target wrote at that setting; capture it again there"
-            )
         return tuple(
-            PathSetting(draft, warpers, warpers.temperature if value is None else value)
+            PathSetting(
+                draft, warpers, warpers.temperature if value is None else value,
+                None if text in (None, warpers) else text,
+            )
             for draft in tuple(dict.fromkeys(self.drafts)) or tuple(available)
+            for warpers in dict.fromkeys(self._targets(text))
             for value in dict.fromkeys(self.draft_temperatures)
-        )
+        )  # fmt: skip
+
+    def _targets(self, text: Warpers | None) -> Iterator[Warpers]:
+        """Every target asked for, each checked against the law of the text."""
+        own = text or Warpers()
+        for values in product(
+            self.temperatures or (own.temperature,),
+            self.top_k or (own.top_k,),
+            self.top_p or (own.top_p,),
+            self.min_p or (own.min_p,),
+        ):
+            wanted = Warpers(*values)
+            if text is not None and wanted != text:
+                paths.check_reweighting(text, wanted)
+                self._refuse_trees(text)
+            yield wanted
+
+    def _refuse_trees(self, text: Warpers) -> None:
+        trees = [name for name in self.schemes if name not in paths.names()]
+        if trees:
+            raise InvalidSettingError(
+                f"`schemes` {', '.join(trees)}: the text was sampled with {_words(text)}, and only "
+                f"rules of one path have tails at another setting ({', '.join(paths.names())}); "
+                "take these, or capture again"
+            )
 
 
 def check_lengths(lengths: Sequence[int]) -> None:

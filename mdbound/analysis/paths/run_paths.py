@@ -13,6 +13,7 @@ from mdbound.analysis.paths.capture_logprobs import batch_logprobs, texts_of
 from mdbound.analysis.paths.logprobs_file import fingerprint, read_logprobs
 from mdbound.analysis.paths.path_results import open_paths, write_paths
 from mdbound.analysis.paths.path_setting import (
+    SAMPLED,
     PathGrid,
     PathSetting,
     check_lengths,
@@ -20,7 +21,7 @@ from mdbound.analysis.paths.path_setting import (
 )
 from mdbound.analysis.paths.tallies import TextCounts, tally_rows
 from mdbound.analysis.paths.texts import ScoredText
-from mdbound.analysis.paths.tree_rules import TreeRule
+from mdbound.analysis.paths.tokens_before import TokensBefore
 from mdbound.analysis.solving.environment import environment
 from mdbound.analysis.solving.provenance import capture_summary
 from mdbound.analysis.solving.results import Provenance
@@ -45,7 +46,7 @@ class PathsSummary:
         path: The results file.
         rows: Its rows.
         counts: What was met in the texts; None where an earlier run had finished.
-        law: `OF_TARGET`, if the target wrote the text at the laws of the results, or `GIVEN`.
+        law: `OF_TARGET`, if the target wrote the text, or `GIVEN`.
     """
 
     path: Path
@@ -79,39 +80,98 @@ def run_on_capture(
     Raises:
         InvalidSettingError: A setting that the capture has no text for, or `out` is of another run.
         CacheError: The capture is unfinished, damaged or of arrays.
-        InvalidDistributionError: Text that the target cannot have written at these laws.
+        InvalidDistributionError: Text that the target cannot have written at these laws, or that
+            is too far from them to be weighted.
         OutputError: The disk is full or cannot be written; finished parts are kept.
+    """
+    settings = settings_of(cache, grid)
+    return run_on_settings(
+        cache,
+        grid,
+        settings,
+        out,
+        batch_rows=batch_rows,
+        command=command,
+        on_progress=on_progress,
+    )
+
+
+def run_on_settings(
+    cache: LogitsCache,
+    grid: PathGrid,
+    settings: Sequence[PathSetting],
+    out: Path | str,
+    *,
+    batch_rows: int = 64,
+    command: str = "",
+    on_progress: ProgressCallback | None = None,
+) -> PathsSummary:
+    """`run_on_capture` for some of the settings of the grid, with all its rules and lengths.
+
+    Args:
+        cache: The capture.
+        grid: Rules, draft lengths and last level.
+        settings: Some of `settings_of`.
+        out: As the rest, as of `run_on_capture`.
+        batch_rows: Positions held in memory at a time.
+        command: Command line.
+        on_progress: Called after each batch.
+
+    Raises:
+        InvalidSettingError: `out` is of another run.
+        CacheError: The capture is damaged or of arrays without tokens.
+        InvalidDistributionError: As `run_on_capture`.
+        OutputError: As `run_on_capture`.
     """
     out = Path(out)
     if batch_rows < 1:
         raise InvalidSettingError(f"`batch_rows` {batch_rows}: give at least 1")
-    if not cache.manifest.complete or cache.num_positions == 0:
-        raise CacheError(f"{cache.path} is not a finished capture; finish it first")
-    recorded = cache.manifest.generation.warpers
-    sampled = None if recorded is None else Warpers.from_dict(recorded)
-    settings = grid.settings(cache.draft_names, sampled)
-    law = GIVEN if sampled is None else OF_TARGET
-    provenance = Provenance(
-        version=mdbound.__version__,
-        capture_identity=cache.manifest.identity(),
-        capture={**capture_summary(cache), "law": law},
-        settings=[_recorded(setting, grid) for setting in settings],
-        command=command,
-        environment=environment(),
-    )
+    provenance = paths_provenance(cache, grid, settings, command)
+    law = provenance.capture["law"]
     parts = Parts.beside(out)
     if _is_finished(out, provenance):
         parts.remove()
         return PathsSummary(out, _height(out), None, law)
     parts.start_or_resume(provenance)
-    rules = grid.tree_rules()
-    _score_missing(cache, settings, rules, parts, batch_rows, on_progress)
+    _score_missing(cache, settings, grid, parts, batch_rows, on_progress)
     logprobs = pl.concat([pl.read_parquet(parts.path(shard.index)) for shard in cache.shards])
     counts = TextCounts()
-    texts = texts_of(cache, logprobs, settings, rules)
+    texts = texts_of(cache, logprobs, settings, grid.tree_rules(), grid.exact_rules)
     rows = write_paths(_rows(texts, grid.path_rules, grid.lengths, counts), out, provenance)
     parts.remove()
     return PathsSummary(out, rows, counts, law)
+
+
+def settings_of(cache: LogitsCache, grid: PathGrid) -> tuple[PathSetting, ...]:
+    """Settings of a grid on a capture.
+
+    Raises:
+        CacheError: The capture is unfinished.
+        InvalidSettingError: A setting that the capture has no text for.
+    """
+    if not cache.manifest.complete or cache.num_positions == 0:
+        raise CacheError(f"{cache.path} is not a finished capture; finish it first")
+    return grid.settings(cache.draft_names, _law_of_text(cache))
+
+
+def paths_provenance(
+    cache: LogitsCache, grid: PathGrid, settings: Sequence[PathSetting], command: str
+) -> Provenance:
+    """What the metadata of results of a capture says."""
+    law = GIVEN if _law_of_text(cache) is None else OF_TARGET
+    return Provenance(
+        version=mdbound.__version__,
+        capture_identity=cache.manifest.identity(),
+        capture={**capture_summary(cache), "law": law},
+        settings=[recorded_setting(setting, grid) for setting in settings],
+        command=command,
+        environment=environment(),
+    )
+
+
+def _law_of_text(cache: LogitsCache) -> Warpers | None:
+    recorded = cache.manifest.generation.warpers
+    return None if recorded is None else Warpers.from_dict(recorded)
 
 
 def run_on_logprobs(
@@ -133,7 +193,12 @@ def run_on_logprobs(
     source, out = Path(source), Path(out)
     check_schemes(schemes)
     check_lengths(lengths)
-    values = {"schemes": list(schemes), "lengths": list(lengths), "warpers": Warpers().as_dict()}
+    values = {
+        "schemes": list(schemes),
+        "lengths": list(lengths),
+        "warpers": Warpers().as_dict(),
+        "last_level": SAMPLED,
+    }
     provenance = Provenance(
         version=mdbound.__version__,
         capture_identity=fingerprint(source),
@@ -149,12 +214,14 @@ def run_on_logprobs(
     return PathsSummary(out, rows, counts, OF_TARGET)
 
 
-def _recorded(setting: PathSetting, grid: PathGrid) -> dict[str, object]:
+def recorded_setting(setting: PathSetting, grid: PathGrid) -> dict[str, object]:
+    """A setting with what is computed for it, as provenance has it."""
     return {
         **setting.as_dict(),
         "schemes": list(grid.schemes),
         "lengths": list(grid.lengths),
         "nodes": [rule.columns() for rule in grid.tree_rules()],
+        "last_level": grid.last_level,
     }
 
 
@@ -178,6 +245,7 @@ def _rows(
     for text in texts:
         yield tally_rows(text, schemes, lengths, counts)
     counts.refuse_foreign_text()
+    counts.refuse_few_in_effect()
     if counts.texts == 0:
         raise InvalidSettingError(
             f"no text of 2 tokens or more among {counts.short}; capture longer answers"
@@ -187,18 +255,24 @@ def _rows(
 def _score_missing(
     cache: LogitsCache,
     settings: Sequence[PathSetting],
-    rules: Sequence[TreeRule],
+    grid: PathGrid,
     parts: Parts,
     batch_rows: int,
     on_progress: ProgressCallback | None,
 ) -> None:
+    rules, exact = grid.tree_rules(), grid.exact_rules
+    before = TokensBefore(max(grid.lengths) - 1, len(settings)) if exact else None
     missing = [shard for shard in cache.shards if not parts.has(shard.index, shard.rows)]
     done = cache.num_positions - sum(shard.rows for shard in missing)
     new = 0
-    for shard in missing:
+    for shard in cache.shards:
+        if shard not in missing:
+            if before is not None:
+                before.skip(pl.read_parquet(parts.path(shard.index)))
+            continue
         frames = []
         for batch in _batches(cache, settings, shard, batch_rows):
-            frames.append(batch_logprobs(batch, settings, rules))
+            frames.append(batch_logprobs(batch, settings, rules, exact, before))
             done, new = done + frames[-1].height, new + frames[-1].height
             if on_progress is not None:
                 on_progress(SolveProgress(done, cache.num_positions, new))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mdbound import paths, schemes
+from mdbound import paths, schemes, trees
 
 Floats = NDArray[np.float64]
 Tokens = NDArray[np.int64]
@@ -19,6 +19,9 @@ OPTIMAL = "optimal"
 
 #: Greedy multi-path block verification.
 GBV = "gbv"
+
+#: Quantile-score path selection.
+QUANTILE = "quantile"
 
 
 class TreeRule(ABC):
@@ -30,7 +33,15 @@ class TreeRule(ABC):
 
     @abstractmethod
     def numbers(self, target: Floats, draft: Floats, tokens: Tokens) -> Floats:
-        """One number for each token, from the rows (B, V) it was drawn at; p of it is above 0."""
+        """What it needs of each token, from the rows (B, V) it was drawn at; p of it is above 0.
+
+        One number, or for some rules a row of them, always as many: (B,) or (B, W).
+        """
+
+    @property
+    def needs(self) -> tuple[object, ...]:
+        """What the numbers depend on: rules that need the same share them."""
+        return tuple(self.columns().values())
 
     @abstractmethod
     def tail(
@@ -107,3 +118,38 @@ class GbvRule(TreeRule):
     ) -> Floats:
         """Block verification of the path that is selected."""
         return paths.gbv_text_tail(target_logprob, draft_logprob, numbers, length, self.num_drafts)
+
+
+@dataclass(frozen=True)
+class QuantileRule(TreeRule):
+    """Quantile-score path selection on K i.i.d. paths, with the offsets of its defaults.
+
+    Attributes:
+        num_drafts: K.
+    """
+
+    num_drafts: int
+    scheme: ClassVar[str] = QUANTILE
+
+    def columns(self) -> dict[str, Any]:
+        """See `TreeRule.columns`."""
+        return {"scheme": QUANTILE, "sampling": "with_replacement", "num_drafts": self.num_drafts}
+
+    @property
+    def needs(self) -> tuple[object, ...]:
+        """See `TreeRule.needs`: the same rows say it for every number of paths."""
+        return (QUANTILE,)
+
+    def numbers(self, target: Floats, draft: Floats, tokens: Tokens) -> Floats:
+        """Draft mass of every class of ratios, and the class of the token."""
+        found = trees.class_masses(target, draft, tokens)
+        return np.column_stack([found.masses, found.token_class])
+
+    def tail(
+        self, target_logprob: Floats, draft_logprob: Floats, numbers: Floats, length: int
+    ) -> Floats:
+        """Block verification of the path that is selected."""
+        classes = trees.ClassMasses(numbers[:, :-1], numbers[:, -1].astype(np.int64))
+        return trees.quantile_text_tail(
+            target_logprob, draft_logprob, classes, length, self.num_drafts
+        )

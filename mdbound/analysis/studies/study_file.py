@@ -4,127 +4,99 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
+from mdbound.analysis.paths.path_setting import PathGrid
 from mdbound.analysis.solving.grid import SolveGrid
-from mdbound.analysis.solving.num_drafts import parse_num_drafts
 from mdbound.analysis.solving.selection import Selection
 from mdbound.analysis.statistics.bootstrap import Bootstrap
+from mdbound.analysis.studies.path_study import PathStudy, PathTableSpec
 from mdbound.analysis.studies.study import Study, TableSpec
+from mdbound.analysis.studies.study_values import (
+    TARGET,
+    Key,
+    filter_value,
+    list_of,
+    or_word,
+    read_integer,
+    read_lengths,
+    read_num_drafts,
+    read_number,
+    read_text,
+    wrong_value,
+)
 from mdbound.errors import InvalidSettingError, refuse_unknown
 
-#: Words that stand for "no cut" in lists of top-k, top-p and vocabulary sizes.
-_NO_CUT = ("none", "full")
+AnyStudy: TypeAlias = Study | PathStudy
+"""What a file can hold: of `mdbound solve`, or of `mdbound paths`."""
 
-#: Word that stands for the target's own in a list of draft temperatures.
-_TARGET = ("target",)
+_Table = TypeVar("_Table", TableSpec, PathTableSpec)
 
+#: Keys of every study.
+_OF_ALL: Mapping[str, Key] = {
+    "name": Key("study", "name", read_text),
+    "capture": Key("study", "capture", read_text),
+    "out": Key("study", "out", read_text),
+    "batch_rows": Key("study", "batch_rows", read_integer),
+    "num_drafts": Key("grid", "num_drafts", read_num_drafts),
+    "sampling": Key("grid", "sampling", list_of(read_text)),
+    "temperature": Key("grid", "temperatures", list_of(read_number)),
+    "draft_temperature": Key("grid", "draft_temperatures", list_of(or_word(read_number, TARGET))),
+    "top_k": Key("grid", "top_k", list_of(or_word(read_integer))),
+    "top_p": Key("grid", "top_p", list_of(or_word(read_number))),
+    "min_p": Key("grid", "min_p", list_of(or_word(read_number))),
+    "draft": Key("grid", "drafts", list_of(read_text)),
+    "schemes": Key("grid", "schemes", list_of(read_text)),
+    "resamples": Key("bootstrap", "resamples", read_integer),
+    "confidence": Key("bootstrap", "confidence", read_number),
+    "seed": Key("bootstrap", "seed", read_integer),
+}
 
-@dataclass(frozen=True)
-class _Key:
-    """A key of the file: the part of the study that it sets, and how its value is read."""
+#: Every key of a study of `mdbound solve` but `command` and `table`: its options, and those of
+#: `mdbound report`, with underscores.
+KEYS: Mapping[str, Key] = {
+    **_OF_ALL,
+    "draft_temperature_sets": Key("grid", "draft_temperature_sets", list_of(list_of(read_number))),
+    "vocabulary_size": Key("grid", "vocabulary_sizes", list_of(or_word(read_integer))),
+    "vocabulary_of": Key("grid", "vocabulary_of", read_text),
+    "scheme_samples": Key("grid", "scheme_samples", read_integer),
+    "scheme_seed": Key("grid", "scheme_seed", read_integer),
+    "task": Key("selection", "tasks", list_of(read_text)),
+    "limit_per_task": Key("selection", "limit_per_task", read_integer),
+}
 
-    part: str
-    name: str
-    read: Callable[[str, Any], Any]
-
-
-def _text(key: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise _wrong(key, value, "a text in quotes")
-    return value
-
-
-def _integer(key: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _wrong(key, value, "a whole number")
-    return value
-
-
-def _number(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong(key, value, "a number")
-    return float(value)
-
-
-def _list_of(read: Callable[[str, Any], Any]) -> Callable[[str, Any], tuple[Any, ...]]:
-    """A list, or one value for a list of one."""
-
-    def read_list(key: str, value: Any) -> tuple[Any, ...]:
-        return tuple(read(key, each) for each in (value if isinstance(value, list) else [value]))
-
-    return read_list
-
-
-def _or_word(
-    read: Callable[[str, Any], Any], words: tuple[str, ...] = _NO_CUT
-) -> Callable[[str, Any], Any]:
-    """A value, or one of the words for None."""
-
-    def read_either(key: str, value: Any) -> Any:
-        return None if isinstance(value, str) and value.lower() in words else read(key, value)
-
-    return read_either
-
-
-def _num_drafts(key: str, value: Any) -> tuple[int, ...]:
-    if isinstance(value, str):
-        return parse_num_drafts(value)
-    return tuple(sorted(set(_list_of(_integer)(key, value))))
-
-
-#: Every key of a study file but `table`: options of `mdbound solve` and `mdbound report`, with
-#: underscores.
-KEYS: Mapping[str, _Key] = {
-    "name": _Key("study", "name", _text),
-    "capture": _Key("study", "capture", _text),
-    "out": _Key("study", "out", _text),
-    "batch_rows": _Key("study", "batch_rows", _integer),
-    "num_drafts": _Key("grid", "num_drafts", _num_drafts),
-    "sampling": _Key("grid", "sampling", _list_of(_text)),
-    "temperature": _Key("grid", "temperatures", _list_of(_number)),
-    "draft_temperature": _Key("grid", "draft_temperatures", _list_of(_or_word(_number, _TARGET))),
-    "draft_temperature_sets": _Key("grid", "draft_temperature_sets", _list_of(_list_of(_number))),
-    "top_k": _Key("grid", "top_k", _list_of(_or_word(_integer))),
-    "top_p": _Key("grid", "top_p", _list_of(_or_word(_number))),
-    "min_p": _Key("grid", "min_p", _list_of(_or_word(_number))),
-    "vocabulary_size": _Key("grid", "vocabulary_sizes", _list_of(_or_word(_integer))),
-    "vocabulary_of": _Key("grid", "vocabulary_of", _text),
-    "draft": _Key("grid", "drafts", _list_of(_text)),
-    "schemes": _Key("grid", "schemes", _list_of(_text)),
-    "scheme_samples": _Key("grid", "scheme_samples", _integer),
-    "scheme_seed": _Key("grid", "scheme_seed", _integer),
-    "task": _Key("selection", "tasks", _list_of(_text)),
-    "limit_per_task": _Key("selection", "limit_per_task", _integer),
-    "resamples": _Key("bootstrap", "resamples", _integer),
-    "confidence": _Key("bootstrap", "confidence", _number),
-    "seed": _Key("bootstrap", "seed", _integer),
+#: The same of a study of `mdbound paths`.
+PATH_KEYS: Mapping[str, Key] = {
+    **_OF_ALL,
+    "length": Key("grid", "lengths", read_lengths),
+    "last_level": Key("grid", "last_level", read_text),
 }
 
 _TABLE_KEYS = {
-    "name": _text,
-    "value": _text,
-    "across": _text,
-    "caption": _text,
-    "label": _text,
+    "name": read_text,
+    "value": read_text,
+    "across": read_text,
+    "caption": read_text,
+    "label": read_text,
 }
 
 
-def read_study(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Study:
+def read_study(path: Path | str, overrides: Mapping[str, Any] | None = None) -> AnyStudy:
     """Read a study from a TOML file.
 
     An override beats the file, the file beats the defaults of `SolveGrid`, `Selection`,
-    `Bootstrap` and `Study`. Folders in the file are relative to the file; in an override, to the
-    current folder.
+    `Bootstrap` and `Study`, or of `PathGrid` and `PathStudy`. Folders in the file are relative to
+    the file; in an override, to the current folder.
 
     Args:
-        path: The file. Keys as in `KEYS`, and any number of `[[table]]`.
+        path: The file. Keys as in `KEYS`, or after `command = "paths"` as in `PATH_KEYS`, and any
+            number of `[[table]]`.
         overrides: Key to value, as the file would hold them.
 
     Returns:
-        The study; its name is the file's unless it says so, and its folder is named after it.
+        A `Study`, or after `command = "paths"` a `PathStudy` for `run_path_study`; its name is the
+        file's unless it says so, and its folder is named after it.
 
     Raises:
         InvalidSettingError: The file is missing or no TOML, a key is unknown (the nearest is
@@ -149,7 +121,7 @@ def read_study(path: Path | str, overrides: Mapping[str, Any] | None = None) -> 
         raise InvalidSettingError(f"{path}: {error}") from error
 
 
-def study_from(values: Mapping[str, Any]) -> Study:
+def study_from(values: Mapping[str, Any]) -> AnyStudy:
     """Make a study of the values of a file.
 
     Raises:
@@ -161,31 +133,70 @@ def study_from(values: Mapping[str, Any]) -> Study:
         ... )
         >>> study.grid.top_k, study.grid.num_drafts
         ((9, None), (1, 2, 3))
+        >>> folders = {"name": "k", "capture": "c", "out": "o"}
+        >>> study_from({"command": "paths", "length": "1,4", **folders}).grid.lengths
+        (1, 4)
     """
-    refuse_unknown(values, [*KEYS, "table"], "key")
-    for required in ("name", "capture", "out"):
-        if required not in values:
-            raise InvalidSettingError(f'{required} is missing; give it, as in {required} = "..."')
-    parts: dict[str, dict[str, Any]] = {key.part: {} for key in KEYS.values()}
-    for name, value in values.items():
-        if name != "table":
-            key = KEYS[name]
-            parts[key.part][key.name] = key.read(name, value)
-    for folder in ("capture", "out"):
-        parts["study"][folder] = Path(parts["study"][folder])
+    command = values.get("command", "solve")
+    refuse_unknown([str(command)], _OF_COMMAND, "command")
+    return _OF_COMMAND[command]({k: v for k, v in values.items() if k != "command"})
+
+
+def _solve_study(values: Mapping[str, Any]) -> Study:
+    parts = _parts(values, KEYS)
     return Study(
         **parts["study"],
         grid=SolveGrid(**parts["grid"]),
         selection=Selection(**parts["selection"]),
         bootstrap=Bootstrap(**parts["bootstrap"]),
-        tables=_tables(values.get("table", [])),
+        tables=_tables(values.get("table", []), TableSpec),
     )
 
 
-def _tables(values: Any) -> tuple[TableSpec, ...]:
+def _path_study(values: Mapping[str, Any]) -> PathStudy:
+    parts = _parts(values, PATH_KEYS)
+    return PathStudy(
+        **parts["study"],
+        grid=PathGrid(**parts["grid"]),
+        bootstrap=Bootstrap(**parts["bootstrap"]),
+        tables=_tables(values.get("table", []), PathTableSpec),
+    )
+
+
+#: What makes the study of each command.
+_OF_COMMAND: Mapping[str, Callable[[Mapping[str, Any]], AnyStudy]] = {
+    "solve": _solve_study,
+    "paths": _path_study,
+}
+
+
+def _parts(values: Mapping[str, Any], keys: Mapping[str, Key]) -> dict[str, dict[str, Any]]:
+    """Fields of every part of a study, read from the values of a file."""
+    elsewhere = [name for name in values if name not in keys and name in {**KEYS, **PATH_KEYS}]
+    if elsewhere:
+        others = {"solve": KEYS, "paths": PATH_KEYS}
+        of = next(name for name, known in others.items() if elsewhere[0] in known)
+        raise InvalidSettingError(
+            f'key {elsewhere[0]!r} is of studies with command = "{of}"; add that, or leave it out'
+        )
+    refuse_unknown(values, [*keys, "table"], "key")
+    for required in ("name", "capture", "out"):
+        if required not in values:
+            raise InvalidSettingError(f'{required} is missing; give it, as in {required} = "..."')
+    parts: dict[str, dict[str, Any]] = {key.part: {} for key in keys.values()}
+    for name, value in values.items():
+        if name != "table":
+            key = keys[name]
+            parts[key.part][key.name] = key.read(name, value)
+    for folder in ("capture", "out"):
+        parts["study"][folder] = Path(parts["study"][folder])
+    return parts
+
+
+def _tables(values: Any, kind: type[_Table]) -> tuple[_Table, ...]:
     if not isinstance(values, list) or not all(isinstance(each, dict) for each in values):
         raise InvalidSettingError("table: write each one as [[table]]")
-    tables = tuple(_table(each, index) for index, each in enumerate(values))
+    tables = tuple(_table(each, index, kind) for index, each in enumerate(values))
     names = [table.name for table in tables]
     for name in names:
         if names.count(name) > 1:
@@ -193,7 +204,7 @@ def _tables(values: Any) -> tuple[TableSpec, ...]:
     return tables
 
 
-def _table(values: Mapping[str, Any], index: int) -> TableSpec:
+def _table(values: Mapping[str, Any], index: int, kind: type[_Table]) -> _Table:
     refuse_unknown(values, [*_TABLE_KEYS, "where"], f"[[table]] {index + 1}: key")
     if "name" not in values:
         raise InvalidSettingError(f"[[table]] {index + 1}: name is missing; its files need one")
@@ -202,17 +213,9 @@ def _table(values: Mapping[str, Any], index: int) -> TableSpec:
         raise InvalidSettingError(f"[[table]] name {given['name']!r}: give a file name, no folder")
     where = values.get("where", {})
     if not isinstance(where, dict):
-        raise _wrong("where", where, 'a table, as in {task = "all"}')
+        raise wrong_value("where", where, 'a table, as in {task = "all"}')
     kept = {
-        name: tuple(_filter_value(each) for each in (value if isinstance(value, list) else [value]))
+        name: tuple(filter_value(each) for each in (value if isinstance(value, list) else [value]))
         for name, value in where.items()
     }
-    return TableSpec(**given, where=kept)
-
-
-def _filter_value(value: Any) -> Any:
-    return None if isinstance(value, str) and value.lower() in _NO_CUT else value
-
-
-def _wrong(key: str, value: Any, wanted: str) -> InvalidSettingError:
-    return InvalidSettingError(f"{key} = {value!r}: give {wanted}")
+    return kind(**given, where=kept)

@@ -98,7 +98,7 @@ class StudyStore:
         """
         solved = self._solved()
         pieces = {piece.path: piece.provenance.environment for piece in solved.values()}
-        merged = replace(provenance, environment=_united(list(pieces.values())))
+        merged = replace(provenance, environment=united(list(pieces.values())))
         write_results(self._tables(settings, solved), out, merged)
 
     def _tables(
@@ -185,7 +185,7 @@ def _key_of(setting: dict[str, Any]) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-def _united(environments: list[dict[str, str]]) -> dict[str, str]:
+def united(environments: list[dict[str, str]]) -> dict[str, str]:
     """Values of all environments under their names: one, or several that differ."""
     names = dict.fromkeys(name for each in environments for name in each)
     return {

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mdbound import trees
 from mdbound.bounds import Warpers, distribution_from_logits
 from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.store.cache import LogitsCache
@@ -78,12 +77,11 @@ def captured_laws(cache: LogitsCache, drafts: tuple[str, ...]) -> tuple[Captured
     available = cache.path_draft_names
     if record is None or not available:
         raise InvalidSettingError(
-            f"{cache.path} holds no drafted trees: capture with `paths`, or give what needs none "
-            "to `run_on_capture`: full trees under schemes of one position, and gbv"
+            f"{cache.path} holds no drafted trees: capture with `paths` or `tree`, or give what "
+            "needs none to `run_on_capture`: full trees under schemes of one position, and gbv"
         )
     sampled = cache.manifest.generation.warpers
     target = Warpers() if sampled is None else Warpers.from_dict(sampled)
-    law = trees.Paths(record.count, record.length)
     chosen = drafts or available
     for name in chosen:
         if name not in available:
@@ -91,7 +89,7 @@ def captured_laws(cache: LogitsCache, drafts: tuple[str, ...]) -> tuple[Captured
                 f"`drafts` {name!r} drew no trees; those that did are {', '.join(available)}"
             )
     drawn = Warpers.from_dict(record.warpers)
-    return tuple(CapturedLaw(law, name, target, drawn) for name in chosen)
+    return tuple(CapturedLaw(record.law(), name, target, drawn) for name in chosen)
 
 
 def contexts_of(cache: LogitsCache, law: CapturedLaw, shard: ShardInfo) -> Iterator[ContextTree]:
@@ -101,21 +99,14 @@ def contexts_of(cache: LogitsCache, law: CapturedLaw, shard: ShardInfo) -> Itera
         CacheError: The shard is missing or damaged.
         InvalidDistributionError: Logits that no distribution can be made of.
     """
-    for found in cache.iter_paths(law.draft, shards=[shard.index]):
-        tree = trees.tree_of_paths(found.tokens)
-        target = _by_node(found.tokens, found.target_logits, law.target_warpers)
-        draft = _by_node(found.tokens, found.draft_logits, law.draft_warpers)
-        yield ContextTree(found.doc_id, found.position, tree, target, draft)
+    for found in cache.iter_trees(law.draft, shards=[shard.index]):
+        target = _distributions(found.target_logits, law.target_warpers)
+        draft = _distributions(found.draft_logits, law.draft_warpers)
+        yield ContextTree(found.doc_id, found.position, found.tree, target, draft)
 
 
-def _by_node(
-    tokens: NDArray[np.int64], logits: NDArray[np.float32], warpers: Warpers
+def _distributions(
+    logits: Mapping[Prefix, NDArray[np.float32]], warpers: Warpers
 ) -> dict[Prefix, Floats]:
-    """Distributions at the prefixes of paths; equal prefixes have equal rows."""
-    places: dict[Prefix, tuple[int, int]] = {}
-    for path, own in enumerate(tokens.tolist()):
-        for depth in range(logits.shape[1]):
-            places.setdefault(tuple(own[:depth]), (path, depth))
-    rows = np.stack([logits[place] for place in places.values()])
-    made = distribution_from_logits(rows, **warpers.as_dict())
-    return dict(zip(places, made, strict=True))
+    made = distribution_from_logits(np.stack(list(logits.values())), **warpers.as_dict())
+    return dict(zip(logits, made, strict=True))

@@ -151,8 +151,10 @@ def gap_table(frame: pl.DataFrame, seed: int) -> Table:
         rows=tuple(rows),
         notes=(
             "uniform: integer weights 0..6 a row, at least one positive; language: logits "
-            "N(0, 1.5), the draft's with noise N(0, 1). Negative gaps are above the optimum of one "
-            "call: verifiers may carry state there, and the bound by depth is no verifier's.",
+            "N(0, 1.5), the draft's with noise N(0, 1); pair: the captured models on the likeliest "
+            "draft tokens of each node, documents being the instances. Negative gaps are above the "
+            "optimum of one call: verifiers may carry state there, and the bound by depth is no "
+            "verifier's.",
         ),
     )
 

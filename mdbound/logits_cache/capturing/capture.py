@@ -70,7 +70,6 @@ class LogitsShard(ShardWriter):
         index: number of the shard.
         vocab_size: logits per row, V.
         drawing: how drafts draw paths; None if they draw none.
-        batch_size: paths per forward pass.
     """
 
     def __init__(
@@ -79,11 +78,9 @@ class LogitsShard(ShardWriter):
         index: int,
         vocab_size: int,
         drawing: PathDrawing | None = None,
-        batch_size: int = 1,
     ) -> None:
         super().__init__(cache, index, vocab_size)
         self._drawing = drawing
-        self._batch_size = batch_size
 
     def record(
         self,
@@ -126,8 +123,7 @@ class LogitsShard(ShardWriter):
         self.begin_paths(draft.record)
         if not contexts:
             return
-        batch_size = self._batch_size
-        for each in draw_paths(target, draft, contexts, np.stack(roots), drawing, batch_size):
+        for each in draw_paths(target, draft, contexts, np.stack(roots), drawing):
             self.add_paths(draft.record, each.paths, each.target_logits, each.draft_logits)
 
 
@@ -163,7 +159,7 @@ def capture(
     return run_plan(
         plan,
         settings,
-        lambda index: LogitsShard(settings.out, index, vocab_size, drawing, settings.batch_size),
+        lambda index: LogitsShard(settings.out, index, vocab_size, drawing),
         on_progress,
     )
 
@@ -311,6 +307,7 @@ def _path_drawing(manifest: Manifest) -> PathDrawing | None:
         Warpers.from_dict(paths.warpers),
         generation.max_context,
         generation.seed,
+        None if paths.topology is None else paths.law(),
     )
 
 

@@ -1,8 +1,8 @@
-"""Paths that a draft draws at contexts of the text, token by token, and the logits along them.
+"""Paths and trees that a draft draws at contexts of the text, and the logits along them.
 
 The logits that a token was drawn by are the ones that are stored: for the first token those of the
-position, for later ones those of the first path that came to the prefix. So a token that the
-stored row, warped, has no probability for is never drawn, whatever a second pass would round.
+position, for later ones those of its prefix. So a token that the stored row, warped, has no
+probability for is never drawn, whatever a second pass would round.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds import Warpers
-from mdbound.logits_cache.capturing.decoding import Decoding, decoding_of
+from mdbound.bounds import Warpers, distribution_from_logits
 from mdbound.logits_cache.capturing.generate import sample_tokens
-from mdbound.logits_cache.capturing.score import score_passages
+from mdbound.logits_cache.capturing.node_reader import NodeReader
 from mdbound.logits_cache.models.language_model import LanguageModel
-from mdbound.logits_cache.store.path_nodes import ContextNodes, path_nodes
+from mdbound.logits_cache.models.tree_pass import Node
+from mdbound.logits_cache.store.path_nodes import ContextNodes, path_nodes, tree_nodes
+from mdbound.logits_cache.store.paths_record import IID_PATHS
 from mdbound.logits_cache.text.passages import Passage
+from mdbound.trees import DraftedTree, TreeLaw
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -40,6 +41,7 @@ class PathDrawing:
         warpers: of the drafts' distributions.
         max_context: most tokens that a model sees at once, paths included; None for any number.
         seed: of the choice of contexts and of the tokens.
+        tree: law of trees that are drawn in place of paths; None draws paths.
     """
 
     count: int
@@ -48,6 +50,7 @@ class PathDrawing:
     warpers: Warpers
     max_context: int | None
     seed: int
+    tree: TreeLaw | None = None
 
     def rows(self, answered: Passage) -> list[int]:
         """Recorded rows of an answer, counted from its first, whose contexts paths go on from.
@@ -131,12 +134,10 @@ def draw_paths(
     contexts: Sequence[PathContext],
     roots: Float32Array,
     drawing: PathDrawing,
-    batch_size: int,
 ) -> Iterator[DrawnPaths]:
     """Let a draft draw paths, and both models read them.
 
-    Memory holds the logits along about `batch_size` paths, or along those of one context if that
-    has more.
+    Memory holds one context, with the logits along its paths.
 
     Args:
         target: the target.
@@ -144,137 +145,74 @@ def draw_paths(
         contexts: where, in order.
         roots: the draft's stored logits there, shape (contexts, V).
         drawing: how.
-        batch_size: paths in a forward pass.
 
     Yields:
         The paths of each context, in order.
     """
-    together = max(1, batch_size // drawing.count)
-    for start in range(0, len(contexts), together):
-        part = contexts[start : start + together]
-        yield from _draw_group(target, draft, part, roots[start : start + together], drawing)
+    by_target, by_draft = NodeReader(target), NodeReader(draft)
+    for context, root in zip(contexts, roots, strict=True):
+        generators = [
+            drawing.generator(draft.record.name, context, path) for path in range(drawing.count)
+        ]
+        by_draft.begin(context.token_ids, drawing.length)
+        place = (context.row, context.doc_id, context.position)
+        if drawing.tree is None:
+            tokens, rows = _draw_tokens(by_draft, root, drawing, generators)
+            found = ContextNodes(*place, path_nodes(tokens), IID_PATHS, tokens)
+        else:
+            tree, rows = _draw_tree(by_draft, root, drawing.tree, drawing.warpers, generators[0])
+            found = ContextNodes(*place, tree_nodes(tree), drawing.tree.sampling)
+        by_target.begin(context.token_ids, drawing.length)
+        prefixes = found.prefixes()
+        read = [prefixes[node.node] for node in found.target_nodes]
+        drafted = [rows[prefixes[node.node]] for node in found.draft_nodes]
+        by_nodes = by_target.rows(read) if read else _stacked([], root)
+        yield DrawnPaths(found, by_nodes, _stacked(drafted, root))
 
 
-def _draw_group(
-    target: LanguageModel,
-    draft: LanguageModel,
-    contexts: Sequence[PathContext],
-    roots: Float32Array,
-    drawing: PathDrawing,
-) -> Iterator[DrawnPaths]:
-    tokens, rows = _draw_tokens(draft, contexts, roots, drawing)
-    found = [
-        ContextNodes(each.row, each.doc_id, each.position, own, path_nodes(own))
-        for each, own in zip(contexts, tokens, strict=True)
-    ]
-    read = [_distinct_paths(*each) for each in zip(contexts, found, strict=True)]
-    scored = score_passages(target, [item for own in read for item in own.values()])
-    for index, paths in enumerate(found):
-        after = {path: next(scored)[1] for path in read[index]}
-        # A node's first path is a distinct one: paths that equal it are numbered higher.
-        by_target = [after[node.paths[0]][node.depth - 1] for node in paths.target_nodes]
-        first = index * drawing.count
-        by_draft = [rows[node.depth - 1][first + node.paths[0]] for node in paths.draft_nodes]
-        yield DrawnPaths(paths, _stacked(by_target, roots), _stacked(by_draft, roots))
+def _draw_tree(
+    reader: NodeReader,
+    root: Float32Array,
+    law: TreeLaw,
+    warpers: Warpers,
+    generator: np.random.Generator,
+) -> tuple[DraftedTree, dict[Node, Float32Array]]:
+    """Draw the tree of a context, level by level, with the logits that tokens were drawn by."""
+    rows: dict[Node, Float32Array] = {(): root}
+    growth = law.grow(generator)
+    level = next(growth)
+    while True:
+        if level != [()]:
+            rows |= dict(zip(level, reader.rows(level), strict=True))
+        logits = np.stack([rows[node] for node in level])
+        try:
+            level = growth.send(list(distribution_from_logits(logits, **warpers.as_dict())))
+        except StopIteration as end:
+            return end.value, rows
 
 
 def _draw_tokens(
-    draft: LanguageModel,
-    contexts: Sequence[PathContext],
-    roots: Float32Array,
+    reader: NodeReader,
+    root: Float32Array,
     drawing: PathDrawing,
-) -> tuple[npt.NDArray[np.int64], list[dict[int, Float32Array]]]:
-    """Draw the paths of contexts.
+    generators: Sequence[np.random.Generator],
+) -> tuple[npt.NDArray[np.int64], dict[Node, Float32Array]]:
+    """Draw the paths of a context, level by level.
 
     Returns:
-        The paths, shape (C, K, L), and for each depth from 1 on the logits that tokens were drawn
-        by, by the number of the first path, of C * K, that came to their prefix.
+        The paths, shape (K, L), and the logits that tokens were drawn by, by their prefix.
     """
-    owners = [index for index in range(len(contexts)) for _ in range(drawing.count)]
-    generators = [
-        drawing.generator(draft.record.name, each, path)
-        for each in contexts
-        for path in range(drawing.count)
-    ]
-    logits, drawn = roots[owners], sample_tokens(roots[owners], drawing.warpers, generators)
-    paths = [[token] for token in drawn]
-    rows: list[dict[int, Float32Array]] = []
-    if drawing.length > 1:
-        sequences = [[*contexts[owner].token_ids, path[0]] for owner, path in _pairs(owners, paths)]
-        steps = _Steps(draft, sequences, drawing.length - 1)
-        while True:
-            logits = steps.logits()
-            first = _first_of_prefix(owners, paths)
-            rows.append({index: logits[index].copy() for index in sorted(set(first))})
-            drawn = sample_tokens(logits[first], drawing.warpers, generators)
-            for path, token in zip(paths, drawn, strict=True):
-                path.append(token)
-            if len(paths[0]) == drawing.length:
-                break
-            steps.append(drawn)
-    shape = (len(contexts), drawing.count, drawing.length)
-    return np.array(paths, dtype=np.int64).reshape(shape), rows
-
-
-def _pairs(owners: Sequence[int], paths: Sequence[list[int]]) -> Iterator[tuple[int, list[int]]]:
-    return zip(owners, paths, strict=True)
-
-
-def _first_of_prefix(owners: Sequence[int], paths: Sequence[list[int]]) -> list[int]:
-    """For each path the first of its context that is the same so far."""
-    known: dict[tuple[int, ...], int] = {}
-    return [
-        known.setdefault((owner, *path), index)
-        for index, (owner, path) in enumerate(_pairs(owners, paths))
-    ]
-
-
-class _Steps:
-    """Sequences in the making, in one batch if the model's probe allows it, else one by one."""
-
-    def __init__(self, model: LanguageModel, sequences: Sequence[list[int]], steps: int) -> None:
-        longest = max(len(tokens) for tokens in sequences) + steps - 1
-        shares = len(sequences) == 1 or model.findings.may_share_batch(longest)
-        groups = [sequences] if shares else [[tokens] for tokens in sequences]
-        self._sizes = [len(group) for group in groups]
-        with _inference():
-            self._decodings: list[Decoding] = [
-                decoding_of(model, group, longest) for group in groups
-            ]
-
-    def logits(self) -> Float32Array:
-        """Logits after the last token of each, shape (B, V)."""
-        with _inference():
-            rows = [each.logits().float().cpu().numpy() for each in self._decodings]
-        return np.concatenate(rows)
-
-    def append(self, tokens: Sequence[int]) -> None:
-        """Extend every sequence by one token."""
-        start = 0
-        with _inference():
-            for size, each in zip(self._sizes, self._decodings, strict=True):
-                each.append(tokens[start : start + size])
-                start += size
-
-
-def _inference() -> Any:
-    import torch
-
-    return torch.inference_mode()
-
-
-def _distinct_paths(context: PathContext, found: ContextNodes) -> dict[int, Passage]:
-    """For each leaf its first path, as a passage whose rows are those after the path's tokens."""
-    start = len(context.token_ids)
-    passages = {}
-    for node in found.nodes:
-        if not node.internal:
-            path = found.tokens[node.paths[0]].tolist()
-            # A passage's last token is read by nobody: it is there to be predicted.
-            tokens = (*context.token_ids, *path, path[-1])
-            passages[node.paths[0]] = Passage(context.doc_id, "", 0, start, tokens)
-    return passages
+    paths: list[Node] = [()] * drawing.count
+    rows: dict[Node, Float32Array] = {(): root}
+    for depth in range(drawing.length):
+        level = list(dict.fromkeys(paths))
+        if depth:
+            rows |= dict(zip(level, reader.rows(level), strict=True))
+        logits = np.stack([rows[path] for path in paths])
+        drawn = sample_tokens(logits, drawing.warpers, generators)
+        paths = [(*path, token) for path, token in zip(paths, drawn, strict=True)]
+    return np.array(paths, dtype=np.int64), rows
 
 
 def _stacked(rows: Sequence[Float32Array], like: Float32Array) -> Float32Array:
-    return np.stack(rows) if rows else np.empty((0, like.shape[1]), dtype=np.float32)
+    return np.stack(rows) if rows else np.empty((0, len(like)), dtype=np.float32)

@@ -242,24 +242,26 @@ def _generation_record(settings: CaptureSettings, models: PlannedModels) -> Gene
 def _paths_record(
     settings: CaptureSettings, models: PlannedModels, context: int | None
 ) -> PathsRecord | None:
-    if settings.paths is None or settings.length is None:
+    law, length = settings.tree_law(), settings.drawn_length
+    if length is None:
         return None
     if models.target.record.alignment is not None:
         raise InvalidSettingError(
-            "`paths` can hold tokens that the target lacks, and it cannot read on after them; "
-            "leave `paths` out, or take drafts without further tokens"
+            "`paths` and `tree` can hold tokens that the target lacks, and it cannot read on after "
+            "them; leave them out, or take drafts without further tokens"
         )
-    if context is not None and settings.length >= context:
+    if context is not None and length >= context:
         raise InvalidSettingError(
-            f"`length` {settings.length} leaves no context: the models were made for at most "
+            f"`length` {length} leaves no context: the models were made for at most "
             f"{context} tokens; give a shorter one"
         )
-    return PathsRecord(
-        settings.paths,
-        settings.length,
-        settings.path_contexts or DEFAULT_PATH_CONTEXTS,
-        settings.warpers.as_dict(),
-    )
+    contexts = settings.path_contexts or DEFAULT_PATH_CONTEXTS
+    warpers = settings.warpers.as_dict()
+    if law is None:
+        return PathsRecord(settings.paths or 1, length, contexts, warpers)
+    count = law.num_draws(law.root())
+    slots = law.children.slots
+    return PathsRecord(count, length, contexts, warpers, slots, law.sampling)
 
 
 def _max_context(settings: CaptureSettings, models: PlannedModels) -> int | None:

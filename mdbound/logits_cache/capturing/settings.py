@@ -8,6 +8,7 @@ from pathlib import Path
 from mdbound.bounds import Warpers
 from mdbound.errors import InvalidSettingError, refuse_unknown
 from mdbound.logits_cache.text.conversations import HISTORIES
+from mdbound.trees import Branching, topology
 
 MODES = ("score", "generate")
 
@@ -22,6 +23,13 @@ SCORE_CONTEXT = 1024
 #: Contexts of an answer at which drafts draw paths, unless asked otherwise. Those of one answer
 #: depend on each other: more of them cost disk and narrow intervals less than further documents do.
 DEFAULT_PATH_CONTEXTS = 8
+
+
+#: How children are drawn where a tree is asked for and nothing else is said: as served trees are.
+DEFAULT_TREE_SAMPLING = "without_replacement"
+
+
+_ABOUT = {"length": "paths", "path_contexts": "paths", "tree_sampling": "trees"}
 
 
 @dataclass(frozen=True)
@@ -64,8 +72,12 @@ class CaptureSettings:
         paths: paths of `length` tokens that each draft draws, independently, at contexts of the
             answers, warped as the answers are; None for none. Only in generate mode.
         length: tokens of a path; needed with `paths`.
-        path_contexts: contexts of each answer at which paths are drawn, all of them if it has
-            fewer; None takes 8. Those without room for a path in the context are left out.
+        tree: topology of trees that each draft draws in place of paths, a name or file of
+            `mdbound.trees.topology`; None for none.
+        tree_sampling: how the children of a node are drawn, a law of `mdbound.trees.Branching`;
+            None takes `without_replacement`.
+        path_contexts: contexts of each answer at which paths or trees are drawn, all of them if it
+            has fewer; None takes 8. Those without room for a path in the context are left out.
         seed: seed of the answers' sampling, and of the paths'.
         device: `auto`, `cpu`, `cuda`, `mps`, ...
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
@@ -100,6 +112,8 @@ class CaptureSettings:
     history: str = "given"
     paths: int | None = None
     length: int | None = None
+    tree: str | None = None
+    tree_sampling: str | None = None
     path_contexts: int | None = None
     seed: int = 0
     device: str = "auto"
@@ -158,6 +172,8 @@ class CaptureSettings:
             "history": self.history != "given",
             "paths": self.paths is not None,
             "length": self.length is not None,
+            "tree": self.tree is not None,
+            "tree_sampling": self.tree_sampling is not None,
             "path_contexts": self.path_contexts is not None,
         }
         for name, given in answers.items():
@@ -182,18 +198,44 @@ class CaptureSettings:
             if count is not None and count < 1:
                 raise InvalidSettingError(f"`{name}` {count}: give at least 1")
 
+    def tree_law(self) -> Branching | None:
+        """The law of the trees; None if there are none.
+
+        Raises:
+            InvalidSettingError: no such topology or law.
+        """
+        if self.tree is None:
+            return None
+        return Branching(topology(self.tree), self.tree_sampling or DEFAULT_TREE_SAMPLING)
+
+    @property
+    def drawn_length(self) -> int | None:
+        """Tokens of the longest path that is drawn; None if nothing is."""
+        law = self.tree_law()
+        return self.length if law is None else law.depth
+
     def _check_paths(self) -> None:
-        if self.paths is not None:
-            if self.length is None:
-                raise InvalidSettingError(
-                    f"`paths` {self.paths} of how many tokens? Give `length`, such as 8"
-                )
-            if self.max_context is not None and self.length >= self.max_context:
-                raise InvalidSettingError(
-                    f"`length` {self.length} leaves no context of `max_context` "
-                    f"{self.max_context}; give a shorter one"
-                )
-            return
-        for name in ("length", "path_contexts"):
-            if getattr(self, name) is not None:
-                raise InvalidSettingError(f"`{name}` is about paths; add `paths` with their number")
+        if self.paths is not None and self.length is None:
+            raise InvalidSettingError(
+                f"`paths` {self.paths} of how many tokens? Give `length`, such as 8"
+            )
+        if self.tree is not None and (self.paths, self.length) != (None, None):
+            raise InvalidSettingError(
+                "`tree` says how many tokens are drawn; leave out `paths` and `length`, or `tree`"
+            )
+        length = self.drawn_length
+        alone = {
+            "length": self.length if self.paths is None else None,
+            "path_contexts": self.path_contexts if length is None else None,
+            "tree_sampling": self.tree_sampling if self.tree is None else None,
+        }
+        for name, value in alone.items():
+            if value is not None:
+                needed = "`tree`" if name == "tree_sampling" else "`paths` with their number"
+                raise InvalidSettingError(f"`{name}` is about {_ABOUT[name]}; add {needed}")
+        if length is not None and self.max_context is not None and length >= self.max_context:
+            what = "tree" if self.length is None else "length"
+            raise InvalidSettingError(
+                f"`{what}` {self.tree or length} leaves no context of `max_context` "
+                f"{self.max_context}; give a shorter one"
+            )

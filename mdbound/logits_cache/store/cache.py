@@ -15,7 +15,13 @@ import pyarrow.parquet as pq
 
 from mdbound.errors import CacheError, InvalidSettingError, refuse_unknown
 from mdbound.logits_cache.store.atomic_files import sha256_of
-from mdbound.logits_cache.store.captured_paths import CapturedPaths, PathStreams, paths_of_shard
+from mdbound.logits_cache.store.captured_paths import (
+    CapturedPaths,
+    CapturedTree,
+    PathStreams,
+    paths_of_shard,
+    trees_of_shard,
+)
 from mdbound.logits_cache.store.documents import UNKNOWN_ENDING, check_documents_format
 from mdbound.logits_cache.store.manifest import TARGET, FileRecord, Manifest, ModelRecord, ShardInfo
 from mdbound.logits_cache.store.path_nodes import ContextNodes, contexts_of_table
@@ -148,6 +154,40 @@ class LogitsCache:
             InvalidSettingError: the draft drew no paths, an unknown shard, or batch_rows < 1.
             CacheError: a shard is missing or damaged; the message names its file.
         """
+        drawn = self.manifest.generation.paths
+        if drawn is not None and drawn.topology is not None:
+            raise InvalidSettingError(
+                f"{self.path} holds trees, which are not made of paths; take `iter_trees`"
+            )
+        for index, contexts, streams in self._drafted(draft, batch_rows, shards):
+            yield from paths_of_shard(draft, index, contexts, streams)
+
+    def iter_trees(
+        self, draft: str, *, batch_rows: int = 64, shards: Sequence[int] | None = None
+    ) -> Iterator[CapturedTree]:
+        """Stream the trees that a draft drew, paths among them, with logits by node.
+
+        Memory holds the tree of one context, and a batch of rows of each of four files.
+
+        Args:
+            draft: name of the draft.
+            batch_rows: most rows of a file in memory at a time.
+            shards: indices of the shards to read; None reads all of them.
+
+        Yields:
+            The tree of a context, in the order of the shards and their rows.
+
+        Raises:
+            InvalidSettingError: the draft drew nothing, an unknown shard, or batch_rows < 1.
+            CacheError: a shard is missing or damaged; the message names its file.
+        """
+        for index, contexts, streams in self._drafted(draft, batch_rows, shards):
+            yield from trees_of_shard(draft, index, contexts, streams)
+
+    def _drafted(
+        self, draft: str, batch_rows: int, shards: Sequence[int] | None
+    ) -> Iterator[tuple[int, list[ContextNodes], PathStreams]]:
+        """Shard by shard the nodes that a draft drew, and streams of the logits there."""
         if batch_rows < 1:
             raise InvalidSettingError(f"`batch_rows` {batch_rows}: give at least 1")
         record = self._path_draft(draft)
@@ -161,7 +201,7 @@ class LogitsCache:
                 self._logits_stream(shard, record.path_target_folder, batch_rows, after_target),
                 self._logits_stream(shard, record.path_draft_folder, batch_rows, after_draft),
             )
-            yield from paths_of_shard(draft, shard.index, contexts, streams)
+            yield shard.index, contexts, streams
 
     def read_path_nodes(self, shard: ShardInfo, draft: str) -> list[ContextNodes]:
         """The contexts of one shard at which a draft drew paths, with the paths as a tree.
@@ -314,7 +354,7 @@ def _check_logits_column(schema: Any, path: Path) -> None:
 def _no_paths(cache: Path, draft: str) -> str:
     return (
         f"{cache} has no paths that {draft!r} drew; capture again, into another folder, with "
-        "`paths` and `length`"
+        "`paths` and `length`, or with `tree`"
     )
 
 

@@ -1,4 +1,4 @@
-"""Captured paths with the logits along them, put together from the streams of a shard's files."""
+"""Captured paths and trees with the logits at their nodes, from the streams of a shard's files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mdbound.logits_cache.store.path_nodes import ContextNodes, Int64Array, PathNode
+from mdbound.paths.tiny.model import Prefix
+from mdbound.trees import DraftedTree
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -44,6 +46,33 @@ class CapturedPaths:
 
 
 @dataclass(frozen=True)
+class CapturedTree:
+    """The tree that a draft drew at one context, and both models' logits at its nodes.
+
+    Attributes:
+        draft: name of the draft.
+        shard: index of the shard.
+        row: row of the context in the shard.
+        doc_id: document of the context.
+        position: its position there; the tree goes on from there.
+        tree: the tokens that were drafted, node by node.
+        target_logits: raw logits of the target by node, (V,) each: at all nodes that tokens were
+            drafted after, and of paths at their ends, too.
+        draft_logits: raw logits of the draft at the nodes that tokens were drafted after: what
+            they were drawn by, warped as the manifest says.
+    """
+
+    draft: str
+    shard: int
+    row: int
+    doc_id: int
+    position: int
+    tree: DraftedTree
+    target_logits: dict[Prefix, Float32Array]
+    draft_logits: dict[Prefix, Float32Array]
+
+
+@dataclass(frozen=True)
 class PathStreams:
     """Logits of one shard, as blocks of rows in order.
 
@@ -74,6 +103,8 @@ def paths_of_shard(
     target_roots, draft_roots = _Rows(streams.target_roots), _Rows(streams.draft_roots)
     target_nodes, draft_nodes = _Rows(streams.target_nodes), _Rows(streams.draft_nodes)
     for each in contexts:
+        if each.tokens is None:
+            raise AssertionError("read_path_nodes of a capture of trees")  # pragma: no cover
         length = each.tokens.shape[1]
         yield CapturedPaths(
             draft,
@@ -83,16 +114,44 @@ def paths_of_shard(
             each.position,
             each.tokens,
             _along_paths(
-                each, length + 1, target_roots.at(each.context), each.target_nodes, target_nodes
+                *(len(each.tokens), length + 1, target_roots.at(each.context)),
+                *(each.target_nodes, target_nodes),
             ),
-            _along_paths(each, length, draft_roots.at(each.context), each.draft_nodes, draft_nodes),
+            _along_paths(
+                *(len(each.tokens), length, draft_roots.at(each.context)),
+                *(each.draft_nodes, draft_nodes),
+            ),
+        )
+
+
+def trees_of_shard(
+    draft: str, shard: int, contexts: Sequence[ContextNodes], streams: PathStreams
+) -> Iterator[CapturedTree]:
+    """Yield the trees of a shard, context by context; memory holds a context and a block a stream.
+
+    Args:
+        draft: name of the draft.
+        shard: index of the shard.
+        contexts: its contexts, in the order of their rows.
+        streams: the logits; there are as many rows as the contexts need.
+    """
+    target_roots, draft_roots = _Rows(streams.target_roots), _Rows(streams.draft_roots)
+    target_nodes, draft_nodes = _Rows(streams.target_nodes), _Rows(streams.draft_nodes)
+    for each in contexts:
+        prefixes = each.prefixes()
+        target: dict[Prefix, Float32Array] = {(): target_roots.at(each.context).copy()}
+        target |= {prefixes[node.node]: target_nodes.next().copy() for node in each.target_nodes}
+        own: dict[Prefix, Float32Array] = {(): draft_roots.at(each.context).copy()}
+        own |= {prefixes[node.node]: draft_nodes.next().copy() for node in each.draft_nodes}
+        yield CapturedTree(
+            draft, shard, each.context, each.doc_id, each.position, each.tree(), target, own
         )
 
 
 def _along_paths(
-    paths: ContextNodes, length: int, root: Float32Array, nodes: Sequence[PathNode], rows: _Rows
+    count: int, length: int, root: Float32Array, nodes: Sequence[PathNode], rows: _Rows
 ) -> Float32Array:
-    logits = np.empty((len(paths.tokens), length, len(root)), dtype=np.float32)
+    logits = np.empty((count, length, len(root)), dtype=np.float32)
     logits[:, 0] = root
     for node in nodes:
         logits[list(node.paths), node.depth] = rows.next()

@@ -18,8 +18,9 @@ from mdbound.logits_cache.store.probe_record import ProbeRecord, probe_record_fr
 
 #: Version 1 recorded the temperature of answers alone, as `generation.temperature`. Version 2 said
 #: nothing of what was found out about models when they were loaded, nor of the edges of sequences,
-#: of conversations, and of vocabularies that differ. Version 3 had no drafted paths.
-MANIFEST_FORMAT = Format("cache", newest=4, oldest=1, remake="capture again")
+#: of conversations, and of vocabularies that differ. Version 3 had no drafted paths,
+#: version 4 no trees but those of paths.
+MANIFEST_FORMAT = Format("cache", newest=5, oldest=1, remake="capture again")
 
 #: Part of what the identity of a cache is made of, and no more than that: raised when the same
 #: settings come to mean other logits. Layouts that say the same differently leave it.

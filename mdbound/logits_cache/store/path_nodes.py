@@ -1,4 +1,4 @@
-"""Drafted paths as a tree: a node for each distinct prefix, and the table that keeps them."""
+"""Drafted paths and trees: a node for each distinct prefix, and the table that keeps them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ import pyarrow as pa
 
 from mdbound.errors import CacheError
 from mdbound.logits_cache.store.paths_record import IID_PATHS, PathsRecord
+from mdbound.paths.tiny.model import Prefix
+from mdbound.trees import Branching, DraftedTree, tree_of_paths
+from mdbound.trees.topologies.topology import Slot
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -45,8 +48,9 @@ class PathNode:
         rank: which child of its parent it is, in the order in which paths came to it.
         depth: tokens of the prefix.
         token_id: its last token; -1 for the context.
-        paths: numbers of the paths that begin with it, in order.
-        internal: whether paths go on after it.
+        paths: numbers of the paths that begin with it, in order; of a tree that is not of paths,
+            which draws of its parent's list came to it.
+        internal: whether tokens were drafted after it.
     """
 
     node: int
@@ -60,26 +64,54 @@ class PathNode:
 
 @dataclass(frozen=True)
 class ContextNodes:
-    """The paths at one context.
+    """The paths or the tree at one context.
 
     Attributes:
         context: row of the shard whose context the paths go on from.
         doc_id: its document.
         position: its position there.
-        tokens: the paths in the order in which they were drawn, shape (K, L).
-        nodes: their tree.
+        nodes: the tree.
+        law: how it was drawn: `IID_PATHS`, or the law of a node's list.
+        tokens: the paths in the order in which they were drawn, shape (K, L); None for a tree that
+            is not of paths.
     """
 
     context: int
     doc_id: int
     position: int
-    tokens: Int64Array
     nodes: tuple[PathNode, ...]
+    law: str = IID_PATHS
+    tokens: Int64Array | None = None
 
     @property
     def target_nodes(self) -> tuple[PathNode, ...]:
-        """Nodes with a row of the target beside the paths: all but the context itself."""
-        return self.nodes[1:]
+        """Nodes with a row of the target beside them: all but the context, of trees internal ones.
+
+        What follows a whole path is kept for those who run a verifier on it.
+        """
+        return self.nodes[1:] if self.tokens is not None else self.draft_nodes
+
+    def prefixes(self) -> tuple[Prefix, ...]:
+        """The tokens that lead to each node from the context, in the order of the nodes."""
+        found: list[Prefix] = []
+        for node in self.nodes:
+            found.append(() if node.parent < 0 else (*found[node.parent], node.token_id))
+        return tuple(found)
+
+    def tree(self) -> DraftedTree:
+        """The tokens that were drafted, node by node."""
+        if self.tokens is not None:
+            return tree_of_paths(self.tokens)
+        drafted: dict[Prefix, dict[int, int]] = {}
+        for node, prefix in zip(self.nodes, self.prefixes(), strict=True):
+            if prefix:
+                drafted.setdefault(prefix[:-1], {}).update(dict.fromkeys(node.paths, prefix[-1]))
+        return DraftedTree(
+            {
+                node: tuple(tokens[place] for place in sorted(tokens))
+                for node, tokens in drafted.items()
+            }
+        )
 
     @property
     def draft_nodes(self) -> tuple[PathNode, ...]:
@@ -122,6 +154,34 @@ def path_nodes(tokens: npt.ArrayLike) -> tuple[PathNode, ...]:
     return tuple(nodes)
 
 
+def tree_nodes(tree: DraftedTree) -> tuple[PathNode, ...]:
+    """The nodes of a tree, with the draws that came to each.
+
+    Example:
+        >>> nodes = tree_nodes(DraftedTree({(): (7, 5, 7), (7,): (1,)}))
+        >>> [(node.parent, node.token_id, node.paths, node.internal) for node in nodes]
+        [(-1, -1, (), True), (0, 7, (0, 2), True), (1, 1, (0,), False), (0, 5, (1,), False)]
+    """
+    found = [PathNode(0, -1, 0, 0, -1, (), internal=True)]
+    number: dict[Prefix, int] = {(): 0}
+    for node in tree.nodes():
+        parent = node[:-1]
+        drafted = tree.drafted[parent]
+        number[node] = len(found)
+        found.append(
+            PathNode(
+                len(found),
+                number[parent],
+                tree.children(parent).index(node[-1]),
+                len(node),
+                node[-1],
+                tuple(place for place, token in enumerate(drafted) if token == node[-1]),
+                node in tree.drafted,
+            )
+        )
+    return tuple(found)
+
+
 def path_nodes_table(contexts: Sequence[ContextNodes]) -> Any:
     """An Arrow table of PATH_NODES_SCHEMA with the nodes of several contexts."""
     rows = [
@@ -137,7 +197,7 @@ def path_nodes_table(contexts: Sequence[ContextNodes]) -> Any:
             "multiplicity": len(node.paths),
             "paths": list(node.paths),
             "internal": node.internal,
-            "law": IID_PATHS,
+            "law": each.law,
         }
         for each in contexts
         for node in each.nodes
@@ -153,7 +213,7 @@ def contexts_of_table(
     Args:
         table: as read from the file.
         positions: the shard's positions.
-        drawn: how many paths there are at a context, and of how many tokens.
+        drawn: what was drawn at a context.
         vocab_size: V.
         place: the file, for messages.
 
@@ -165,20 +225,79 @@ def contexts_of_table(
     if any(column.null_count for column in (*table.columns, *_inner(table))):
         raise CacheError(f"{place} has empty values; capture again")
     keys = positions.select("doc_id", "position").rows()
+    read = _paths_of if drawn.topology is None else _tree_of
     found: list[ContextNodes] = []
     for rows in _by_context(table.to_pylist()):
-        tokens = _tokens_of(rows, drawn, vocab_size)
         first = rows[0]
         row, key = first["context"], (first["doc_id"], first["position"])
         in_order = row >= 0 and (not found or row > found[-1].context)
         known = in_order and row < len(keys) and keys[row] == key
-        if not known or tokens is None:
-            raise CacheError(_not_a_tree(place, row))
-        nodes = ContextNodes(row, *key, tokens, path_nodes(tokens))
-        if path_nodes_table([nodes]).to_pylist() != rows:
+        nodes = read(rows, drawn, vocab_size) if known else None
+        if nodes is None or path_nodes_table([nodes]).to_pylist() != rows:
             raise CacheError(_not_a_tree(place, row))
         found.append(nodes)
     return found
+
+
+def _paths_of(
+    rows: Sequence[dict[str, Any]], drawn: PathsRecord, vocab_size: int
+) -> ContextNodes | None:
+    """The paths that the nodes of a context spell; None if they spell none."""
+    tokens = _tokens_of(rows, drawn, vocab_size)
+    return None if tokens is None else _context_of(rows, path_nodes(tokens), IID_PATHS, tokens)
+
+
+def _tree_of(
+    rows: Sequence[dict[str, Any]], drawn: PathsRecord, vocab_size: int
+) -> ContextNodes | None:
+    """The tree that the nodes of a context are; None if the law draws no such tree."""
+    law = drawn.law()
+    if not isinstance(law, Branching) or len(rows) > law.children.size + 1:
+        return None
+    prefixes: list[Prefix] = [()]
+    drafted: dict[Prefix, dict[int, int]] = {}
+    for number, row in enumerate(rows[1:], start=1):
+        parent, token, draws = row["parent"], row["token_id"], row["paths"]
+        if not (0 <= parent < number and 0 <= token < vocab_size and draws):
+            return None
+        prefixes.append((*prefixes[parent], token))
+        own = drafted.setdefault(prefixes[parent], {})
+        if any(place in own for place in draws):
+            return None
+        own.update(dict.fromkeys(draws, token))
+    lists: dict[Prefix, tuple[int, ...]] = {}
+    for node, own in drafted.items():
+        if sorted(own) != list(range(len(own))):
+            return None
+        lists[node] = tuple(own[place] for place in range(len(own)))
+    tree = DraftedTree(lists)
+    if not lists or not _is_of(tree, law):
+        return None
+    return _context_of(rows, tree_nodes(tree), law.sampling, None)
+
+
+def _is_of(tree: DraftedTree, law: Branching) -> bool:
+    """Whether every node has as many draws as its slot, or fewer where a support may end."""
+    states: dict[Prefix, Slot] = {(): law.root()}
+    for node in ((), *tree.nodes()):
+        if node:
+            parent = node[:-1]
+            states[node] = law.child(states[parent], tree.drafted[parent], node[-1])
+        wanted, found = law.num_draws(states[node]), len(tree.drafted.get(node, ()))
+        ends = law.sampling != "with_replacement"
+        if found > wanted or (found < wanted and not (ends and found)):
+            return False
+    return True
+
+
+def _context_of(
+    rows: Sequence[dict[str, Any]],
+    nodes: tuple[PathNode, ...],
+    law: str,
+    tokens: Int64Array | None,
+) -> ContextNodes:
+    first = rows[0]
+    return ContextNodes(first["context"], first["doc_id"], first["position"], nodes, law, tokens)
 
 
 def _inner(table: Any) -> list[Any]:

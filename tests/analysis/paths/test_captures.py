@@ -13,7 +13,6 @@ from mdbound import bounds, paths, schemes
 from mdbound.analysis.paths.path_results import PATHS_SCHEMA, open_paths
 from mdbound.analysis.paths.path_setting import PathGrid
 from mdbound.analysis.paths.run_paths import GIVEN, OF_TARGET, run_on_capture, run_on_logprobs
-from mdbound.bounds import Warpers
 from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache import CaptureSettings, LogitsCache, capture, write_cache
 
@@ -163,11 +162,6 @@ def test_an_interrupted_run_goes_on_and_a_finished_one_changes_nothing(
         run_on_capture(answers, PathGrid(lengths=(3,)), out)
 
 
-def test_text_of_another_setting_is_refused(answers: LogitsCache, tmp_path: Path) -> None:
-    with pytest.raises(InvalidSettingError, match=r"sampled with temperature 1\.0, not temp"):
-        run_on_capture(answers, PathGrid(warpers=Warpers(0.5)), tmp_path / "p.parquet")
-
-
 def test_text_that_was_given_says_so(tmp_path: Path) -> None:
     settings = CaptureSettings(
         target="tiny:target",
@@ -180,7 +174,7 @@ def test_text_that_was_given_says_so(tmp_path: Path) -> None:
     )
     capture(settings)
     cache = LogitsCache.open(settings.out)
-    grid = PathGrid(lengths=(2,), warpers=Warpers(0.5))
+    grid = PathGrid(lengths=(2,), temperatures=(0.5,))
     summary = run_on_capture(cache, grid, tmp_path / "p.parquet")
     assert summary.law == GIVEN
     frame = open_paths(summary.path).frame.collect()
@@ -238,7 +232,12 @@ def test_schemes_of_one_position_verify_trees_node_by_node(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"schemes": ("gumbel_list",)}, "no closed form of the acceptance of one token"),
+        ({"schemes": ("gumbel_list",)}, "gumbel_list has no closed form.*; choose from .*k_seq"),
+        ({"schemes": ("block", "importance_sampling")}, "importance_sampling has no.*optimal"),
+        (
+            {"schemes": ("rrs_without_replacement",), "num_drafts": (3,)},
+            "rrs_without_replacement has no closed form.*; choose from .*rrs_with_replacement",
+        ),
         ({"schemes": ("spechub",), "num_drafts": (3,)}, "not defined for any of `num_drafts`"),
         ({"schemes": ("optimal",), "sampling": ("gready",)}, "did you mean 'greedy'"),
     ],

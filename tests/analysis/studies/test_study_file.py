@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from mdbound.analysis.paths.path_setting import PathGrid
+from mdbound.analysis.statistics.bootstrap import Bootstrap
+from mdbound.analysis.studies.path_study import PathStudy, PathTableSpec
 from mdbound.analysis.studies.study import Study, TableSpec
-from mdbound.analysis.studies.study_file import KEYS, read_study
+from mdbound.analysis.studies.study_file import KEYS, PATH_KEYS, read_study
 from mdbound.errors import InvalidSettingError
 
 EVERYTHING = """
@@ -42,6 +45,36 @@ label = "tab:k"
 where = { task = "all", num_drafts = [2, 4], top_p = "none" }
 """
 
+OF_PATHS = """
+command = "paths"
+name = "all-keys"
+capture = "caches/c"
+out = "results/all"
+batch_rows = 8
+length = "1-3,8"
+schemes = ["block", "k_seq"]
+num_drafts = [2, 3]
+sampling = "greedy"
+draft = "small"
+temperature = [0.7, 1]
+draft_temperature = [1.2, "target"]
+top_k = [10, "none"]
+top_p = ["full", 0.9]
+min_p = [0.05, "none"]
+last_level = "exact"
+resamples = 500
+confidence = 0.9
+seed = 4
+
+[[table]]
+name = "by-t"
+value = "tokens_at_positions"
+across = "temperature"
+caption = "Tokens."
+label = "tab:t"
+where = { task = "all", top_k = "none" }
+"""
+
 
 def read(folder: Path, text: str, **overrides: object) -> Study:
     (folder / "study.toml").write_text(text)
@@ -70,6 +103,38 @@ def test_every_key_reaches_its_place(tmp_path: Path) -> None:
     keys, _, _ = EVERYTHING.partition("[[table]]")
     used = {line.split(" = ")[0] for line in keys.splitlines() if line}
     assert used == set(KEYS)
+
+
+def test_every_key_of_tokens_per_call_reaches_its_place(tmp_path: Path) -> None:
+    study = read(tmp_path, OF_PATHS)
+    grid = PathGrid(
+        lengths=(1, 2, 3, 8),
+        schemes=("block", "k_seq"),
+        num_drafts=(2, 3),
+        sampling=("greedy",),
+        drafts=("small",),
+        draft_temperatures=(1.2, None),
+        temperatures=(0.7, 1.0),
+        top_k=(10, None),
+        top_p=(None, 0.9),
+        min_p=(0.05, None),
+        last_level="exact",
+    )
+    where = {"task": ("all",), "top_k": (None,)}
+    assert study == PathStudy(
+        "all-keys",
+        tmp_path / "caches/c",
+        tmp_path / "results/all",
+        grid,
+        Bootstrap(resamples=500, confidence=0.9, seed=4),
+        (PathTableSpec("by-t", "tokens_at_positions", "temperature", "Tokens.", "tab:t", where),),
+        8,
+    )
+    keys, _, _ = OF_PATHS.partition("[[table]]")
+    used = {line.split(" = ")[0] for line in keys.splitlines() if line}
+    assert used == {"command", *PATH_KEYS}
+    left_out = read(tmp_path, 'command = "paths"\ncapture = "c"')
+    assert left_out == PathStudy("study", tmp_path / "c", tmp_path / "study")
 
 
 def test_what_is_left_out_has_the_defaults_of_the_api(tmp_path: Path) -> None:
@@ -109,6 +174,18 @@ def test_an_override_beats_the_file_and_the_file_beats_the_defaults(tmp_path: Pa
         ('capture = "c"\n[[table]]\nname = "a"\nwhere = 3', "where = 3"),
         ('capture = "c"\n[[table]]\nname = "a"\n[[table]]\nname = "a"', "two tables"),
         ("capture = ", "cannot be read as TOML"),
+        ('capture = "c"\nlength = 3', "key 'length' is of studies with command = \"paths\""),
+        ('command = "paths"\ncapture = "c"\ntask = "qa"', 'studies with command = "solve"'),
+        ('command = "path"\ncapture = "c"', "did you mean 'paths'"),
+        ('command = 3\ncapture = "c"', "command '3' is unknown"),
+        ('command = "paths"\ncapture = "c"\nlength = 0', "`lengths` 0"),
+        ('command = "paths"\ncapture = "c"\nlength = "0-3"', "`lengths` 0-3: out of range"),
+        ('command = "paths"\ncapture = "c"\nlast_level = "exakt"', "did you mean 'exact'"),
+        ('command = "paths"\ncapture = "c"\nlenth = 3', "did you mean 'length'"),
+        (
+            'command = "paths"\ncapture = "c"\n[[table]]\nname = "a"\nvalue = "gap"',
+            "table 'a': value 'gap' is unknown",
+        ),
     ],
 )
 def test_what_a_study_cannot_mean_is_refused_with_the_file(

@@ -210,7 +210,7 @@ def test_drawn_tokens_follow_the_law_at_both_depths(
     drawing = PathDrawing(4000, 2, 1, Warpers(0.8, top_k=3), None, seed=5)
     context = (72, 101, 108)
     roots = alone(pair[1], context)[-1:]
-    (drawn,) = draw_paths(*models, [PathContext(0, 0, 2, context)], roots, drawing, 8)
+    (drawn,) = draw_paths(*models, [PathContext(0, 0, 2, context)], roots, drawing)
     tokens = drawn.paths.tokens
 
     def p_value(temperature: float) -> float:
@@ -235,7 +235,7 @@ def test_paths_of_a_context_are_independent_and_the_first_ones_of_more(
     context = PathContext(0, 0, 2, (72, 101, 108))
     roots = alone(pair[1], context.token_ids)[-1:]
     few, more = (
-        next(draw_paths(*models, [context], roots, drawing, 8)).paths.tokens.tolist()
+        next(draw_paths(*models, [context], roots, drawing)).paths.tokens.tolist()
         for drawing in (
             PathDrawing(3, 3, 1, Warpers(), None, seed=0),
             PathDrawing(9, 3, 1, Warpers(), None, seed=0),
@@ -254,8 +254,8 @@ def test_models_are_run_as_their_probe_found(
     contexts = [PathContext(0, 0, 2, (72, 101, 108)), PathContext(1, 0, 3, (72, 101, 108, 5))]
     roots = np.stack([alone(pair[1], each.token_ids)[-1] for each in contexts])
     drawing = PathDrawing(2, 3, 1, Warpers(), None, seed=0)
-    free = list(draw_paths(*models, contexts, roots, drawing, 8))
-    bound = list(draw_paths(*limited, contexts, roots, drawing, 8))
+    free = list(draw_paths(*models, contexts, roots, drawing))
+    bound = list(draw_paths(*limited, contexts, roots, drawing))
     for one, other in zip(free, bound, strict=True):
         assert one.paths.tokens.tolist() == other.paths.tokens.tolist()
         np.testing.assert_allclose(one.target_logits, other.target_logits, atol=1e-4)
