@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from mdbound.errors import refuse_unknown
+from mdbound.errors import InvalidSettingError, refuse_unknown
 from mdbound.paths.tiny.model import Model, Number, Prefix, row_of
 from mdbound.trees.optima.node_sets import NodeSets, target_masses
 
 Prices: TypeAlias = Mapping[Prefix, Number]
 """A price for each node that can be drafted and that the target can reach; the context's is 0
-where it is missing. Nodes without a price are never accepted."""
+where it is missing. Others need none: they are never accepted."""
 
 
 def price_bound(target: Model, trees: NodeSets, prices: Prices, depth: int, state: str) -> Number:
     """An upper bound on E tau of every verifier, whatever the prices are.
+
+    Nodes that cannot be drafted need no price, nor do those that the target cannot reach.
 
     With f the prices, T the drafted tree and y text of the target:
 
@@ -35,7 +37,7 @@ def price_bound(target: Model, trees: NodeSets, prices: Prices, depth: int, stat
         A Fraction where rows and prices are.
 
     Raises:
-        InvalidSettingError: another state.
+        InvalidSettingError: another state, or a node without a price that needs one.
 
     Example:
         >>> model = {(): (0.5, 0.5)}
@@ -44,6 +46,12 @@ def price_bound(target: Model, trees: NodeSets, prices: Prices, depth: int, stat
     """
     refuse_unknown([state], _TEXT_TERMS, "`state`")
     known = {(): 0} | dict(prices)
+    missing = [node for node in priced_nodes(target, trees, depth) if node not in known]
+    if missing:
+        raise InvalidSettingError(
+            f"`prices` has no price of {missing[0]}, which can be drafted and reached: without it "
+            "the sum bounds nothing; give one"
+        )
     drafted = sum(
         mass * max(known[node] for node in nodes if node in known) for nodes, mass in trees.items()
     )

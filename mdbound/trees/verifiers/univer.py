@@ -37,6 +37,8 @@ def _subtree(node: Prefix, weight: Any, target: Rows, draft: Rows, tree: Drafted
         yield Step(node, weight, partial(target.__getitem__, node))
         return
     *top, drawn = tree.drafted[node]
+    one = 1 + target[node][0] * 0  # a fraction where rows hold fractions: 0 / 1 of ints is a float
+    weight = one * weight
     wanted = weight * target[node]
     law = _rest(draft[node], top)
     excess, deficit = positive_part(wanted - law), positive_part(law - wanted).sum()
@@ -44,7 +46,7 @@ def _subtree(node: Prefix, weight: Any, target: Rows, draft: Rows, tree: Drafted
     masses = {drawn: first} | {
         token: (1 - first) * wanted[token] / deficit if deficit > 0 else 0 for token in top
     }
-    left: Any = 1
+    left = one
     for token, mass in masses.items():
         below = min(1, mass / left) if left > 0 else 0
         yield from _subtree((*node, token), below, target, draft, tree)
