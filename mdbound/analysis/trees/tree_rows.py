@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from mdbound import trees
-from mdbound.analysis.trees.contexts import CapturedLaw, ContextTree
+from mdbound.analysis.trees.contexts import CapturedLaw, ContextTree, Floats
 from mdbound.analysis.trees.depth_terms import depth_terms
 from mdbound.analysis.trees.tree_grid import DEPTH_BOUND, TreeGrid
 from mdbound.errors import InvalidSettingError
+from mdbound.paths.tiny.model import Prefix
 from mdbound.trees import DraftedTree, TreeLaw
 from mdbound.trees.drafting.paths_law import Paths
 from mdbound.trees.verifiers.verifier import RunnableVerifier
@@ -77,7 +78,7 @@ def rows_of(
         elif job.sampled:
             key = [seed, _COINS, context.doc_id, context.position, place]
             rng = np.random.default_rng(key)
-            node, _ = job.verifier.sample(context.target, context.draft, tree, rng)
+            node, _ = job.verifier.sample(_AnyAtLeaves(context.target), context.draft, tree, rng)
             tail = [1.0] * len(node) + [0.0] * (job.law.depth - len(node))
         else:
             tail = [float(x) for x in job.verifier.tail(context.target, context.draft, tree)]
@@ -98,6 +99,16 @@ def rows_of(
             "bound_terms": terms,
             "target_entropy": entropy,
         }
+
+
+class _AnyAtLeaves(dict[Prefix, Floats]):
+    """The target's rows, with one of them for leaves that a capture has none of.
+
+    The token that follows a leaf is drawn from it, and not looked at here.
+    """
+
+    def __missing__(self, node: Prefix) -> Floats:
+        return self[()]
 
 
 def _estimating(name: str, law: TreeLaw) -> RunnableVerifier:

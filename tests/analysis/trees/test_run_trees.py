@@ -214,3 +214,59 @@ def test_settings_and_files_that_are_none(tmp_path: Path) -> None:
     write_cache(tmp_path / "arrays", rows, {"small": rows})
     with pytest.raises(InvalidSettingError, match="holds no drafted trees"):
         run_on_trees(LogitsCache.open(tmp_path / "arrays"), TreeGrid(), tmp_path / "out.parquet")
+
+
+@pytest.mark.parametrize(
+    ("law", "expected"),
+    [
+        (
+            "without_replacement",
+            ["nss", "block_first_path", "traversal", "rrs_without_replacement"],
+        ),
+        ("greedy", ["nss", "greedy", "univer"]),
+        ("top_k", ["nss"]),
+    ],
+)
+def test_trees_of_a_topology(tmp_path: Path, law: str, expected: list[str]) -> None:
+    """The verifiers that suit them, and of fixed trees the sum of p over their nodes."""
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text(
+        "\n".join(json.dumps({"prompt": f"Tell me of {x}."}) for x in ("ice", "fog"))
+    )
+    topology = tmp_path / "tree.json"
+    topology.write_text("[[0], [1], [0, 0], [0, 1], [0, 0, 0]]")
+    capture(
+        CaptureSettings(
+            target="tiny:target",
+            drafts=("tiny:draft",),
+            text=(str(prompts),),
+            out=tmp_path / "cache",
+            mode="generate",
+            max_new_tokens=8,
+            tree=str(topology),
+            tree_sampling=law,
+            path_contexts=3,
+            device="cpu",
+        )
+    )
+    cache = LogitsCache.open(tmp_path / "cache")
+    run_on_trees(cache, TreeGrid(sampled=True), tmp_path / "trees.parquet")
+    frame = pl.read_parquet(tmp_path / "trees.parquet")
+    assert (
+        frame.filter(~pl.col("sampled"))["verifier"].unique(maintain_order=True).to_list()
+        == expected
+    )
+    assert frame["num_paths"].null_count() == frame.height
+    assert set(frame["depth"]) == {3}
+    if law != "top_k":
+        return
+    found = {row["position"]: row for row in sums.iter_rows(named=True)}
+    for one in cache.iter_trees(cache.path_draft_names[0]):
+        row = found[one.position]
+        if row["doc_id"] != one.doc_id:
+            continue
+        p = {node: rows_of_softmax(logits) for node, logits in one.target_logits.items()}
+        mass = 0.0
+        for node in one.tree.nodes():
+            mass += float(np.prod([p[node[:d]][t] for d, t in enumerate(node)]))
+        assert row["accepted"] == pytest.approx(mass, abs=1e-9)
