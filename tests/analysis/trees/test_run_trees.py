@@ -252,10 +252,8 @@ def test_trees_of_a_topology(tmp_path: Path, law: str, expected: list[str]) -> N
     cache = LogitsCache.open(tmp_path / "cache")
     run_on_trees(cache, TreeGrid(sampled=True), tmp_path / "trees.parquet")
     frame = pl.read_parquet(tmp_path / "trees.parquet")
-    assert (
-        frame.filter(~pl.col("sampled"))["verifier"].unique(maintain_order=True).to_list()
-        == expected
-    )
+    sums = frame.filter(~pl.col("sampled"))
+    assert sums["verifier"].unique(maintain_order=True).to_list() == expected
     assert frame["num_paths"].null_count() == frame.height
     assert set(frame["depth"]) == {3}
     if law != "top_k":
