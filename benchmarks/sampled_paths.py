@@ -1,6 +1,7 @@
 """Verifiers run over captured paths, beside their exact laws.
 
     python -m benchmarks.sampled_paths CACHE
+    python -m benchmarks.sampled_paths CACHE --figure FILE      points on the exact curves, too
 
 For every path that a draft drew (`mdbound capture --paths`) the verifier is run once for each draft
 length, as a server would run it; beside the mean of accepted tokens stands what `accepted_tail`
@@ -49,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cache", type=Path)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--figure", type=Path, help="draw the runs on the exact curves")
     arguments = parser.parse_args()
     found: dict[tuple[str, int], dict[int, list[tuple[float, float]]]] = {}
     for doc, scheme, length, run, exact in accepted(
@@ -59,10 +61,47 @@ def main() -> None:
     print(f"{count} paths of {len(found[SCHEMES[0], 1])} documents, accepted tokens of a call.\n")
     print("| verification | L | run | exact, given the paths | difference / standard error |")
     print("|---|---:|---:|---:|---:|")
-    for (scheme, length), by_document in found.items():
-        run, exact, error = summary([np.array(pairs) for pairs in by_document.values()])
+    summaries = {
+        key: summary([np.array(pairs) for pairs in by_document.values()])
+        for key, by_document in found.items()
+    }
+    for (scheme, length), (run, exact, error) in summaries.items():
         ratio = (run - exact) / error if error > 0.0 else 0.0
         print(f"| {scheme} | {length} | {run:.3f} | {exact:.3f} | {ratio:+.1f} |")
+    if arguments.figure is not None:
+        draw(summaries, arguments.figure)
+
+
+def draw(summaries: dict[tuple[str, int], tuple[float, float, float]], out: Path) -> None:
+    """Exact curves as lines, runs as points with two standard errors of their difference."""
+    from mdbound.analysis.figures.drawing import Drawing
+    from mdbound.analysis.figures.layout import arrange, new_figure
+    from mdbound.analysis.figures.path_kinds import rule_style
+    from mdbound.analysis.figures.save import write_as
+    from mdbound.analysis.figures.style import figure_settings
+
+    with figure_settings():
+        figure, (axes,) = new_figure()
+        for scheme in SCHEMES:
+            if scheme == "asps":
+                continue  # its line is that of block verification, and so are its points
+            lengths = [length for name, length in summaries if name == scheme]
+            run, exact, error = np.array([summaries[scheme, length] for length in lengths]).T
+            label, style = rule_style(scheme)
+            axes.plot(lengths, exact, color=style.colour, linestyle=style.dashes, label=label)
+            axes.errorbar(
+                *(lengths, run, 2.0 * error),
+                color=style.colour,
+                linestyle="",
+                marker=style.marker,
+                elinewidth=0.8,
+                label=f"{label}, run",
+            )
+        axes.set_xlabel("drafted tokens $L$")
+        axes.set_ylabel("accepted tokens")
+        arrange(figure, [axes], panel_height=1.9)
+    caption = "Verifiers run once on each captured path, on the exact values given the paths."
+    write_as(Drawing("sampled-paths", figure, caption), out)
 
 
 def summary(documents: list[npt.NDArray[np.float64]]) -> tuple[float, float, float]:

@@ -53,6 +53,16 @@ _LABELS: Mapping[str, str] = MappingProxyType(
 )
 
 
+def rule_style(scheme: str) -> tuple[str, LineStyle]:
+    """What figures call a rule of one path, and how they draw it.
+
+    Example:
+        >>> rule_style("block")[0]
+        'block'
+    """
+    return _LABELS[scheme], _STYLES[scheme]
+
+
 @dataclass(frozen=True)
 class PathFigure:
     """A figure of a file of `mdbound paths`.
