@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mdbound.logits_cache.capturing.progress import CaptureSummary, ProgressCallback
+    from mdbound.logits_cache.capturing.settings import CaptureSettings
 
 _EXAMPLE = (
     "Example: mdbound capture --target tiny:target --draft tiny:draft "
@@ -402,7 +403,24 @@ def capture(
     if solve is not None:
         capture_and_solve(settings, solving, solve)
         return
+    _say_what_needs_no_trees(settings)
     _run(lambda on_progress: run_capture(settings, on_progress))
+
+
+def _say_what_needs_no_trees(settings: CaptureSettings) -> None:
+    """Before hours of capture: what the text alone says of full trees."""
+    from mdbound.trees import full
+
+    law = settings.tree_law()
+    if law is None:
+        return
+    path = [(0,) * depth for depth in range(law.depth)]
+    if law.children == full([law.children.num_children(slot) for slot in path]):
+        typer.echo(
+            "note: full trees verified node by node need no captured trees; `mdbound paths` has "
+            "them from the text alone. Traversal and UniVer do need these",
+            err=True,
+        )
 
 
 def _run(action: Callable[[ProgressCallback], CaptureSummary]) -> None:

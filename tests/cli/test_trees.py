@@ -103,3 +103,16 @@ def test_figures_without_results(run, tmp_path: Path) -> None:
         status, _, error = run(*bad)
         assert (status, error.count("\n")) == (2, 1)
         assert says in error
+
+
+def test_full_trees_are_said_to_need_no_capture(run, prompts: Path, tmp_path: Path) -> None:
+    pair = ("capture", "--target", "tiny:target", "--draft", "tiny:draft", "--text", prompts)
+    short = ("--mode", "generate", "--max-new-tokens", 4, "--limit", 1, "--path-contexts", 1)
+    for topology, said in (("2x2", True), ("eagle_sparse_25", False)):
+        out = tmp_path / topology
+        status, _, error = run(*pair, *short, "--tree", topology, "--out", out)
+        assert status == 0, error
+        assert ("need no captured trees" in error) == said
+    status, printed, _ = run("info", tmp_path / "2x2")
+    assert status == 0
+    assert "tree of 6 nodes, without_replacement at" in " ".join(printed.split())
