@@ -78,7 +78,7 @@ def test_paths_are_kept_and_shown(run: Run, tmp_path: Path) -> None:
     assert [paths.tokens.shape for paths in found] == [(2, 3)] * 4
     status, table, _ = run("info", str(out))
     assert status == 0
-    assert "paths       2 of 3 tokens at 4 contexts, by small\n" in table
+    assert "paths       2 paths of 3 tokens at 4 contexts, by small\n" in table
     shown = json.loads(run("info", str(out), "--json")[1])
     assert shown["paths"] == [{"draft": "small", "contexts": 4}]
     assert shown["generation"]["paths"]["warpers"]["temperature"] == 0.8

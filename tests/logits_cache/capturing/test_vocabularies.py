@@ -167,7 +167,7 @@ def test_paths_where_a_side_lacks_tokens(
     other = settings_for(
         target=models["plain"], drafts=(models["thinking"],), out=tmp_path / "other", **asked
     )
-    with pytest.raises(InvalidSettingError, match="`paths` can hold tokens that the target lacks"):
+    with pytest.raises(InvalidSettingError, match="`paths` and `tree` can hold tokens that"):
         capture(other)
     assert not other.out.exists()
 
