@@ -198,7 +198,7 @@ def capture(
         str | None,
         typer.Option(
             help="Trees that each draft draws in place of paths: 2x4, eagle_sparse_25, a JSON "
-            "file of nodes.",
+            "file of nodes, eagle-2, likeliest-TOTAL-DEPTH-WIDTH, delayed-paths-K-L1-L2.",
             rich_help_panel=_ANSWERS,
         ),
     ] = None,
@@ -210,10 +210,25 @@ def capture(
             rich_help_panel=_ANSWERS,
         ),
     ] = None,
+    trees_per_context: Annotated[
+        int | None,
+        typer.Option(
+            help="Trees at a context, independent of each other. Default: 1.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
     path_contexts: Annotated[
         int | None,
         typer.Option(
             help="Contexts of each answer at which paths or trees are drawn. Default: 8.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
+    path_every: Annotated[
+        int | None,
+        typer.Option(
+            help="Paths or trees at every n-th position of each answer, in place of "
+            "--path-contexts.",
             rich_help_panel=_ANSWERS,
         ),
     ] = None,
@@ -231,7 +246,11 @@ def capture(
         typer.Option(help="auto, float32, bfloat16 or float16.", rich_help_panel=_RUNNING),
     ] = "auto",
     batch_size: Annotated[
-        int, typer.Option(help="Documents per forward pass.", rich_help_panel=_RUNNING)
+        int,
+        typer.Option(
+            help="Documents per forward pass, and contexts that drafts draw from together.",
+            rich_help_panel=_RUNNING,
+        ),
     ] = 8,
     shard_rows: Annotated[
         int | None,
@@ -335,7 +354,7 @@ def capture(
         answers = (max_context, temperature, top_k, top_p, min_p, max_new_tokens, chat_template)
         talks = (system, turns, None if history == "given" else history)
         windows = (shard_rows, None if window_bos else window_bos)
-        drawn = (paths, length, tree, tree_sampling, path_contexts)
+        drawn = (paths, length, tree, tree_sampling, trees_per_context, path_contexts, path_every)
         if any(option is not None for option in (*fixed, *answers, *talks, *windows, *drawn)):
             raise InvalidSettingError(
                 "--into adds drafts to what the cache holds; give it with --target, --draft, "
@@ -392,7 +411,9 @@ def capture(
         length=length,
         tree=tree,
         tree_sampling=tree_sampling,
+        trees_per_context=trees_per_context,
         path_contexts=path_contexts,
+        path_every=path_every,
         seed=seed,
         device=device,
         dtype=dtype,
@@ -409,10 +430,10 @@ def capture(
 
 def _say_what_needs_no_trees(settings: CaptureSettings) -> None:
     """Before hours of capture: what the text alone says of full trees."""
-    from mdbound.trees import full
+    from mdbound.trees import Branching, full
 
     law = settings.tree_law()
-    if law is None:
+    if not isinstance(law, Branching):
         return
     path = [(0,) * depth for depth in range(law.depth)]
     if law.children == full([law.children.num_children(slot) for slot in path]):

@@ -119,7 +119,8 @@ def _drawn_paths(cache: LogitsCache) -> dict[str, tuple[int, int]]:
     for name in cache.path_draft_names:
         contexts = [each for shard in cache.shards for each in cache.read_path_nodes(shard, name)]
         rows = sum(len(each.target_nodes) + len(each.draft_nodes) for each in contexts)
-        drawn[name] = len(contexts), rows
+        places = {(each.doc_id, each.position) for each in contexts}
+        drawn[name] = len(places), rows
     return drawn
 
 
@@ -127,7 +128,7 @@ def _path_facts(cache: LogitsCache, drawn: dict[str, tuple[int, int]]) -> list[t
     paths = cache.manifest.generation.paths
     if paths is None:
         return []
-    name_of = "paths" if paths.topology is None else "trees"
+    name_of = "paths" if paths.draws_paths else "trees"
     asked = paths.law().title()
     return [
         (name_of, f"{asked} at {contexts:,} contexts, by {name}")

@@ -6,6 +6,7 @@ from mdbound.trees.drafting.branching import Branching
 from mdbound.trees.drafting.delayed_paths import DelayedPaths
 from mdbound.trees.drafting.drafted_tree import DraftedTree, tree_of_paths
 from mdbound.trees.drafting.likely_tree import LikelyTree
+from mdbound.trees.drafting.named_laws import is_named_law, named_law
 from mdbound.trees.drafting.paths_law import Paths
 from mdbound.trees.drafting.tree_law import TreeLaw
 from mdbound.trees.optima.depth_bound import depth_bound
@@ -42,7 +43,9 @@ __all__ = [
     "expected_length",
     "full",
     "gaussian_bins",
+    "is_named_law",
     "lagged",
+    "named_law",
     "names",
     "node_sets",
     "optimal_value",

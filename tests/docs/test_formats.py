@@ -23,7 +23,7 @@ from mdbound.logits_cache.store.documents import (
 )
 from mdbound.logits_cache.store.format_version import Format
 from mdbound.logits_cache.store.manifest import MANIFEST_FORMAT
-from mdbound.logits_cache.store.path_nodes import PATH_NODES_SCHEMA
+from mdbound.logits_cache.store.node_table import PATH_NODES_SCHEMA
 from mdbound.logits_cache.store.paths_record import PathsRecord
 from mdbound.logits_cache.store.shards import logits_schema, path_logits_schema
 from tests.docs.pages import DOCS

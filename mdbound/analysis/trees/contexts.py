@@ -26,6 +26,7 @@ class ContextTree:
     Attributes:
         doc_id: Its document.
         position: Its position there.
+        number: Number of the tree among those at the context.
         tree: The tree.
         target: Distributions of the target by node, leaves included where the capture has them.
         draft: Distributions of the draft by internal node.
@@ -33,6 +34,7 @@ class ContextTree:
 
     doc_id: int
     position: int
+    number: int
     tree: DraftedTree
     target: Mapping[Prefix, Floats]
     draft: Mapping[Prefix, Floats]
@@ -102,7 +104,7 @@ def contexts_of(cache: LogitsCache, law: CapturedLaw, shard: ShardInfo) -> Itera
     for found in cache.iter_trees(law.draft, shards=[shard.index]):
         target = _distributions(found.target_logits, law.target_warpers)
         draft = _distributions(found.draft_logits, law.draft_warpers)
-        yield ContextTree(found.doc_id, found.position, found.tree, target, draft)
+        yield ContextTree(found.doc_id, found.position, found.number, found.tree, target, draft)
 
 
 def _distributions(

@@ -12,7 +12,7 @@ from mdbound.errors import CacheError
 from mdbound.logits_cache.store.atomic_files import replacing
 from mdbound.logits_cache.store.format_version import Format
 
-TREES_FORMAT = Format("trees", newest=1, oldest=1, remake="run `run_on_trees` again")
+TREES_FORMAT = Format("trees", newest=2, oldest=2, remake="run `run_on_trees` again")
 
 #: Columns that name the laws of a row.
 LAW_COLUMNS = ("draft", "temperature", "top_k", "top_p", "min_p", "draft_temperature")
@@ -25,6 +25,7 @@ TREES_SCHEMA: Mapping[str, pl.DataType] = {
     "doc_id": pl.Int64(),
     "task": pl.String(),
     "position": pl.Int64(),  # of the context in its document
+    "number": pl.Int64(),  # of the tree among those at the context
     "draft": pl.String(),
     "temperature": pl.Float64(),  # of the target
     "top_k": pl.Int64(),

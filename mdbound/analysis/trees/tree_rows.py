@@ -77,6 +77,7 @@ def rows_of(
             tail = None
         elif job.sampled:
             key = [seed, _COINS, context.doc_id, context.position, place]
+            key += [context.number] if context.number else []
             rng = np.random.default_rng(key)
             node, _ = job.verifier.sample(_AnyAtLeaves(context.target), context.draft, tree, rng)
             tail = [1.0] * len(node) + [0.0] * (job.law.depth - len(node))
@@ -87,6 +88,7 @@ def rows_of(
             "doc_id": context.doc_id,
             "task": task,
             "position": context.position,
+            "number": context.number,
             **captured.columns(),
             "tree": job.law.title(),
             "sampling": job.law.sampling,

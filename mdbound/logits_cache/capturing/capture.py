@@ -8,11 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-import numpy as np
-
 from mdbound.bounds import Warpers
 from mdbound.errors import CacheError, InvalidSettingError
-from mdbound.logits_cache.capturing.draw_paths import PathDrawing, contexts_of, draw_paths
+from mdbound.logits_cache.capturing.drafting.draw_trees import draw_trees
+from mdbound.logits_cache.capturing.drafting.path_drawing import PathDrawing, path_drawing
 from mdbound.logits_cache.capturing.generate import AnswerSampling, answer_conversations
 from mdbound.logits_cache.capturing.mass_outside import MassOutside
 from mdbound.logits_cache.capturing.plan import CapturePlan, plan_capture
@@ -70,6 +69,7 @@ class LogitsShard(ShardWriter):
         index: number of the shard.
         vocab_size: logits per row, V.
         drawing: how drafts draw paths; None if they draw none.
+        together: most contexts that a draft draws from in the same passes.
     """
 
     def __init__(
@@ -78,9 +78,11 @@ class LogitsShard(ShardWriter):
         index: int,
         vocab_size: int,
         drawing: PathDrawing | None = None,
+        together: int = 8,
     ) -> None:
         super().__init__(cache, index, vocab_size)
         self._drawing = drawing
+        self._together = together
 
     def record(
         self,
@@ -117,14 +119,12 @@ class LogitsShard(ShardWriter):
         rows = [drawing.rows(item) for item in passages]
         roots = record_logits(self, draft, passages, outside, rows)
         contexts = []
-        for item, own in zip(passages, rows, strict=True):
-            contexts += contexts_of(item, own, first_row)
+        for item in passages:
+            contexts += drawing.contexts(item, first_row)
             first_row += item.rows
         self.begin_paths(draft.record)
-        if not contexts:
-            return
-        for each in draw_paths(target, draft, contexts, np.stack(roots), drawing):
-            self.add_paths(draft.record, each.paths, each.target_logits, each.draft_logits)
+        for each in draw_trees(target, draft, contexts, roots, drawing, self._together):
+            self.add_paths(draft.record, each.nodes, each.target_logits, each.draft_logits)
 
 
 def capture(
@@ -155,11 +155,11 @@ def capture(
     """
     plan = plan_capture(settings)
     _refuse_foreign_folder(settings.out)
-    vocab_size, drawing = plan.manifest.vocab_size, _path_drawing(plan.manifest)
+    vocab_size, drawing = plan.manifest.vocab_size, path_drawing(plan.manifest.generation)
     return run_plan(
         plan,
         settings,
-        lambda index: LogitsShard(settings.out, index, vocab_size, drawing),
+        lambda index: LogitsShard(settings.out, index, vocab_size, drawing, settings.batch_size),
         on_progress,
     )
 
@@ -293,22 +293,6 @@ def _record_texts(writer: ShardWriter, batch: Sequence[Passage]) -> None:
                 "next_token_id": item.token_ids[item.first_row + 1 :],
             }
         )
-
-
-def _path_drawing(manifest: Manifest) -> PathDrawing | None:
-    generation = manifest.generation
-    paths = generation.paths
-    if paths is None:
-        return None
-    return PathDrawing(
-        paths.count,
-        paths.length,
-        paths.contexts,
-        Warpers.from_dict(paths.warpers),
-        generation.max_context,
-        generation.seed,
-        None if paths.topology is None else paths.law(),
-    )
 
 
 def _answer_sampling(manifest: Manifest) -> AnswerSampling:

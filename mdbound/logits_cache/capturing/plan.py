@@ -30,6 +30,7 @@ from mdbound.logits_cache.text.documents import Document, load_documents, text_s
 from mdbound.logits_cache.text.follow_ups import FollowUps
 from mdbound.logits_cache.text.passages import Passage, PromptLimit, prompts, windows
 from mdbound.logits_cache.text.sequences import Sequences
+from mdbound.trees import Branching
 
 
 @dataclass(frozen=True)
@@ -256,12 +257,19 @@ def _paths_record(
             f"{context} tokens; give a shorter one"
         )
     contexts = settings.path_contexts or DEFAULT_PATH_CONTEXTS
-    warpers = settings.warpers.as_dict()
+    drawn = PathsRecord(
+        count=settings.paths or 1,
+        length=length,
+        contexts=None if settings.path_every else contexts,
+        warpers=settings.warpers.as_dict(),
+        every=settings.path_every,
+    )
     if law is None:
-        return PathsRecord(settings.paths or 1, length, contexts, warpers)
-    count = law.num_draws(law.root())
-    slots = law.children.slots
-    return PathsRecord(count, length, contexts, warpers, slots, law.sampling)
+        return drawn
+    drawn = replace(drawn, count=law.first_draws, trees=settings.trees_per_context or 1)
+    if isinstance(law, Branching):
+        return replace(drawn, topology=law.children.slots, sampling=law.sampling)
+    return replace(drawn, named=settings.tree)
 
 
 def _max_context(settings: CaptureSettings, models: PlannedModels) -> int | None:

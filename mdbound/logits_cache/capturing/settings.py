@@ -8,7 +8,7 @@ from pathlib import Path
 from mdbound.bounds import Warpers
 from mdbound.errors import InvalidSettingError, refuse_unknown
 from mdbound.logits_cache.text.conversations import HISTORIES
-from mdbound.trees import Branching, topology
+from mdbound.trees import Branching, TreeLaw, is_named_law, named_law, topology
 
 MODES = ("score", "generate")
 
@@ -29,7 +29,13 @@ DEFAULT_PATH_CONTEXTS = 8
 DEFAULT_TREE_SAMPLING = "without_replacement"
 
 
-_ABOUT = {"length": "paths", "path_contexts": "paths", "tree_sampling": "trees"}
+_ABOUT = {
+    "length": "paths",
+    "path_contexts": "paths",
+    "path_every": "paths",
+    "tree_sampling": "trees",
+    "trees_per_context": "trees",
+}
 
 
 @dataclass(frozen=True)
@@ -72,16 +78,18 @@ class CaptureSettings:
         paths: paths of `length` tokens that each draft draws, independently, at contexts of the
             answers, warped as the answers are; None for none. Only in generate mode.
         length: tokens of a path; needed with `paths`.
-        tree: topology of trees that each draft draws in place of paths, a name or file of
-            `mdbound.trees.topology`; None for none.
-        tree_sampling: how the children of a node are drawn, a law of `mdbound.trees.Branching`;
-            None takes `without_replacement`.
+        tree: trees that each draft draws in place of paths: a topology, a name or file of
+            `mdbound.trees.topology`, or a law of `mdbound.trees.named_law`; None for none.
+        tree_sampling: how the children of a node of a topology are drawn, a law of
+            `mdbound.trees.Branching`; None takes `without_replacement`.
+        trees_per_context: trees at a context, independent of each other; None draws one.
         path_contexts: contexts of each answer at which paths or trees are drawn, all of them if it
             has fewer; None takes 8. Those without room for a path in the context are left out.
+        path_every: n, to draw at every n-th position of an answer in place of so many.
         seed: seed of the answers' sampling, and of the paths'.
         device: `auto`, `cpu`, `cuda`, `mps`, ...
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
-        batch_size: documents per forward pass.
+        batch_size: documents per forward pass, and contexts that drafts draw from together.
         shard_rows: positions after which a shard is closed; None closes it near 256 MiB of logits.
         trust_remote_code: whether code that lies in a model's folder may run.
     """
@@ -114,7 +122,9 @@ class CaptureSettings:
     length: int | None = None
     tree: str | None = None
     tree_sampling: str | None = None
+    trees_per_context: int | None = None
     path_contexts: int | None = None
+    path_every: int | None = None
     seed: int = 0
     device: str = "auto"
     dtype: str = "auto"
@@ -174,7 +184,9 @@ class CaptureSettings:
             "length": self.length is not None,
             "tree": self.tree is not None,
             "tree_sampling": self.tree_sampling is not None,
+            "trees_per_context": self.trees_per_context is not None,
             "path_contexts": self.path_contexts is not None,
+            "path_every": self.path_every is not None,
         }
         for name, given in answers.items():
             if given:
@@ -190,7 +202,9 @@ class CaptureSettings:
             "turns": self.turns,
             "paths": self.paths,
             "length": self.length,
+            "trees_per_context": self.trees_per_context,
             "path_contexts": self.path_contexts,
+            "path_every": self.path_every,
             "batch_size": self.batch_size,
             "shard_rows": self.shard_rows,
         }
@@ -198,7 +212,7 @@ class CaptureSettings:
             if count is not None and count < 1:
                 raise InvalidSettingError(f"`{name}` {count}: give at least 1")
 
-    def tree_law(self) -> Branching | None:
+    def tree_law(self) -> TreeLaw | None:
         """The law of the trees; None if there are none.
 
         Raises:
@@ -206,6 +220,13 @@ class CaptureSettings:
         """
         if self.tree is None:
             return None
+        if is_named_law(self.tree):
+            if self.tree_sampling is not None:
+                raise InvalidSettingError(
+                    f"`tree_sampling` is about topologies, and {self.tree} says how it is drawn: "
+                    "leave it out"
+                )
+            return named_law(self.tree)
         return Branching(topology(self.tree), self.tree_sampling or DEFAULT_TREE_SAMPLING)
 
     @property
@@ -227,12 +248,19 @@ class CaptureSettings:
         alone = {
             "length": self.length if self.paths is None else None,
             "path_contexts": self.path_contexts if length is None else None,
+            "path_every": self.path_every if length is None else None,
             "tree_sampling": self.tree_sampling if self.tree is None else None,
+            "trees_per_context": self.trees_per_context if self.tree is None else None,
         }
         for name, value in alone.items():
             if value is not None:
-                needed = "`tree`" if name == "tree_sampling" else "`paths` with their number"
+                needed = "`tree`" if _ABOUT[name] == "trees" else "`paths` with their number"
                 raise InvalidSettingError(f"`{name}` is about {_ABOUT[name]}; add {needed}")
+        if self.path_contexts is not None and self.path_every is not None:
+            raise InvalidSettingError(
+                f"`path_contexts` {self.path_contexts} and `path_every` {self.path_every} both say "
+                "where paths are drawn; give one"
+            )
         if length is not None and self.max_context is not None and length >= self.max_context:
             what = "tree" if self.length is None else "length"
             raise InvalidSettingError(

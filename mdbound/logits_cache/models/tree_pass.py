@@ -1,6 +1,6 @@
-"""Trees of tokens below a context: the nodes of a level in one pass, on the context's cache.
+"""Trees of tokens below contexts of a text: nodes of all of them in one pass, on the text's cache.
 
-A four-dimensional mask lets every node see the context, its ancestors and itself. Masks of that
+A four-dimensional mask lets every node see its context, its ancestors and itself. Masks of that
 kind are not what every architecture takes, and some take them and compute something else: a tree
 of a few nodes is read both ways before a model is trusted with it.
 """
@@ -22,20 +22,28 @@ if TYPE_CHECKING:
     import torch
 
 Node: TypeAlias = tuple[int, ...]
+Place: TypeAlias = tuple[int, Node]
+"""Tokens of the context, and those that lead from its end to the node."""
+
 Float32Array = npt.NDArray[np.float32]
 
-#: Tokens of the check: a context, and a tree in which siblings and cousins must not see each other.
-_CONTEXT = (0, 1, 2, 3)
-_TREE: tuple[Node, ...] = ((1,), (2,), (1, 3), (1, 2), (2, 3), (1, 3, 1))
+#: Tokens of the check: a text, and trees in which siblings and cousins must not see each other,
+#: nor those of the shorter context what comes after it.
+_TEXT = (0, 1, 2, 3)
+_TREES: tuple[Place, ...] = (
+    *((4, node) for node in ((1,), (2,), (1, 3), (1, 2), (2, 3), (1, 3, 1))),
+    *((2, node) for node in ((1,), (1, 3))),
+)
 
 _checked: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 
 
 class TreePass:
-    """Nodes below one context after the other, read by a model that `reads_trees`.
+    """Nodes below the contexts of one text after the other, read by a model that `reads_trees`.
 
-    A context that goes on from the one before, as later positions of a document do, costs its
-    further tokens only.
+    A context is the beginning of the text, and its nodes see no further: so the trees of several
+    contexts share a pass. A text that goes on from the one before, as later turns of a
+    conversation do, costs its further tokens only.
 
     Args:
         model: the model.
@@ -44,18 +52,18 @@ class TreePass:
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
         self._past: Any = None
-        self._context: tuple[int, ...] = ()
-        self._columns: list[Node] = []
+        self._text: tuple[int, ...] = ()
+        self._columns: list[Place] = []
 
-    def begin(self, context: Sequence[int]) -> None:
-        """Read a context; the nodes of the one before are forgotten.
+    def begin(self, text: Sequence[int]) -> None:
+        """Read a text; the nodes of the one before are forgotten.
 
         Args:
-            context: its tokens.
+            text: its tokens, up to the end of the longest context.
         """
-        wanted = tuple(context)
-        kept = len(self._context)
-        if self._past is None or wanted[:kept] != self._context or kept == len(wanted):
+        wanted = tuple(text)
+        kept = len(self._text)
+        if self._past is None or wanted[:kept] != self._text or kept == len(wanted):
             self._past, kept = None, 0
         elif self._columns:
             # So many columns less: newer versions know no other form, older ones this one, too.
@@ -64,27 +72,28 @@ class TreePass:
         output = self._forward(
             wanted[kept:], list(range(kept, len(wanted))), _causal(kept, len(wanted))
         )
-        self._context, self._past = wanted, output.past_key_values
+        self._text, self._past = wanted, output.past_key_values
 
-    def rows(self, nodes: Sequence[Node]) -> Float32Array:
+    def rows(self, places: Sequence[Place]) -> Float32Array:
         """Logits after nodes, shape (nodes, V).
 
         Args:
-            nodes: tokens that lead to each from the context; ancestors come first, in this call or
-                in one before.
+            places: how many tokens of the text the context has, and the tokens that lead from
+                there to the node; ancestors come first, in this call or in one before.
         """
-        before = len(self._context)
-        columns = [*self._columns, *nodes]
-        seen = np.zeros((len(nodes), before + len(columns)), dtype=np.bool_)
-        seen[:, :before] = True
-        place = {node: before + index for index, node in enumerate(columns)}
-        for row, node in enumerate(nodes):
-            seen[row, [place[node[:depth]] for depth in range(1, len(node) + 1)]] = True
-        tokens = [node[-1] for node in nodes]
-        positions = [before - 1 + len(node) for node in nodes]
+        before = len(self._text)
+        columns = [*self._columns, *places]
+        column = {place: before + index for index, place in enumerate(columns)}
+        seen = np.zeros((len(places), before + len(columns)), dtype=np.bool_)
+        for row, (context, node) in enumerate(places):
+            seen[row, :context] = True
+            above = [column[context, node[:depth]] for depth in range(1, len(node) + 1)]
+            seen[row, above] = True
+        tokens = [node[-1] for _, node in places]
+        positions = [context - 1 + len(node) for context, node in places]
         output = self._forward(tokens, positions, seen)
         self._columns = columns
-        logits = self._model.stored(output.logits[0, -len(nodes) :])
+        logits = self._model.stored(output.logits[0, -len(places) :])
         found: Float32Array = logits.float().cpu().numpy()
         return found
 
@@ -129,12 +138,12 @@ def reads_trees(model: LanguageModel, length: int) -> bool:
 def _agrees(model: LanguageModel) -> bool:
     try:
         reading = TreePass(model)
-        reading.begin(_CONTEXT[:2])
-        reading.rows(_TREE[:1])
-        reading.begin(_CONTEXT)
-        level = reading.rows(_TREE[:2])
-        found = np.concatenate([level, reading.rows(_TREE[2:])])
-        alone = [_alone(model, [*_CONTEXT, *node]) for node in _TREE]
+        reading.begin(_TEXT[:2])
+        reading.rows([(2, (1,))])
+        reading.begin(_TEXT)
+        level = reading.rows(_TREES[:2])
+        found = np.concatenate([level, reading.rows(_TREES[2:])])
+        alone = [_alone(model, [*_TEXT[:context], *node]) for context, node in _TREES]
     except Exception:  # networks raise whatever their layers raise
         return False
     import torch

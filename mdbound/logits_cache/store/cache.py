@@ -24,7 +24,8 @@ from mdbound.logits_cache.store.captured_paths import (
 )
 from mdbound.logits_cache.store.documents import UNKNOWN_ENDING, check_documents_format
 from mdbound.logits_cache.store.manifest import TARGET, FileRecord, Manifest, ModelRecord, ShardInfo
-from mdbound.logits_cache.store.path_nodes import ContextNodes, contexts_of_table
+from mdbound.logits_cache.store.node_table import contexts_of_table
+from mdbound.logits_cache.store.path_nodes import ContextNodes
 from mdbound.logits_cache.store.shards import shard_path
 
 
@@ -155,7 +156,7 @@ class LogitsCache:
             CacheError: a shard is missing or damaged; the message names its file.
         """
         drawn = self.manifest.generation.paths
-        if drawn is not None and drawn.topology is not None:
+        if drawn is not None and not drawn.draws_paths:
             raise InvalidSettingError(
                 f"{self.path} holds trees, which are not made of paths; read them with iter_trees"
             )

@@ -55,6 +55,7 @@ class CapturedTree:
         row: row of the context in the shard.
         doc_id: document of the context.
         position: its position there; the tree goes on from there.
+        number: number of the tree among those at its context.
         tree: the tokens that were drafted, node by node.
         target_logits: raw logits of the target by node, (V,) each: at all nodes that tokens were
             drafted after, and of paths at their ends, too.
@@ -67,6 +68,7 @@ class CapturedTree:
     row: int
     doc_id: int
     position: int
+    number: int
     tree: DraftedTree
     target_logits: dict[Prefix, Float32Array]
     draft_logits: dict[Prefix, Float32Array]
@@ -144,7 +146,8 @@ def trees_of_shard(
         own: dict[Prefix, Float32Array] = {(): draft_roots.at(each.context).copy()}
         own |= {prefixes[node.node]: draft_nodes.next().copy() for node in each.draft_nodes}
         yield CapturedTree(
-            draft, shard, each.context, each.doc_id, each.position, each.tree(), target, own
+            *(draft, shard, each.context, each.doc_id, each.position, each.number),
+            *(each.tree(), target, own),
         )
 
 

@@ -19,8 +19,8 @@ from mdbound.logits_cache.store.probe_record import ProbeRecord, probe_record_fr
 #: Version 1 recorded the temperature of answers alone, as `generation.temperature`. Version 2 said
 #: nothing of what was found out about models when they were loaded, nor of the edges of sequences,
 #: of conversations, and of vocabularies that differ. Version 3 had no drafted paths,
-#: version 4 no trees but those of paths.
-MANIFEST_FORMAT = Format("cache", newest=5, oldest=1, remake="capture again")
+#: version 4 no trees but those of paths, version 5 one tree at a context, of a topology.
+MANIFEST_FORMAT = Format("cache", newest=6, oldest=1, remake="capture again")
 
 #: Part of what the identity of a cache is made of, and no more than that: raised when the same
 #: settings come to mean other logits. Layouts that say the same differently leave it.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mdbound.errors import InvalidSettingError
-from mdbound.trees import Branching, Paths, Topology, TreeLaw
+from mdbound.trees import Branching, Paths, Topology, TreeLaw, named_law
 from mdbound.trees.topologies.topology import Slot
 
 #: How the paths of a context are drawn: each token from the draft's law after those before it, and
@@ -21,19 +21,31 @@ class PathsRecord:
     Attributes:
         count: paths drawn at a context, K; tokens that a tree drafts after the context.
         length: tokens of a path, L; depth of a tree.
-        contexts: contexts of each answer, or all of them that have room where they are fewer.
+        contexts: contexts of each answer, or all of them that have room where they are fewer; None
+            where `every` says which.
         warpers: what the drafts' distributions were warped by before tokens were drawn, as
             `mdbound.bounds.Warpers.as_dict` records it: those of the answers.
-        topology: slots of the trees, each the ranks of its ancestors and its own; None for paths.
-        sampling: how the children of a node are drawn, a law of `mdbound.trees`; None for paths.
+        topology: slots of the trees, each the ranks of its ancestors and its own; None for others.
+        sampling: how the children of a node are drawn, a law of `mdbound.trees`; None for others.
+        named: trees of a law of `mdbound.trees.named_law`; None for others.
+        trees: trees drawn at a context; 1 for paths, of which more are drawn.
+        every: n, where paths go on from every n-th position of an answer, beginning with the first.
     """
 
     count: int
     length: int
-    contexts: int
+    contexts: int | None
     warpers: dict[str, Any]
     topology: tuple[Slot, ...] | None = None
     sampling: str | None = None
+    named: str | None = None
+    trees: int = 1
+    every: int | None = None
+
+    @property
+    def draws_paths(self) -> bool:
+        """Whether independent paths are drawn, and not trees."""
+        return self.topology is None and self.named is None
 
     def law(self) -> TreeLaw:
         """The law of what is drawn.
@@ -42,9 +54,11 @@ class PathsRecord:
             >>> PathsRecord(4, 8, 2, {}).law().title()
             '4 paths of 8 tokens'
         """
-        if self.topology is None:
+        if self.draws_paths:
             return Paths(self.count, self.length)
-        return Branching(Topology(self.topology), self.sampling or "")
+        if self.named is not None:
+            return named_law(self.named)
+        return Branching(Topology(self.topology or ()), self.sampling or "")
 
     def settings(self) -> dict[str, Any]:
         """What was asked for; the warpers follow from those of the answers.
@@ -53,11 +67,18 @@ class PathsRecord:
             >>> PathsRecord(4, 8, 2, {}).settings()
             {'count': 4, 'length': 8, 'contexts': 2}
         """
-        asked = {"count": self.count, "length": self.length, "contexts": self.contexts}
-        if self.topology is None:
-            return asked
-        slots = [list(slot) for slot in self.topology]
-        return {**asked, "topology": slots, "sampling": self.sampling}
+        asked: dict[str, Any] = {"count": self.count, "length": self.length}
+        # What earlier captures do not know is left out of them: theirs stay the same settings.
+        slots = None if self.topology is None else [list(slot) for slot in self.topology]
+        further = {
+            "contexts": self.contexts,
+            "topology": slots,
+            "sampling": self.sampling,
+            "named": self.named,
+            "trees": self.trees if self.trees > 1 else None,
+            "every": self.every,
+        }
+        return asked | {name: value for name, value in further.items() if value is not None}
 
 
 def paths_record_from(raw: dict[str, Any] | None) -> PathsRecord | None:
@@ -73,23 +94,26 @@ def paths_record_from(raw: dict[str, Any] | None) -> PathsRecord | None:
     """
     if raw is None:
         return None
-    numbers = {}
-    for name in ("count", "length", "contexts"):
-        value = raw[name]
+    numbers = {"count": raw["count"], "length": raw["length"], "trees": raw.get("trees", 1)}
+    where = {name: raw.get(name) for name in ("contexts", "every") if raw.get(name) is not None}
+    if len(where) != 1:
+        raise ValueError(f"{len(where)} of contexts and every are given, and not one of them")
+    for name, value in (numbers | where).items():
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} {value!r} is no number of 1 or more")
-        numbers[name] = value
-    values = {**raw, **numbers, "warpers": dict(raw["warpers"])}
+    values = {"contexts": None, **raw, **numbers, "warpers": dict(raw["warpers"])}
     if values.get("topology") is not None:
         values["topology"] = tuple(tuple(slot) for slot in values["topology"])
     record = PathsRecord(**values)
+    if record.topology is not None and record.named is not None:
+        raise ValueError(f"both a topology and {record.named} are given")
+    if record.draws_paths and record.trees > 1:
+        raise ValueError(f"trees {record.trees} of paths, which are one tree")
     try:
         law = record.law()
     except InvalidSettingError as error:
         raise ValueError(str(error)) from error
-    if isinstance(law, Branching) and (law.num_draws(()), law.depth) != (
-        record.count,
-        record.length,
-    ):
-        raise ValueError(f"count {record.count} and length {record.length} are not the topology's")
+    drawn = (record.count, record.length)
+    if not record.draws_paths and (law.first_draws, law.depth) != drawn:
+        raise ValueError(f"count {record.count} and length {record.length} are not the law's")
     return record

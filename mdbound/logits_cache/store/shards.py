@@ -17,12 +17,8 @@ from mdbound.errors import InvalidDistributionError
 from mdbound.logits_cache.store.atomic_files import output_error, publish, sha256_of, temporary_name
 from mdbound.logits_cache.store.documents import DOCUMENTS_SCHEMA, POSITIONS_SCHEMA
 from mdbound.logits_cache.store.manifest import TARGET, FileRecord, ModelRecord
-from mdbound.logits_cache.store.path_nodes import (
-    PATH_NODES_SCHEMA,
-    ContextNodes,
-    PathNode,
-    path_nodes_table,
-)
+from mdbound.logits_cache.store.node_table import PATH_NODES_SCHEMA, path_nodes_table
+from mdbound.logits_cache.store.path_nodes import ContextNodes, PathNode
 
 #: Rows that are written, and read, at a time: fewer spare memory, more compress a little better.
 ROW_GROUP_ROWS = 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,9 +64,25 @@ class LikelyTree(TreeLaw):
         """See `TreeLaw.depth`."""
         return self.length
 
+    @property
+    def first_draws(self) -> int:
+        """See `TreeLaw.first_draws`: the candidates after the context, of which some are kept."""
+        return self.width
+
     def title(self) -> str:
         """See `TreeLaw.title`."""
         return f"tree of the {self.total} likeliest nodes, depth {self.length}, width {self.width}"
+
+    def can_draw(self, tree: DraftedTree) -> bool:
+        """See `TreeLaw.can_draw`."""
+        widths = Counter(len(node) for node in tree.drafted)
+        lists = tree.drafted.values()
+        return (
+            tree.depth <= self.length
+            and sum(len(tokens) for tokens in lists) <= self.total
+            and all(len(tokens) == len(set(tokens)) <= self.width for tokens in lists)
+            and all(count <= self.width for count in widths.values())
+        )
 
     def most_trees(self, vocab_size: int) -> float:
         """See `TreeLaw.most_trees`."""

@@ -37,9 +37,25 @@ class TreeLaw(ABC):
     def depth(self) -> int:
         """L, the most tokens that a call can accept."""
 
+    @property
+    @abstractmethod
+    def first_draws(self) -> int:
+        """Tokens that are drafted after the context."""
+
     @abstractmethod
     def title(self) -> str:
         """What to call it in tables and messages."""
+
+    @abstractmethod
+    def can_draw(self, tree: DraftedTree) -> bool:
+        """Whether a tree has the form of those that are drawn, whatever the draft's rows are.
+
+        Example:
+            >>> from mdbound.trees import Paths
+            >>> tree = DraftedTree({(): (7, 7), (7,): (1, 2)})
+            >>> Paths(2, 2).can_draw(tree), Paths(2, 3).can_draw(tree)
+            (True, False)
+        """
 
     @abstractmethod
     def most_trees(self, vocab_size: int) -> float:
@@ -107,6 +123,30 @@ class NodewiseLaw(TreeLaw, Generic[State]):
     @abstractmethod
     def child(self, state: State, drafted: Sequence[int], token: int) -> State:
         """The state of a child, given the list that it came from."""
+
+    @property
+    def first_draws(self) -> int:
+        """See `TreeLaw.first_draws`."""
+        return self.num_draws(self.root())
+
+    def can_draw(self, tree: DraftedTree) -> bool:
+        """See `TreeLaw.can_draw`: as many draws as the state says, or fewer where a support ends.
+
+        Only draws with replacement repeat a token.
+        """
+        ends = self.sampling != "with_replacement"
+        states: dict[Prefix, State] = {(): self.root()}
+        for node in ((), *tree.nodes()):
+            if node:
+                parent = node[:-1]
+                states[node] = self.child(states[parent], tree.drafted[parent], node[-1])
+            tokens = tree.drafted.get(node, ())
+            wanted, found = self.num_draws(states[node]), len(tokens)
+            if found > wanted or (found < wanted and not (ends and found)):
+                return False
+            if ends and len(set(tokens)) < found:
+                return False
+        return True
 
     def rows(self, draft: Drafts, node: Prefix, state: State) -> list[Row]:
         """A row of the draft for each token that is drafted after a node.

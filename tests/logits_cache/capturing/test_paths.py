@@ -22,16 +22,25 @@ from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache import CapturedPaths, LogitsCache, tiny
 from mdbound.logits_cache.capturing.add_drafts import add_drafts
 from mdbound.logits_cache.capturing.capture import capture
-from mdbound.logits_cache.capturing.draw_paths import PathContext, PathDrawing, draw_paths
+from mdbound.logits_cache.capturing.drafting.draw_trees import draw_trees
+from mdbound.logits_cache.capturing.drafting.path_drawing import PathDrawing, TreeContext
 from mdbound.logits_cache.capturing.progress import CaptureProgress
 from mdbound.logits_cache.capturing.settings import CaptureSettings
 from mdbound.logits_cache.models.pairing import plan_models
 from mdbound.logits_cache.models.weights import load_drafts, load_target
+from mdbound.logits_cache.store.paths_record import PathsRecord
 from mdbound.logits_cache.store.probe_record import ProbeRecord
 from tests.logits_cache.small_models import VOCAB_SIZE
 
 SettingsFor = Callable[..., CaptureSettings]
 COUNT, LENGTH = 3, 4
+
+
+def drawing_of(
+    count: int, length: int, warpers: Warpers | None = None, seed: int = 0
+) -> PathDrawing:
+    record = PathsRecord(count, length, 1, (warpers or Warpers()).as_dict())
+    return PathDrawing(record, None, seed)
 
 
 class Interrupted(Exception):
@@ -207,11 +216,11 @@ def test_drawn_tokens_follow_the_law_at_both_depths(
     models: tuple[Any, Any], pair: tuple[str, str]
 ) -> None:
     """Chi-square of pairs of tokens against the law by hand; another temperature is noticed."""
-    drawing = PathDrawing(4000, 2, 1, Warpers(0.8, top_k=3), None, seed=5)
+    drawing = drawing_of(4000, 2, Warpers(0.8, top_k=3), seed=5)
     context = (72, 101, 108)
     roots = alone(pair[1], context)[-1:]
-    (drawn,) = draw_paths(*models, [PathContext(0, 0, 2, context)], roots, drawing)
-    tokens = drawn.paths.tokens
+    (drawn,) = draw_trees(*models, [TreeContext(0, 0, 2, context)], roots, drawing, 8)
+    tokens = drawn.nodes.tokens
 
     def p_value(temperature: float) -> float:
         observed, expected = [], []
@@ -232,13 +241,13 @@ def test_drawn_tokens_follow_the_law_at_both_depths(
 def test_paths_of_a_context_are_independent_and_the_first_ones_of_more(
     models: tuple[Any, Any], pair: tuple[str, str]
 ) -> None:
-    context = PathContext(0, 0, 2, (72, 101, 108))
+    context = TreeContext(0, 0, 2, (72, 101, 108))
     roots = alone(pair[1], context.token_ids)[-1:]
     few, more = (
-        next(draw_paths(*models, [context], roots, drawing)).paths.tokens.tolist()
+        next(draw_trees(*models, [context], roots, drawing, 8)).nodes.tokens.tolist()
         for drawing in (
-            PathDrawing(3, 3, 1, Warpers(), None, seed=0),
-            PathDrawing(9, 3, 1, Warpers(), None, seed=0),
+            drawing_of(3, 3),
+            drawing_of(9, 3),
         )
     )
     assert more[:3] == few
@@ -251,13 +260,13 @@ def test_models_are_run_as_their_probe_found(
 ) -> None:
     found = ProbeRecord(19, 1e-3, **findings)  # type: ignore[arg-type]
     limited = [replace(model, findings=found) for model in models]
-    contexts = [PathContext(0, 0, 2, (72, 101, 108)), PathContext(1, 0, 3, (72, 101, 108, 5))]
+    contexts = [TreeContext(0, 0, 2, (72, 101, 108)), TreeContext(1, 0, 3, (72, 101, 108, 5))]
     roots = np.stack([alone(pair[1], each.token_ids)[-1] for each in contexts])
-    drawing = PathDrawing(2, 3, 1, Warpers(), None, seed=0)
-    free = list(draw_paths(*models, contexts, roots, drawing))
-    bound = list(draw_paths(*limited, contexts, roots, drawing))
+    drawing = drawing_of(2, 3)
+    free = list(draw_trees(*models, contexts, roots, drawing, 8))
+    bound = list(draw_trees(*limited, contexts, roots, drawing, 8))
     for one, other in zip(free, bound, strict=True):
-        assert one.paths.tokens.tolist() == other.paths.tokens.tolist()
+        assert one.nodes.tokens.tolist() == other.nodes.tokens.tolist()
         np.testing.assert_allclose(one.target_logits, other.target_logits, atol=1e-4)
         np.testing.assert_allclose(one.draft_logits, other.draft_logits, atol=1e-4)
 

@@ -125,6 +125,8 @@ TAMPERED: dict[str, Callable[[list[dict[str, Any]]], None]] = {
     "another law": lambda rows: rows[1].update(law="iid_paths"),
     "a multiplicity": lambda rows: rows[1].update(multiplicity=2),
     "a node less": lambda rows: rows.__delitem__(1),
+    "a tree too many": lambda rows: rows[-1].update(tree=1),
+    "a tree of another number": lambda rows: [row.update(tree=1) for row in rows] and None,
     "a leaf that is none": lambda rows: rows[1].update(internal=not rows[1]["internal"]),
 }
 
@@ -136,13 +138,82 @@ def test_nodes_that_the_law_cannot_have_drawn_are_refused(
     capture(settings_for(tree="2x2", path_contexts=1, limit=1))
     cache = tmp_path / "cache"
     # Checksums would notice any change: what is checked here comes after them.
-    monkeypatch.setattr(LogitsCache, "_verify", lambda *_: None, raising=False)
+    monkeypatch.setattr("mdbound.logits_cache.store.cache._check_file", lambda *_: None)
     copy = tmp_path / "copy"
     shutil.copytree(cache, copy)
     change_nodes(copy, TAMPERED[how])
     with pytest.raises(CacheError):
         all_trees(copy)
     assert all_trees(cache)
+
+
+@pytest.mark.parametrize("tree", ["likeliest-5-3-2", "delayed-paths-2-1-2"])
+def test_laws_that_are_no_topology(
+    settings_for: SettingsFor, pair: tuple[str, str], tmp_path: Path, tree: str
+) -> None:
+    capture(settings_for(tree=tree, path_contexts=2, limit=2, max_new_tokens=6))
+    cache = tmp_path / "cache"
+    record = LogitsCache.open(cache).manifest.generation.paths
+    assert record is not None
+    assert record.law() == trees.named_law(tree)
+    found = all_trees(cache)
+    assert len(found) == 4
+    worst = 0.0
+    for one in found:
+        assert record.law().can_draw(one.tree)
+        assert set(one.draft_logits) == set(one.target_logits) == set(one.tree.internal())
+        context = context_of(cache, one)
+        for logits, folder in ((one.target_logits, pair[0]), (one.draft_logits, pair[1])):
+            for node, row in logits.items():
+                expected = alone(folder, [*context, *node], VOCAB_SIZE)[-1]
+                worst = max(worst, float(np.abs(row - expected).max()))
+    assert worst < 1e-4
+
+
+def test_several_trees_of_a_context_are_independent_of_each_other(
+    settings_for: SettingsFor, tmp_path: Path
+) -> None:
+    settings = {"tree": "2x2", "path_contexts": 2, "temperature": 2.0}
+    capture(settings_for(**settings, trees_per_context=3, out=tmp_path / "three"))
+    capture(settings_for(**settings, out=tmp_path / "one"))
+    three, one = all_trees(tmp_path / "three"), all_trees(tmp_path / "one")
+    assert [each.number for each in three] == [0, 1, 2] * len(one)
+    # The first is the one that would be drawn alone; the others are others, of the same context.
+    assert [each.tree for each in three[::3]] == [each.tree for each in one]
+    assert sum(a.tree != b.tree for a, b in zip(three[1::3], one, strict=True)) > len(one) / 2
+    for first, second in zip(three[::3], three[1::3], strict=True):
+        assert (first.doc_id, first.position) == (second.doc_id, second.position)
+        np.testing.assert_array_equal(first.target_logits[()], second.target_logits[()])
+
+
+def test_every_nth_position(settings_for: SettingsFor, tmp_path: Path) -> None:
+    capture(settings_for(tree="1x2", path_every=3, max_new_tokens=8))
+    opened = LogitsCache.open(tmp_path / "cache")
+    places = [(each.doc_id, each.position) for each in all_trees(tmp_path / "cache")]
+    expected = []
+    for shard in opened.shards:
+        positions = opened.read_positions(shard)
+        for _, own in positions.group_by("doc_id", maintain_order=True):
+            expected += own.select("doc_id", "position").rows()[::3]
+    assert places == expected
+
+
+def test_tables_without_numbers_of_trees_are_read(
+    settings_for: SettingsFor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As captures had them that drew one tree at a context, and no other."""
+    monkeypatch.setattr("mdbound.logits_cache.store.cache._check_file", lambda *_: None)
+    for trees_per_context in (1, 2):
+        out = tmp_path / str(trees_per_context)
+        capture(settings_for(tree="1x2", trees_per_context=trees_per_context, out=out))
+        before = all_trees(out)
+        for file in (out / "nodes-small").glob("*.parquet"):
+            pq.write_table(pq.read_table(file, partitioning=None).drop_columns(["tree"]), file)
+        if trees_per_context == 1:
+            assert [each.tree for each in all_trees(out)] == [each.tree for each in before]
+        else:
+            with pytest.raises(CacheError, match="no tree of its paths"):
+                all_trees(out)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +225,11 @@ def test_nodes_that_the_law_cannot_have_drawn_are_refused(
         ({"tree": "2x2", "tree_sampling": "gready"}, "did you mean 'greedy'"),
         ({"tree": "1x9", "max_context": 9}, "leaves no context"),
         ({"path_contexts": 2}, "add `paths`"),
+        ({"path_every": 2}, "add `paths`"),
+        ({"tree": "2x2", "path_every": 2, "path_contexts": 2}, "give one"),
+        ({"paths": 2, "length": 2, "trees_per_context": 2}, "add `tree`"),
+        ({"tree": "eagle-2", "tree_sampling": "greedy"}, "says how it is drawn"),
+        ({"tree": "likeliest-0-1-1"}, "`total` is 0"),
     ],
 )
 def test_settings_that_no_capture_has(

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch")
 import torch
 
-from mdbound.logits_cache.capturing.node_reader import NodeReader
+from mdbound.logits_cache.capturing.drafting.node_reader import NodeReader
 from mdbound.logits_cache.models import tree_pass
 from mdbound.logits_cache.models.language_model import LanguageModel
 from mdbound.logits_cache.models.tree_pass import TreePass, reads_trees
@@ -68,6 +68,10 @@ def alone(network: Any, tokens: tuple[int, ...]) -> np.ndarray:
         return np.asarray(network(row, use_cache=False).logits[0, -1].numpy())
 
 
+def places(context: tuple[int, ...], nodes: Any = TREE) -> list[tuple[int, tuple[int, ...]]]:
+    return [(len(context), node) for node in nodes]
+
+
 def worst(network: Any, context: tuple[int, ...], rows: np.ndarray) -> float:
     expected = np.stack([alone(network, (*context, *node)) for node in TREE])
     return float(np.abs(rows - expected).max() / max(1.0, np.abs(expected).max()))
@@ -84,14 +88,31 @@ def test_a_tree_is_read_as_its_paths(kind: str, attention: str) -> None:
     assert reads_trees(model, 20)
     reading = TreePass(model)
     reading.begin(CONTEXT[:3])
-    reading.rows(TREE[:4])  # forgotten with its context
+    reading.rows(places(CONTEXT[:3], TREE[:4]))  # forgotten with its text
     reading.begin(CONTEXT)
+    tree = places(CONTEXT)
     found = np.concatenate(
-        [reading.rows(TREE[:2]), reading.rows(TREE[2:5]), reading.rows(TREE[5:])]
+        [reading.rows(tree[:2]), reading.rows(tree[2:5]), reading.rows(tree[5:])]
     )
     assert worst(network, CONTEXT, found) < 1e-5
     reading.begin((9, 9))  # another text
-    assert worst(network, (9, 9), reading.rows(TREE)) < 1e-5
+    assert worst(network, (9, 9), reading.rows(places((9, 9)))) < 1e-5
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_trees_of_several_contexts_share_a_pass(kind: str, attention: str) -> None:
+    network = network_of(kind, attention)
+    reading = TreePass(model_of(network))
+    reading.begin(CONTEXT)
+    lengths = (2, 3, 5)
+    level = [(n, node) for node in TREE for n in lengths]
+    found = np.concatenate([reading.rows(level[:6]), reading.rows(level[6:])])
+    for index, n in enumerate(lengths):
+        own = found[index :: len(lengths)]
+        assert worst(network, CONTEXT[:n], own) < 1e-5
+        # The control: rows of another context of the text are others.
+        assert worst(network, CONTEXT[: lengths[index - 1]], own) > 1e-2
 
 
 def test_nodes_that_see_their_siblings_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +129,7 @@ def test_nodes_that_see_their_siblings_are_noticed(monkeypatch: pytest.MonkeyPat
     model = model_of(network)
     reading = TreePass(model)
     reading.begin(CONTEXT)
-    assert worst(network, CONTEXT, reading.rows(TREE)) > 1e-2
+    assert worst(network, CONTEXT, reading.rows(places(CONTEXT))) > 1e-2
     assert not reads_trees(model, 20)
 
 
@@ -120,11 +141,15 @@ def test_sliding_windows_are_read_path_by_path_as_soon_as_they_matter() -> None:
     reader = NodeReader(model)
     for context in (CONTEXT, CONTEXT * 3, CONTEXT):
         reader.begin(context, 3)
-        assert worst(network, context, reader.rows(TREE)) < 1e-5
+        assert worst(network, context, reader.rows(places(context))) < 1e-5
+    reader.begin(CONTEXT * 3, 3)
+    several = reader.rows([*places(CONTEXT), *places(CONTEXT * 2)])
+    assert worst(network, CONTEXT, several[: len(TREE)]) < 1e-5
+    assert worst(network, CONTEXT * 2, several[len(TREE) :]) < 1e-5
     forced = TreePass(model)
     forced.begin(CONTEXT * 3)
     try:
-        found = forced.rows(TREE)
+        found = forced.rows(places(CONTEXT * 3))
     except Exception:  # some versions refuse the mask, others ignore the window
         return
     assert worst(network, CONTEXT * 3, found) > 1e-3
@@ -142,7 +167,7 @@ def test_models_that_place_tokens_themselves_are_read_path_by_path(
     reader = NodeReader(model)
     reader.begin(CONTEXT, 3)
     if findings.get("position_ids") != "none":
-        assert worst(model.network, CONTEXT, reader.rows(TREE)) < 1e-5
+        assert worst(model.network, CONTEXT, reader.rows(places(CONTEXT))) < 1e-5
 
 
 def test_a_network_that_refuses_such_masks_falls_back() -> None:

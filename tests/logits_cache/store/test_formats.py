@@ -85,10 +85,10 @@ def test_what_answers_are_cut_to_is_part_of_the_identity() -> None:
     assert replace(manifest, generation=cut).identity() != IDENTITY_V1
 
 
-@pytest.mark.parametrize("found", [6, 99, "7"])
+@pytest.mark.parametrize("found", [7, 99, "8"])
 def test_a_newer_cache_is_refused_with_both_versions(cache: Path, found: object) -> None:
     change(cache, format_version=found)
-    message = rf"manifest\.json has cache format {found}, this mdbound reads 1 to 5: a newer"
+    message = rf"manifest\.json has cache format {found}, this mdbound reads 1 to 6: a newer"
     with pytest.raises(CacheError, match=message):
         LogitsCache.open(cache)
 
@@ -96,7 +96,7 @@ def test_a_newer_cache_is_refused_with_both_versions(cache: Path, found: object)
 @pytest.mark.parametrize("found", [0, None, True, 1.5, "one", -1])
 def test_what_is_no_version_is_refused(cache: Path, found: object) -> None:
     change(cache, format_version=found)
-    with pytest.raises(CacheError, match=r"this mdbound reads 1 to 5: capture again"):
+    with pytest.raises(CacheError, match=r"this mdbound reads 1 to 6: capture again"):
         LogitsCache.open(cache)
 
 
