@@ -232,6 +232,14 @@ def capture(
             rich_help_panel=_ANSWERS,
         ),
     ] = None,
+    path_temperature: Annotated[
+        str | None,
+        typer.Option(
+            help="Temperature of the drafts where paths or trees are drawn, or one for each path: "
+            "1.2,1.6. Default: that of the answers.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(
@@ -327,7 +335,7 @@ def capture(
     without the cache.
     """
     from mdbound.cli.capture_solve import SolveOptions, capture_and_solve
-    from mdbound.cli.parsing import parse_layers
+    from mdbound.cli.parsing import parse_floats, parse_layers
     from mdbound.errors import InvalidSettingError
     from mdbound.logits_cache.capturing.add_drafts import add_drafts
     from mdbound.logits_cache.capturing.capture import capture as run_capture
@@ -354,8 +362,10 @@ def capture(
         answers = (max_context, temperature, top_k, top_p, min_p, max_new_tokens, chat_template)
         talks = (system, turns, None if history == "given" else history)
         windows = (shard_rows, None if window_bos else window_bos)
-        drawn = (paths, length, tree, tree_sampling, trees_per_context, path_contexts, path_every)
-        if any(option is not None for option in (*fixed, *answers, *talks, *windows, *drawn)):
+        drawn = (paths, length, tree, tree_sampling, trees_per_context)
+        drawn_at = (path_contexts, path_every, path_temperature)
+        given = (*fixed, *answers, *talks, *windows, *drawn, *drawn_at)
+        if any(option is not None for option in given):
             raise InvalidSettingError(
                 "--into adds drafts to what the cache holds; give it with --target, --draft, "
                 "--draft-skip-layers, --trust-remote-code, --align-vocabulary, "
@@ -414,6 +424,7 @@ def capture(
         trees_per_context=trees_per_context,
         path_contexts=path_contexts,
         path_every=path_every,
+        path_temperatures=parse_floats([path_temperature or ""], "--path-temperature"),
         seed=seed,
         device=device,
         dtype=dtype,

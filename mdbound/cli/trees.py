@@ -34,6 +34,13 @@ def trees(
     draft: Annotated[
         list[str], typer.Option(help="Draft models; all that drew trees by default.")
     ] = [],  # noqa: B006
+    mixed: Annotated[
+        list[str],
+        typer.Option(
+            help="Draft that each path of a tree comes from, as in small,small,large: captured "
+            "paths of several drafts as one tree."
+        ),
+    ] = [],  # noqa: B006
     sampled: Annotated[
         bool, typer.Option("--sampled", help="Also run each verifier once, coins and all.")
     ] = False,
@@ -57,6 +64,7 @@ def trees(
         verifiers=parse_names(verifiers),
         shapes=parse_shapes(parse_names(shapes)),
         drafts=parse_names(draft),
+        mixed=parse_names(mixed),
         sampled=sampled,
         seed=seed,
     )

@@ -85,6 +85,7 @@ TREE_KEYS: Mapping[str, Key] = {
     },
     "verifiers": Key("grid", "verifiers", list_of(read_text)),
     "shapes": Key("grid", "shapes", read_shapes),
+    "mixed": Key("grid", "mixed", list_of(read_text)),
     "sampled": Key("grid", "sampled", read_flag),
 }
 

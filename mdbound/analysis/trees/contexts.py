@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mdbound.analysis.trees.captured_law import CapturedLaw
 from mdbound.bounds import Warpers, distribution_from_logits
-from mdbound.errors import InvalidSettingError
+from mdbound.errors import CacheError
 from mdbound.logits_cache.store.cache import LogitsCache
+from mdbound.logits_cache.store.captured_paths import CapturedTree
 from mdbound.logits_cache.store.manifest import ShardInfo
 from mdbound.paths.tiny.model import Prefix
-from mdbound.trees import DraftedTree, TreeLaw
+from mdbound.trees import DraftedTree, tree_of_paths
+from mdbound.trees.verifiers.verifier import DraftRows
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ContextTree:
-    """A context of the text with the tree that a draft drew there.
+    """A context of the text with the tree that was drawn there.
 
     Attributes:
         doc_id: Its document.
@@ -29,7 +32,8 @@ class ContextTree:
         number: Number of the tree among those at the context.
         tree: The tree.
         target: Distributions of the target by node, leaves included where the capture has them.
-        draft: Distributions of the draft by internal node.
+        draft: Distributions of the draft by internal node; where each path has a law of its own,
+            these by path, at the nodes that it passes.
     """
 
     doc_id: int
@@ -37,61 +41,7 @@ class ContextTree:
     number: int
     tree: DraftedTree
     target: Mapping[Prefix, Floats]
-    draft: Mapping[Prefix, Floats]
-
-
-@dataclass(frozen=True)
-class CapturedLaw:
-    """How the trees of a capture were drawn.
-
-    Attributes:
-        law: Their law.
-        draft: The draft that drew them.
-        target_warpers: Of the target: those that the text was sampled with.
-        draft_warpers: Of the draft: those that the trees were drawn with.
-    """
-
-    law: TreeLaw
-    draft: str
-    target_warpers: Warpers
-    draft_warpers: Warpers
-
-    def columns(self) -> dict[str, Any]:
-        """What rows of results show of the laws."""
-        return {
-            "draft": self.draft,
-            **self.target_warpers.as_dict(),
-            "draft_temperature": self.draft_warpers.temperature,
-        }
-
-
-def captured_laws(cache: LogitsCache, drafts: tuple[str, ...]) -> tuple[CapturedLaw, ...]:
-    """The laws of the trees in a cache.
-
-    Args:
-        cache: The capture.
-        drafts: Draft models; all that drew trees when empty.
-
-    Raises:
-        InvalidSettingError: The capture holds no trees, or an asked-for draft drew none.
-    """
-    record = cache.manifest.generation.paths
-    available = cache.path_draft_names
-    if record is None or not available:
-        raise InvalidSettingError(
-            f"{cache.path} holds no drafted trees: capture with `paths` or `tree`, or give what "
-            "needs none to `run_on_capture`: full trees under schemes of one position, and gbv"
-        )
-    sampled = cache.manifest.generation.warpers
-    target = Warpers() if sampled is None else Warpers.from_dict(sampled)
-    chosen = drafts or available
-    for name in chosen:
-        if name not in available:
-            raise InvalidSettingError(
-                f"`drafts` {name!r} drew no trees; those that did are {', '.join(available)}"
-            )
-    drawn = Warpers.from_dict(record.warpers)
-    return tuple(CapturedLaw(record.law(), name, target, drawn) for name in chosen)
+    draft: DraftRows
 
 
 def contexts_of(cache: LogitsCache, law: CapturedLaw, shard: ShardInfo) -> Iterator[ContextTree]:
@@ -101,14 +51,45 @@ def contexts_of(cache: LogitsCache, law: CapturedLaw, shard: ShardInfo) -> Itera
         CacheError: The shard is missing or damaged.
         InvalidDistributionError: Logits that no distribution can be made of.
     """
-    for found in cache.iter_trees(law.draft, shards=[shard.index]):
-        target = _distributions(found.target_logits, law.target_warpers)
-        draft = _distributions(found.draft_logits, law.draft_warpers)
-        yield ContextTree(found.doc_id, found.position, found.number, found.tree, target, draft)
+    streams = [cache.iter_trees(name, shards=[shard.index]) for name in dict.fromkeys(law.drafts)]
+    for found in zip(*streams, strict=True):
+        if len({(one.doc_id, one.position, one.number) for one in found}) > 1:
+            raise CacheError(f"{cache.path}: drafts drew at different contexts; capture again")
+        yield _of_one_law(found[0], law) if not law.several else _of_each_path(found, law)
+
+
+def _of_one_law(found: CapturedTree, law: CapturedLaw) -> ContextTree:
+    return ContextTree(
+        *(found.doc_id, found.position, found.number, found.tree),
+        _distributions(found.target_logits, law.target_warpers),
+        _distributions(found.draft_logits, law.draft_warpers[0]),
+    )
+
+
+def _of_each_path(found: Sequence[CapturedTree], law: CapturedLaw) -> ContextTree:
+    """Path k of the draft that it is to come from; its rows are those of the nodes it passes."""
+    by_name = dict(zip(dict.fromkeys(law.drafts), found, strict=True))
+    paths: list[Prefix] = []
+    target: dict[Prefix, NDArray[np.float32]] = {}
+    rows = []
+    for place, (name, warpers) in enumerate(law.of_paths()):
+        own = by_name[name]
+        path = own.tree.paths()[place]
+        nodes = [path[:depth] for depth in range(len(path))]
+        paths.append(path)
+        target |= {node: own.target_logits[node] for node in (*nodes, path)}
+        rows.append(_distributions({node: own.draft_logits[node] for node in nodes}, warpers))
+    first = found[0]
+    return ContextTree(
+        *(first.doc_id, first.position, first.number, tree_of_paths(paths)),
+        _distributions(target, law.target_warpers),
+        rows,
+    )
 
 
 def _distributions(
     logits: Mapping[Prefix, NDArray[np.float32]], warpers: Warpers
 ) -> dict[Prefix, Floats]:
-    made = distribution_from_logits(np.stack(list(logits.values())), **warpers.as_dict())
+    options: dict[str, Any] = warpers.as_dict()
+    made = distribution_from_logits(np.stack(list(logits.values())), **options)
     return dict(zip(logits, made, strict=True))

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from mdbound import trees
 from mdbound.analysis.solving.solve_cache import SolveProgress
-from mdbound.analysis.trees.contexts import CapturedLaw, ContextTree, captured_laws, contexts_of
+from mdbound.analysis.trees.captured_law import CapturedLaw, captured_laws
+from mdbound.analysis.trees.contexts import ContextTree, contexts_of
 from mdbound.analysis.trees.gap_series import VERIFIERS
 from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.store.cache import LogitsCache
@@ -23,6 +24,7 @@ from mdbound.paths.tiny.model import Prefix, Row
 from mdbound.trees import Branching, full
 from mdbound.trees.optima.gaps import InstanceValues, gaps_of, instance_values
 from mdbound.trees.seeded_models import Pair
+from mdbound.trees.verifiers.rows import one_draft
 
 #: Name of the series in tables and figures.
 PAIR = "pair"
@@ -46,7 +48,7 @@ def restricted_pair(context: ContextTree) -> Pair:
         own = renamed[node]
         renamed |= {(*node, token): (*own, rank) for rank, token in enumerate(tokens)}
         target[own] = _scaled(context.target[node][tokens])
-        draft[own] = _scaled(context.draft[node][tokens])
+        draft[own] = _scaled(one_draft(context.draft, "restricted pair")[node][tokens])
     return target, draft
 
 
@@ -74,7 +76,7 @@ def gaps_of_pair(
     tokens, length = _size(law)
     rules = [trees.verifier(name) for name in VERIFIERS]
     of_document: dict[int, list[InstanceValues]] = {}
-    total = sum(len(cache.read_path_nodes(shard, law.draft)) for shard in cache.shards)
+    total = sum(len(cache.read_path_nodes(shard, law.drafts[0])) for shard in cache.shards)
     for done, context in enumerate(_contexts(cache, law), start=1):
         pair = restricted_pair(context)
         found = instance_values(*pair, trees.Paths(num_paths, length), rules)

@@ -14,7 +14,8 @@ from mdbound.analysis.solving.environment import environment
 from mdbound.analysis.solving.provenance import capture_summary
 from mdbound.analysis.solving.results import Provenance
 from mdbound.analysis.solving.solve_cache import Parts, SolveProgress, refuse_another_run
-from mdbound.analysis.trees.contexts import CapturedLaw, captured_laws, contexts_of
+from mdbound.analysis.trees.captured_law import CapturedLaw, captured_laws
+from mdbound.analysis.trees.contexts import contexts_of
 from mdbound.analysis.trees.tree_grid import TreeGrid
 from mdbound.analysis.trees.tree_results import TREES_SCHEMA, open_trees, write_trees
 from mdbound.analysis.trees.tree_rows import Job, jobs_of, rows_of
@@ -70,16 +71,14 @@ def run_on_trees(
     out = Path(out)
     if not cache.manifest.complete or cache.num_positions == 0:
         raise CacheError(f"{cache.path} is not a finished capture; finish it first")
-    laws = captured_laws(cache, grid.drafts)
+    laws = captured_laws(cache, grid.drafts, grid.mixed)
     work = [(law, jobs_of(grid, law)) for law in laws]
     provenance = Provenance(
         version=mdbound.__version__,
         capture_identity=cache.manifest.identity(),
         capture=capture_summary(cache),
         settings=[
-            {**grid.as_dict(), "draft": law.draft, "warpers": law.target_warpers.as_dict(),
-             "draft_warpers": law.draft_warpers.as_dict(), "law": law.law.title()}
-            for law in laws
+            {**grid.as_dict(), **law.settings()} for law in laws
         ],
         command=command,
         environment=environment(),
@@ -107,7 +106,7 @@ def _run_missing(
     on_progress: ProgressCallback | None,
 ) -> None:
     counts = {
-        shard.index: [len(cache.read_path_nodes(shard, law.draft)) for law, _ in work]
+        shard.index: [len(cache.read_path_nodes(shard, law.drafts[0])) for law, _ in work]
         for shard in cache.shards
     }
     total = sum(sum(each) for each in counts.values())

@@ -52,7 +52,7 @@ def compare_trees(
             f"{results.path} holds no two verifiers to compare; give `verifiers` "
             f"{','.join(BASELINES[:2])} and others"
         )
-    keys = ["doc_id", "position", *TREE_COLUMNS, *LAW_COLUMNS]
+    keys = ["doc_id", "position", "number", *TREE_COLUMNS, *LAW_COLUMNS]
     base = rows.filter(pl.col("verifier") == there[0]).select(
         *keys, pl.col("accepted").alias("base")
     )

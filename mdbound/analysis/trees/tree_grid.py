@@ -60,6 +60,7 @@ class TreeGrid:
         verifiers: Of `trees.names()`; those that suit the capture's trees when empty.
         shapes: Of captures of paths; all paths at full length when empty.
         drafts: Draft models; all of the cache that drew trees when empty.
+        mixed: For each path of a tree the draft that it comes from; empty for trees of one draft.
         sampled: Whether each verifier is also run once on every tree, coins and all.
         bound: Whether the bound by depth is estimated, too.
         seed: Of the runs with coins.
@@ -68,6 +69,7 @@ class TreeGrid:
     verifiers: tuple[str, ...] = ()
     shapes: tuple[PathsShape, ...] = ()
     drafts: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
     sampled: bool = False
     bound: bool = True
     seed: int = 0
@@ -77,8 +79,12 @@ class TreeGrid:
         for name in self.verifiers:
             trees.runnable_verifier(name)
 
-    def of_law(self, law: TreeLaw) -> tuple[str, ...]:
+    def of_law(self, law: TreeLaw, several: bool = False) -> tuple[str, ...]:
         """The verifiers that are run on trees of a law.
+
+        Args:
+            law: The law.
+            several: Whether each path has a law of its own.
 
         Raises:
             InvalidSettingError: One was asked for that does not suit such trees, or none suits.
@@ -89,16 +95,29 @@ class TreeGrid:
         """
         for name in self.verifiers:
             trees.verifier(name).refuse(law)
+            if several and not trees.verifier(name).several:
+                raise InvalidSettingError(
+                    f"`verifiers` {name!r} is for paths of one law, and each of these has its own: "
+                    f"take {', '.join(self._defaults(law, several))}"
+                )
         if self.verifiers:
             return self.verifiers
-        defaults = [*DEFAULT_VERIFIERS, "rrs_without_replacement", "greedy", "univer"]
-        return tuple(name for name in defaults if trees.verifier(name).suits(law))
+        return self._defaults(law, several)
+
+    @staticmethod
+    def _defaults(law: TreeLaw, several: bool) -> tuple[str, ...]:
+        names = (*DEFAULT_VERIFIERS, "rrs_without_replacement", "greedy", "univer")
+        made = {name: trees.verifier(name) for name in names}
+        return tuple(
+            name for name, one in made.items() if one.suits(law) and (one.several or not several)
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The grid as JSON-ready values, for provenance and resuming."""
         return {
             "verifiers": list(self.verifiers),
             "shapes": [[each.num_paths, each.length] for each in self.shapes],
+            "mixed": list(self.mixed),
             "sampled": self.sampled,
             "bound": self.bound,
             "seed": self.seed,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mdbound import trees
-from mdbound.analysis.trees.contexts import CapturedLaw, ContextTree, Floats
-from mdbound.analysis.trees.depth_terms import depth_terms
+from mdbound.analysis.trees.captured_law import CapturedLaw
+from mdbound.analysis.trees.contexts import ContextTree, Floats
+from mdbound.analysis.trees.depth_terms import depth_terms, has_depth_terms
 from mdbound.analysis.trees.tree_grid import DEPTH_BOUND, TreeGrid
 from mdbound.errors import InvalidSettingError
 from mdbound.paths.tiny.model import Prefix
 from mdbound.trees import DraftedTree, TreeLaw
 from mdbound.trees.drafting.paths_law import Paths
-from mdbound.trees.verifiers.verifier import RunnableVerifier
+from mdbound.trees.verifiers.rows import one_draft
+from mdbound.trees.verifiers.verifier import DraftRows, RunnableVerifier
 
 #: Ratios that round to the same multiple of this count as equal in the scores of `quantile`.
 QUANTILE_STEP = 0.05
@@ -51,11 +53,11 @@ def jobs_of(grid: TreeGrid, captured: CapturedLaw) -> tuple[Job, ...]:
     """
     found: list[Job] = []
     for law in _laws(grid, captured.law):
-        names = grid.of_law(law)
+        names = grid.of_law(law, several=captured.several)
         found += [Job(law, name, False, _estimating(name, law)) for name in names]
         if grid.sampled:
             found += [Job(law, name, True, _estimating(name, law)) for name in names]
-        if grid.bound and isinstance(law, Paths):
+        if grid.bound and has_depth_terms(law) and not captured.several:
             found.append(Job(law, DEPTH_BOUND, False, None))
     return tuple(found)
 
@@ -66,34 +68,31 @@ def rows_of(
     """A row for each job."""
     p = context.target[()]
     entropy = float(-np.sum(p * np.log(p, out=np.zeros_like(p), where=p > 0.0)))
-    cut: dict[TreeLaw, DraftedTree] = {}
+    cut: dict[TreeLaw, tuple[DraftedTree, DraftRows]] = {}
     for place, job in enumerate(jobs):
         if job.law not in cut:
-            cut[job.law] = _cut(context.tree, job.law)
-        tree = cut[job.law]
+            cut[job.law] = _cut(context, job.law)
+        tree, draft = cut[job.law]
         terms = None
         if job.verifier is None:
-            terms = depth_terms(context.target, context.draft, tree.paths()).tolist()
+            rows = one_draft(draft, DEPTH_BOUND)
+            terms = depth_terms(context.target, rows, tree, job.law).tolist()
             tail = None
         elif job.sampled:
             key = [seed, _COINS, context.doc_id, context.position, place]
             key += [context.number] if context.number else []
             rng = np.random.default_rng(key)
-            node, _ = job.verifier.sample(_AnyAtLeaves(context.target), context.draft, tree, rng)
+            node, _ = job.verifier.sample(_AnyAtLeaves(context.target), draft, tree, rng)
             tail = [1.0] * len(node) + [0.0] * (job.law.depth - len(node))
         else:
-            tail = [float(x) for x in job.verifier.tail(context.target, context.draft, tree)]
+            tail = [float(x) for x in job.verifier.tail(context.target, draft, tree)]
             tail += [0.0] * (job.law.depth - len(tail))
         yield {
             "doc_id": context.doc_id,
             "task": task,
             "position": context.position,
             "number": context.number,
-            **captured.columns(),
-            "tree": job.law.title(),
-            "sampling": job.law.sampling,
-            "num_paths": job.law.num_paths if isinstance(job.law, Paths) else None,
-            "depth": job.law.depth,
+            **captured.columns(job.law),
             "verifier": job.name,
             "sampled": job.sampled,
             "accepted": None if tail is None else sum(tail),
@@ -135,8 +134,10 @@ def _laws(grid: TreeGrid, law: TreeLaw) -> tuple[TreeLaw, ...]:
     return tuple(dict.fromkeys(shape.law() for shape in grid.shapes))
 
 
-def _cut(tree: DraftedTree, law: TreeLaw) -> DraftedTree:
-    """The part of a tree that a smaller law would have drawn."""
+def _cut(context: ContextTree, law: TreeLaw) -> tuple[DraftedTree, DraftRows]:
+    """The part of a tree that a smaller law would have drawn, and the rows of its paths."""
     if not isinstance(law, Paths):
-        return tree
-    return trees.tree_of_paths([path[: law.length] for path in tree.paths()[: law.num_paths]])
+        return context.tree, context.draft
+    paths = [path[: law.length] for path in context.tree.paths()[: law.num_paths]]
+    draft = context.draft
+    return trees.tree_of_paths(paths), draft if isinstance(draft, Mapping) else draft[: len(paths)]

@@ -71,7 +71,7 @@ def sampled_lengths(results: Results) -> pl.DataFrame:
         Columns of the group, `contexts`, `sampled`, `expected`, the mean of their differences over
         documents in `difference`, and its `standard_error`, clustered by document.
     """
-    keys = ["doc_id", "position", *GROUP]
+    keys = ["doc_id", "position", "number", *GROUP]
     runs = results.frame.filter("sampled").select(*keys, pl.col("accepted").alias("run"))
     sums = results.frame.filter(~pl.col("sampled")).select(*keys, "accepted")
     both = sums.join(runs, on=keys, nulls_equal=True, maintain_order="left").collect()

@@ -263,6 +263,7 @@ def _paths_record(
         contexts=None if settings.path_every else contexts,
         warpers=settings.warpers.as_dict(),
         every=settings.path_every,
+        temperatures=settings.path_temperatures or None,
     )
     if law is None:
         return drawn

@@ -33,6 +33,7 @@ _ABOUT = {
     "length": "paths",
     "path_contexts": "paths",
     "path_every": "paths",
+    "path_temperatures": "paths",
     "tree_sampling": "trees",
     "trees_per_context": "trees",
 }
@@ -86,6 +87,8 @@ class CaptureSettings:
         path_contexts: contexts of each answer at which paths or trees are drawn, all of them if it
             has fewer; None takes 8. Those without room for a path in the context are left out.
         path_every: n, to draw at every n-th position of an answer in place of so many.
+        path_temperatures: of the drafts where paths or trees are drawn, one for all or one for each
+            of `paths`; empty takes that of the answers.
         seed: seed of the answers' sampling, and of the paths'.
         device: `auto`, `cpu`, `cuda`, `mps`, ...
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
@@ -125,6 +128,7 @@ class CaptureSettings:
     trees_per_context: int | None = None
     path_contexts: int | None = None
     path_every: int | None = None
+    path_temperatures: tuple[float, ...] = ()
     seed: int = 0
     device: str = "auto"
     dtype: str = "auto"
@@ -187,6 +191,7 @@ class CaptureSettings:
             "trees_per_context": self.trees_per_context is not None,
             "path_contexts": self.path_contexts is not None,
             "path_every": self.path_every is not None,
+            "path_temperatures": bool(self.path_temperatures),
         }
         for name, given in answers.items():
             if given:
@@ -249,6 +254,7 @@ class CaptureSettings:
             "length": self.length if self.paths is None else None,
             "path_contexts": self.path_contexts if length is None else None,
             "path_every": self.path_every if length is None else None,
+            "path_temperatures": (self.path_temperatures or None) if length is None else None,
             "tree_sampling": self.tree_sampling if self.tree is None else None,
             "trees_per_context": self.trees_per_context if self.tree is None else None,
         }
@@ -256,6 +262,7 @@ class CaptureSettings:
             if value is not None:
                 needed = "`tree`" if _ABOUT[name] == "trees" else "`paths` with their number"
                 raise InvalidSettingError(f"`{name}` is about {_ABOUT[name]}; add {needed}")
+        self._check_temperatures()
         if self.path_contexts is not None and self.path_every is not None:
             raise InvalidSettingError(
                 f"`path_contexts` {self.path_contexts} and `path_every` {self.path_every} both say "
@@ -267,3 +274,18 @@ class CaptureSettings:
                 f"`{what}` {self.tree or length} leaves no context of `max_context` "
                 f"{self.max_context}; give a shorter one"
             )
+
+    def _check_temperatures(self) -> None:
+        given = self.path_temperatures
+        numbers = (0, 1) if self.paths is None else (0, 1, self.paths)
+        if len(given) not in numbers:
+            what = "trees" if self.paths is None else f"{self.paths} paths"
+            raise InvalidSettingError(
+                f"`path_temperatures` has {len(given)} for {what}: give one"
+                + ("" if self.paths is None else ", or one for each path")
+            )
+        for temperature in given:
+            try:
+                Warpers(temperature)
+            except InvalidSettingError as error:
+                raise InvalidSettingError(f"`path_temperatures`: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mdbound.bounds import Warpers
 from mdbound.errors import InvalidSettingError
 from mdbound.trees import Branching, Paths, Topology, TreeLaw, named_law
 from mdbound.trees.topologies.topology import Slot
@@ -23,12 +24,14 @@ class PathsRecord:
         length: tokens of a path, L; depth of a tree.
         contexts: contexts of each answer, or all of them that have room where they are fewer; None
             where `every` says which.
-        warpers: what the drafts' distributions were warped by before tokens were drawn, as
-            `mdbound.bounds.Warpers.as_dict` records it: those of the answers.
+        warpers: what the answers were sampled with, as `mdbound.bounds.Warpers.as_dict` records
+            it, and the drafts' tokens, too, but for `temperatures`.
         topology: slots of the trees, each the ranks of its ancestors and its own; None for others.
         sampling: how the children of a node are drawn, a law of `mdbound.trees`; None for others.
         named: trees of a law of `mdbound.trees.named_law`; None for others.
         trees: trees drawn at a context; 1 for paths, of which more are drawn.
+        temperatures: of the drafts, one for all paths or one for each of K; None where it was that
+            of the answers.
         every: n, where paths go on from every n-th position of an answer, beginning with the first.
     """
 
@@ -41,11 +44,25 @@ class PathsRecord:
     named: str | None = None
     trees: int = 1
     every: int | None = None
+    temperatures: tuple[float, ...] | None = None
 
     @property
     def draws_paths(self) -> bool:
         """Whether independent paths are drawn, and not trees."""
         return self.topology is None and self.named is None
+
+    def path_warpers(self) -> tuple[Warpers, ...]:
+        """What the draft's distributions were warped by: once for all paths, or once for each.
+
+        Example:
+            >>> record = PathsRecord(2, 8, 2, {"temperature": 0.7}, temperatures=(1.0, 1.2))
+            >>> [each.temperature for each in record.path_warpers()]
+            [1.0, 1.2]
+        """
+        answers = Warpers.from_dict(self.warpers)
+        if self.temperatures is None:
+            return (answers,)
+        return tuple(answers.at(temperature) for temperature in self.temperatures)
 
     def law(self) -> TreeLaw:
         """The law of what is drawn.
@@ -77,8 +94,14 @@ class PathsRecord:
             "named": self.named,
             "trees": self.trees if self.trees > 1 else None,
             "every": self.every,
+            "temperatures": None if self.temperatures is None else list(self.temperatures),
         }
         return asked | {name: value for name, value in further.items() if value is not None}
+
+
+def _numbers_of(record: PathsRecord) -> tuple[int, ...]:
+    """How many temperatures a record can have."""
+    return (1, record.count) if record.draws_paths else (1,)
 
 
 def paths_record_from(raw: dict[str, Any] | None) -> PathsRecord | None:
@@ -104,12 +127,17 @@ def paths_record_from(raw: dict[str, Any] | None) -> PathsRecord | None:
     values = {"contexts": None, **raw, **numbers, "warpers": dict(raw["warpers"])}
     if values.get("topology") is not None:
         values["topology"] = tuple(tuple(slot) for slot in values["topology"])
+    if values.get("temperatures") is not None:
+        values["temperatures"] = tuple(float(each) for each in values["temperatures"])
     record = PathsRecord(**values)
     if record.topology is not None and record.named is not None:
         raise ValueError(f"both a topology and {record.named} are given")
     if record.draws_paths and record.trees > 1:
         raise ValueError(f"trees {record.trees} of paths, which are one tree")
+    if record.temperatures is not None and len(record.temperatures) not in _numbers_of(record):
+        raise ValueError(f"{len(record.temperatures)} temperatures of {record.count} paths")
     try:
+        record.path_warpers()
         law = record.law()
     except InvalidSettingError as error:
         raise ValueError(str(error)) from error

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 from mdbound.paths.tiny.model import Prefix
 from mdbound.trees.drafting.drafted_tree import DraftedTree
-from mdbound.trees.verifiers.rows import Array, Rows, one_draft, positive_part, share
+from mdbound.trees.verifiers.rows import Array, Rows, positive_part, share
 from mdbound.trees.verifiers.steps import Step, SteppingVerifier, Steps
 from mdbound.trees.verifiers.verifier import DraftRows
 
@@ -68,6 +68,10 @@ def _either(weights: Array, instead: Array) -> Array:
     return weights if weights.any() else instead
 
 
+def _of_first_path(draft: DraftRows) -> Rows:
+    return draft if isinstance(draft, Mapping) else draft[0]
+
+
 class BlockFirstPath(SteppingVerifier):
     """Block verification of the path of first draws; the rest of the tree is not looked at.
 
@@ -79,17 +83,16 @@ class BlockFirstPath(SteppingVerifier):
     name: ClassVar[str] = "block_first_path"
     title: ClassVar[str] = "block verification, first path"
     samplings: ClassVar[tuple[str, ...]] = ("with_replacement", "without_replacement")
+    several: ClassVar[bool] = True
 
     def steps(self, target: Rows, draft: DraftRows, tree: DraftedTree) -> Steps:
         """See `SteppingVerifier.steps`."""
-        rows = one_draft(draft, self.name)
-        path = tree.first_path()
+        rows, path = _of_first_path(draft), tree.first_path()
         return block_steps(path, target, [rows[path[:length]] for length in range(len(path))])
 
     def tail(self, target: Rows, draft: DraftRows, tree: DraftedTree) -> list[Any]:
         """See `RunnableVerifier.tail`; the last token is summed over."""
-        rows = one_draft(draft, self.name)
-        path = tree.first_path()
+        rows, path = _of_first_path(draft), tree.first_path()
         chosen = [rows[path[:length]] for length in range(len(path))]
         found = block_tail(path, target, chosen)
         return found + [0] * (tree.depth - len(found))

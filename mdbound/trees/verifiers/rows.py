@@ -151,6 +151,6 @@ def one_draft(draft: Rows | Sequence[Rows], verifier: str) -> Rows:
     if not isinstance(draft, Mapping):
         raise InvalidSettingError(
             f"`draft` is {len(draft)} models: verifier {verifier!r} is for trees drafted from one; "
-            "take 'nss', 'first_draft' or 'rrs_with_replacement' for a model for each path"
+            "take 'nss', 'first_draft', 'rrs_with_replacement' or 'block_first_path' for several"
         )
     return draft

@@ -28,6 +28,7 @@ class TopDown(RunnableVerifier):
         self.name = rule.name  # type: ignore[misc]  # one class stands for several verifiers
         self.title = rule.title  # type: ignore[misc]
         self.samplings = rule.samplings  # type: ignore[misc]
+        self.several = rule.several  # type: ignore[misc]
 
     def outcomes(self, target: Rows, draft: DraftRows, tree: DraftedTree) -> BlockLaw:
         """See `RunnableVerifier.outcomes`."""

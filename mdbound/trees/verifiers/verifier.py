@@ -31,12 +31,14 @@ class TreeVerifier(ABC):
         samplings: laws of a node's list that it is lossless for.
         only: the class of trees that it is for, where the law of lists does not decide; `None` for
             all.
+        several: whether each of K paths may come from a draft of its own.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     samplings: ClassVar[tuple[str, ...]]
     only: ClassVar[type[TreeLaw] | None] = None
+    several: ClassVar[bool] = False
 
     def suits(self, law: TreeLaw) -> bool:
         """Whether the verifier is lossless for trees of this law."""

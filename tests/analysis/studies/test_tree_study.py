@@ -23,6 +23,7 @@ out = "results/all"
 draft = "small"
 verifiers = ["gbv", "traversal"]
 shapes = "1:2,2:2"
+mixed = ["small", "large"]
 sampled = true
 resamples = 500
 confidence = 0.9
@@ -41,6 +42,7 @@ def test_every_key_reaches_its_place(tmp_path: Path) -> None:
         verifiers=("gbv", "traversal"),
         shapes=(PathsShape(1, 2), PathsShape(2, 2)),
         drafts=("small",),
+        mixed=("small", "large"),
         sampled=True,
         seed=4,
     )

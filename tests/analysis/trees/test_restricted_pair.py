@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from mdbound import trees
-from mdbound.analysis.trees.contexts import captured_laws, contexts_of
+from mdbound.analysis.trees.captured_law import captured_laws
+from mdbound.analysis.trees.contexts import contexts_of
 from mdbound.analysis.trees.restricted_pair import gaps_of_pair, restricted_pair
 from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache import CaptureSettings, LogitsCache, capture

@@ -221,7 +221,7 @@ def test_settings_and_files_that_are_none(tmp_path: Path) -> None:
     [
         (
             "without_replacement",
-            ["nss", "block_first_path", "traversal", "rrs_without_replacement"],
+            ["nss", "block_first_path", "traversal", "rrs_without_replacement", DEPTH_BOUND],
         ),
         ("greedy", ["nss", "greedy", "univer"]),
         ("top_k", ["nss"]),

@@ -222,20 +222,41 @@ def test_drawn_tokens_follow_the_law_at_both_depths(
     (drawn,) = draw_trees(*models, [TreeContext(0, 0, 2, context)], roots, drawing, 8)
     tokens = drawn.nodes.tokens
 
-    def p_value(temperature: float) -> float:
-        observed, expected = [], []
-        first = warped_by_hand(roots[0], temperature, 3)
-        for one in np.flatnonzero(first):
-            second = warped_by_hand(alone(pair[1], [*context, int(one)])[-1], temperature, 3)
-            for two in np.flatnonzero(second):
-                observed.append(int(((tokens[:, 0] == one) & (tokens[:, 1] == two)).sum()))
-                expected.append(len(tokens) * first[one] * second[two])
-        assert len(observed) == 9
-        assert sum(observed) == len(tokens)
-        return float(chisquare(observed, expected).pvalue)
+    assert p_value(tokens, 0.8, roots[0], context, pair[1]) > 0.001
+    assert p_value(tokens, 1.6, roots[0], context, pair[1]) < 1e-6
 
-    assert p_value(0.8) > 0.001
-    assert p_value(1.6) < 1e-6
+
+def test_each_path_is_drawn_at_its_own_temperature(
+    models: tuple[Any, Any], pair: tuple[str, str]
+) -> None:
+    warpers = Warpers(0.8, top_k=3).as_dict()
+    temperatures = (0.8,) * 2000 + (1.6,) * 2000
+    record = PathsRecord(4000, 2, 1, warpers, temperatures=temperatures)
+    context = (72, 101, 108)
+    roots = alone(pair[1], context)[-1:]
+    (drawn,) = draw_trees(
+        *models, [TreeContext(0, 0, 2, context)], roots, PathDrawing(record, None, 5), 8
+    )
+    tokens = drawn.nodes.tokens
+    assert tokens is not None
+    for own, right, wrong in ((tokens[:2000], 0.8, 1.6), (tokens[2000:], 1.6, 0.8)):
+        assert p_value(own, right, roots[0], context, pair[1]) > 0.001
+        assert p_value(own, wrong, roots[0], context, pair[1]) < 1e-6
+
+
+def p_value(
+    tokens: np.ndarray, temperature: float, root: np.ndarray, context: Sequence[int], folder: str
+) -> float:
+    observed, expected = [], []
+    first = warped_by_hand(root, temperature, 3)
+    for one in np.flatnonzero(first):
+        second = warped_by_hand(alone(folder, [*context, int(one)])[-1], temperature, 3)
+        for two in np.flatnonzero(second):
+            observed.append(int(((tokens[:, 0] == one) & (tokens[:, 1] == two)).sum()))
+            expected.append(len(tokens) * first[one] * second[two])
+    assert len(observed) == 9
+    assert sum(observed) == len(tokens)
+    return float(chisquare(observed, expected).pvalue)
 
 
 def test_paths_of_a_context_are_independent_and_the_first_ones_of_more(

@@ -8,13 +8,12 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mdbound.bounds import Warpers, distribution_from_logits
+from mdbound.bounds import distribution_from_logits
 from mdbound.logits_cache.capturing.drafting.path_drawing import PathDrawing, TreeContext
 from mdbound.logits_cache.capturing.generate import sample_tokens
 from mdbound.logits_cache.models.tree_pass import Node
 from mdbound.logits_cache.store.path_nodes import ContextNodes, path_nodes, tree_nodes
-from mdbound.logits_cache.store.paths_record import IID_PATHS
-from mdbound.trees import TreeLaw
+from mdbound.logits_cache.store.paths_record import IID_PATHS, PathsRecord
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -35,26 +34,29 @@ def grow_at(context: TreeContext, drawing: PathDrawing, draft: str) -> list[Grow
     record = drawing.record
     if record.draws_paths:
         generators = [drawing.generator(draft, context, path) for path in range(record.count)]
-        return [_grow_paths(place, record.length, drawing.warpers, generators)]
-    law = record.law()
+        return [_grow_paths(place, record, generators)]
     return [
-        _grow_tree(place, number, law, drawing.warpers, drawing.generator(draft, context, number))
+        _grow_tree(place, number, record, drawing.generator(draft, context, number))
         for number in range(record.trees)
     ]
 
 
 def _grow_paths(
     place: tuple[int, int, int],
-    length: int,
-    warpers: Warpers,
+    record: PathsRecord,
     generators: Sequence[np.random.Generator],
 ) -> Growing:
+    warpers = record.path_warpers()
     paths: list[Node] = [()] * len(generators)
-    for _ in range(length):
+    for _ in range(record.length):
         level = list(dict.fromkeys(paths))
         rows = dict(zip(level, (yield level), strict=True))
         logits = np.stack([rows[path] for path in paths])
-        drawn = sample_tokens(logits, warpers, generators)
+        if len(warpers) == 1:
+            drawn = sample_tokens(logits, warpers[0], generators)
+        else:
+            each = zip(logits, warpers, generators, strict=True)
+            drawn = [sample_tokens(row[None], own, [one])[0] for row, own, one in each]
         paths = [(*path, token) for path, token in zip(paths, drawn, strict=True)]
     tokens = np.array(paths, dtype=np.int64)
     return ContextNodes(*place, path_nodes(tokens), IID_PATHS, tokens)
@@ -63,10 +65,10 @@ def _grow_paths(
 def _grow_tree(
     place: tuple[int, int, int],
     number: int,
-    law: TreeLaw,
-    warpers: Warpers,
+    record: PathsRecord,
     generator: np.random.Generator,
 ) -> Growing:
+    law, (warpers,) = record.law(), record.path_warpers()
     growth = law.grow(generator)
     level = next(growth)
     while True:

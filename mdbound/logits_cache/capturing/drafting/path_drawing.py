@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mdbound.bounds import Warpers
 from mdbound.logits_cache.store.manifest import GenerationRecord
 from mdbound.logits_cache.store.paths_record import PathsRecord
 from mdbound.logits_cache.text.passages import Passage
@@ -46,11 +45,6 @@ class PathDrawing:
     record: PathsRecord
     max_context: int | None
     seed: int
-
-    @property
-    def warpers(self) -> Warpers:
-        """What the drafts' distributions are warped by."""
-        return Warpers.from_dict(self.record.warpers)
 
     def rows(self, answered: Passage) -> list[int]:
         """Recorded rows of an answer, counted from its first, whose contexts paths go on from.
