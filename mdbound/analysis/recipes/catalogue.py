@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mdbound.analysis.recipes import (
+from mdbound.analysis.recipes.papers import (
     draft_trees,
     drafted_paths,
     global_resolution,

@@ -12,6 +12,7 @@ from mdbound.analysis.recipes.recipe import (
     SMOLLM2,
     TINY,
     CaptureExperiment,
+    DraftedTrees,
     ModelPair,
     PathExperiment,
     Recipe,
@@ -63,7 +64,11 @@ class Inputs:
 
 
 def capture_settings(
-    recipe: Recipe, experiment: OnModels, inputs: Inputs, out: Path
+    recipe: Recipe,
+    experiment: OnModels,
+    inputs: Inputs,
+    out: Path,
+    drafted: DraftedTrees | None = None,
 ) -> CaptureSettings:
     """Say what to capture for a recipe.
 
@@ -72,6 +77,7 @@ def capture_settings(
         experiment: The recipe's.
         inputs: Models and text.
         out: Folder of the capture.
+        drafted: Paths or trees that the drafts draw; None for none.
 
     Raises:
         InvalidSettingError: There are no such models, or an option does not go with them.
@@ -84,9 +90,9 @@ def capture_settings(
             f"`model_file` {inputs.model_file} goes with `models` {SMOLLM2.name}, not "
             f"{inputs.models}; leave it out"
         )
-    if isinstance(experiment, TreeExperiment):
+    if drafted is not None:
         made = _of_pair(recipe, experiment, _with_positions(inputs, _PATH_TOKENS), out)
-        return _with_paths(made, experiment)
+        return _with_paths(made, drafted)
     if isinstance(experiment, PathExperiment):
         inputs = _with_positions(inputs, _PATH_TOKENS)
     if inputs.models == TINY.name:
@@ -101,12 +107,14 @@ def _with_positions(inputs: Inputs, positions: int) -> Inputs:
     return replace(inputs, positions=inputs.positions or positions)
 
 
-def _with_paths(made: CaptureSettings, experiment: TreeExperiment) -> CaptureSettings:
+def _with_paths(made: CaptureSettings, drafted: DraftedTrees) -> CaptureSettings:
     return replace(
         made,
-        paths=experiment.paths.num_paths,
-        length=experiment.paths.length,
-        path_contexts=experiment.contexts,
+        paths=drafted.paths.num_paths if drafted.paths else None,
+        length=drafted.paths.length if drafted.paths else None,
+        tree=drafted.tree,
+        path_temperatures=drafted.temperatures,
+        path_contexts=drafted.contexts,
     )
 
 

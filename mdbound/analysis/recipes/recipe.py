@@ -130,6 +130,27 @@ class CaptureExperiment:
 
 
 @dataclass(frozen=True)
+class DraftedTrees:
+    """Paths or trees that drafts draw at contexts of the answers, and what is computed on them.
+
+    Attributes:
+        grid: What to compute.
+        name: Of the part of the experiment; empty where it is the only one.
+        paths: How many are drawn at a context, and how long; None for trees.
+        tree: As `mdbound capture --tree` takes it; None for paths.
+        temperatures: Of the drafts, as `CaptureSettings.path_temperatures`.
+        contexts: Contexts of each answer.
+    """
+
+    grid: TreeGrid
+    name: str = ""
+    paths: PathsShape | None = None
+    tree: str | None = None
+    temperatures: tuple[float, ...] = ()
+    contexts: int = 8
+
+
+@dataclass(frozen=True)
 class PathExperiment:
     """An experiment on drafted paths: capture, tokens per call, a figure.
 
@@ -140,6 +161,7 @@ class PathExperiment:
         new_tokens: Longest answer.
         temperature: Of the answers' sampling.
         grid: What to compute.
+        drafted: Trees that the text does not say enough of, drawn on it and evaluated beside it.
     """
 
     pairs: tuple[ModelPair, ...]
@@ -148,21 +170,20 @@ class PathExperiment:
     new_tokens: int
     temperature: float
     grid: PathGrid
+    drafted: DraftedTrees | None = None
 
 
 @dataclass(frozen=True)
 class TreeExperiment:
-    """An experiment on several drafted paths: capture, verifiers, bound, a figure.
+    """An experiment on drafted paths or trees: captures, verifiers, bound, figures.
 
     Attributes:
         pairs: As of `CaptureExperiment`.
         text: Likewise.
         documents_per_task: Likewise.
         new_tokens: Longest answer.
-        temperature: Of the answers' sampling, and of the paths'.
-        paths: How many are drawn at a context, and how long.
-        contexts: Contexts of each answer.
-        grid: What to compute.
+        temperature: Of the answers' sampling, and of the paths' where they say nothing else.
+        parts: What is drawn, each on a capture of its own.
     """
 
     pairs: tuple[ModelPair, ...]
@@ -170,9 +191,7 @@ class TreeExperiment:
     documents_per_task: int | None
     new_tokens: int
     temperature: float
-    paths: PathsShape
-    contexts: int
-    grid: TreeGrid
+    parts: tuple[DraftedTrees, ...]
 
 
 @dataclass(frozen=True)

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from mdbound.analysis.figures import Drawing, FigureOptions, draw, write_drawing
-from mdbound.analysis.figures.path_kinds import draw_path_figure
-from mdbound.analysis.figures.tree_kinds import draw_tree_lengths
 from mdbound.analysis.pages.html_page import (
     Commands,
     Facts,
-    Notes,
-    Page,
     Section,
-    render_page,
 )
-from mdbound.analysis.pages.html_report import PAGE_NAME, closing_sections
-from mdbound.analysis.paths.path_results import open_paths
-from mdbound.analysis.paths.path_tables import write_path_report
-from mdbound.analysis.paths.run_paths import GIVEN, OF_TARGET, run_on_capture
+from mdbound.analysis.pages.html_report import closing_sections
 from mdbound.analysis.recipes.models import Inputs, capture_settings
 from mdbound.analysis.recipes.published import published_table
 from mdbound.analysis.recipes.recipe import (
-    SMOLLM2,
-    TINY,
     CaptureExperiment,
     PathExperiment,
     Recipe,
@@ -35,7 +25,14 @@ from mdbound.analysis.recipes.recipe import (
     TwoDraftCurves,
 )
 from mdbound.analysis.recipes.recipe_page import recipe_page, recipe_readme
+from mdbound.analysis.recipes.recipe_run import (
+    RecipeOptions,
+    RecipeRun,
+    models_differ,
+    write_report,
+)
 from mdbound.analysis.recipes.solve_times import BOUND_TIME, DECOMPOSITION_TIME, solve_times
+from mdbound.analysis.recipes.tree_runner import run_paths_recipe, run_trees_recipe
 from mdbound.analysis.recipes.two_drafts import (
     curves_table,
     draw_curves,
@@ -43,64 +40,21 @@ from mdbound.analysis.recipes.two_drafts import (
     solve_curves,
     write_curves,
 )
-from mdbound.analysis.solving.results import BOUND, Provenance
+from mdbound.analysis.solving.results import BOUND
 from mdbound.analysis.solving.selection import capture_tasks
-from mdbound.analysis.solving.solve_cache import ProgressCallback
 from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.statistics.task_means import ALL_TASKS
 from mdbound.analysis.studies.run_study import StudyRun, run_study
 from mdbound.analysis.studies.study import Study, TableSpec
-from mdbound.analysis.tables.files import write_table, write_text
-from mdbound.analysis.tables.notes import provenance_notes, table_notes
+from mdbound.analysis.tables.files import write_table
+from mdbound.analysis.tables.notes import table_notes
 from mdbound.analysis.tables.table import Measure, Table, acceptance_table
-from mdbound.analysis.trees.run_trees import run_on_trees
-from mdbound.analysis.trees.tree_results import open_trees
-from mdbound.analysis.trees.tree_tables import write_tree_report
 from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.capturing.capture import capture
-from mdbound.logits_cache.capturing.progress import CaptureProgress
 from mdbound.logits_cache.store.cache import LogitsCache
 
 #: Columns of nulls: times have no intervals.
 _NO_INTERVAL = ("no_low", "no_high")
-
-
-@dataclass(frozen=True)
-class RecipeOptions:
-    """How to run a recipe.
-
-    Attributes:
-        out: Folder of everything it makes.
-        inputs: Models and text; None for a recipe without models.
-        capture: Folder of the logits; `out/capture` when None.
-        bootstrap: How intervals are made.
-        command: Command line, kept with the results.
-        on_capture: Called after each batch of the capture.
-        on_solve: Called after each batch of positions.
-    """
-
-    out: Path
-    inputs: Inputs | None = None
-    capture: Path | None = None
-    bootstrap: Bootstrap = field(default_factory=Bootstrap)
-    command: str = ""
-    on_capture: Callable[[CaptureProgress], None] | None = None
-    on_solve: ProgressCallback | None = None
-
-
-@dataclass(frozen=True)
-class RecipeRun:
-    """What a recipe left behind.
-
-    Attributes:
-        recipe: What was run.
-        table: The paper's numbers beside ours, or the main table.
-        files: Every file of the report.
-    """
-
-    recipe: Recipe
-    table: Table
-    files: tuple[Path, ...]
 
 
 def run_recipe(recipe: Recipe, options: RecipeOptions) -> RecipeRun:
@@ -125,9 +79,9 @@ def run_recipe(recipe: Recipe, options: RecipeOptions) -> RecipeRun:
             )
         return _run_curves(recipe, recipe.experiment, options)
     if isinstance(recipe.experiment, PathExperiment):
-        return _run_paths(recipe, recipe.experiment, options)
+        return run_paths_recipe(recipe, recipe.experiment, options)
     if isinstance(recipe.experiment, TreeExperiment):
-        return _run_trees(recipe, recipe.experiment, options)
+        return run_trees_recipe(recipe, recipe.experiment, options)
     return _run_on_capture(recipe, recipe.experiment, options)
 
 
@@ -145,7 +99,7 @@ def _run_curves(recipe: Recipe, curves: TwoDraftCurves, options: RecipeOptions) 
     readme = recipe_readme(recipe, recipe.differences, (table,), (drawing,), (), (command,))
     files = [
         *write_curves(panels, options.out, notes),
-        *_write_report(options.out, page, readme),
+        *write_report(options.out, page, readme),
         options.out / "provenance.json",
     ]
     return RecipeRun(recipe, table, tuple(files))
@@ -165,7 +119,7 @@ def _run_on_capture(
         on_progress=options.on_solve,
     )
     provenance = run.results.provenance
-    differences = (_models_differ(recipe, provenance, inputs.models), *recipe.differences)
+    differences = (models_differ(recipe, provenance, inputs.models), *recipe.differences)
     notes = (*differences, *table_notes(run.means, provenance, options.bootstrap))
     means, timed = _with_times(run, experiment, cache, notes)
     published: dict[str, Table] = {}
@@ -183,85 +137,8 @@ def _run_on_capture(
     closing = closing_sections(run.means, provenance, options.bootstrap, commands)
     page = recipe_page(recipe, differences, beside, drawings, tables, closing)
     readme = recipe_readme(recipe, differences, beside, drawings, names, commands)
-    files += _write_report(options.out, page, readme)
+    files += write_report(options.out, page, readme)
     return RecipeRun(recipe, (*beside, *tables)[0], (*run.files, *files))
-
-
-def _run_paths(recipe: Recipe, experiment: PathExperiment, options: RecipeOptions) -> RecipeRun:
-    folder = options.capture or options.out / "capture"
-    inputs = options.inputs or Inputs()
-    capture(capture_settings(recipe, experiment, inputs, folder), options.on_capture)
-    made = run_on_capture(
-        LogitsCache.open(folder),
-        experiment.grid,
-        options.out / "paths.parquet",
-        command=options.command,
-        on_progress=options.on_solve,
-    )
-    results = open_paths(made.path)
-    differences = (
-        _models_differ(recipe, results.provenance, inputs.models), *recipe.differences,
-        *_TEXT_NOTES[made.law],
-    )  # fmt: skip
-    report = write_path_report(results, options.out, bootstrap=options.bootstrap, notes=differences)
-    drawing = draw_path_figure("tokens-per-call", results, options.bootstrap)
-    commands = (results.provenance.command,)
-    closing = (
-        Section("Provenance", (Notes(tuple(provenance_notes(results.provenance))),)),
-        Section("Commands", (Commands(commands),)),
-    )
-    page = recipe_page(recipe, differences, (report.table,), (drawing,), (), closing)
-    names = ("tokens_per_call_by_document", "tokens_at_positions")
-    readme = recipe_readme(recipe, differences, (report.table,), (drawing,), names, commands)
-    files = [
-        *report.files,
-        *write_drawing(drawing, options.out),
-        *_write_report(options.out, page, readme),
-    ]
-    return RecipeRun(recipe, report.table, tuple(files))
-
-
-def _run_trees(recipe: Recipe, experiment: TreeExperiment, options: RecipeOptions) -> RecipeRun:
-    folder = options.capture or options.out / "capture"
-    inputs = options.inputs or Inputs()
-    capture(capture_settings(recipe, experiment, inputs, folder), options.on_capture)
-    made = run_on_trees(
-        LogitsCache.open(folder),
-        experiment.grid,
-        options.out / "trees.parquet",
-        command=options.command,
-        on_progress=options.on_solve,
-    )
-    results = open_trees(made.path)
-    differences = (
-        _models_differ(recipe, results.provenance, inputs.models),
-        *recipe.differences,
-    )
-    report = write_tree_report(results, options.out, bootstrap=options.bootstrap, notes=differences)
-    drawing = draw_tree_lengths(results, options.bootstrap)
-    commands = (results.provenance.command,)
-    closing = (
-        Section("Provenance", (Notes(tuple(provenance_notes(results.provenance))),)),
-        Section("Commands", (Commands(commands),)),
-    )
-    page = recipe_page(recipe, differences, (report.table,), (drawing,), (), closing)
-    readme = recipe_readme(recipe, differences, (report.table,), (drawing,), (), commands)
-    files = [
-        *report.files,
-        *write_drawing(drawing, options.out),
-        *_write_report(options.out, page, readme),
-    ]
-    return RecipeRun(recipe, report.table, tuple(files))
-
-
-#: What has to be said of the text, by the law of `PathsSummary`.
-_TEXT_NOTES = {
-    OF_TARGET: (),
-    GIVEN: (
-        "The text was given, not written by the target: calls are those that this text takes, and "
-        "say nothing about text of the model.",
-    ),
-}
 
 
 def _study(
@@ -282,23 +159,6 @@ def _study(
 
 def _with_label(spec: TableSpec, recipe: Recipe) -> TableSpec:
     return replace(spec, label=spec.label or f"tab:{recipe.name}-{spec.name}")
-
-
-def _models_differ(recipe: Recipe, provenance: Provenance, models: str) -> str:
-    """Say plainly that the models and the text are not the paper's, or that the models are."""
-    capture = provenance.capture
-    paper = dict(recipe.setup)
-    ours = (
-        f"{Path(str(capture['target'])).name} with {', '.join(map(str, capture['drafts']))} on "
-        f"{capture['documents']} documents of {capture['text']}"
-    )
-    if models not in (TINY.name, SMOLLM2.name):
-        return f"Models of the paper: {ours}; the text is the one given, not checked to be its own."
-    theirs = f"{paper['models']} on {paper.get('text', 'text not known to us')}"
-    return (
-        f"DIFFERENT MODELS AND TEXT. The paper: {theirs}. Here: {ours}. Compare orders and gaps, "
-        "not levels."
-    )
 
 
 def _with_times(
@@ -341,13 +201,6 @@ def _drawings(run: StudyRun, experiment: CaptureExperiment, bootstrap: Bootstrap
         for spec in experiment.figures
     )
     return [replace(drawing, name=spec.name) for spec, drawing in drawn]
-
-
-def _write_report(folder: Path, page: Page, readme: str) -> list[Path]:
-    return [
-        write_text(folder / PAGE_NAME, render_page(page)),
-        write_text(folder / "README.md", readme),
-    ]
 
 
 def _listed(facts: dict[str, str]) -> str:

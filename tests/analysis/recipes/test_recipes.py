@@ -22,12 +22,14 @@ from mdbound.analysis.recipes import (
     get_recipe,
     run_recipe,
     runner,
+    tree_runner,
 )
 from mdbound.analysis.recipes import models as recipe_models
 from mdbound.analysis.recipes.models import capture_settings, prompts_file
 from mdbound.analysis.recipes.published import published_table
 from mdbound.analysis.recipes.recipe import (
     CaptureExperiment,
+    DraftedTrees,
     Ours,
     PathExperiment,
     PublishedRow,
@@ -45,6 +47,11 @@ pytest.importorskip("matplotlib")
 
 ON_MODELS = [name for name, recipe in RECIPES.items() if recipe.models]
 TINY = Inputs("tiny")
+WITH_TREES = (
+    *("hu2025-trees", "khisti2025-block-efficiency"),
+    *("traversal2025", "ddte2026-table"),
+)
+"""Recipes whose drafts draw trees, which takes models."""
 
 
 def experiment_of(name: str) -> recipe_models.OnModels:
@@ -58,19 +65,27 @@ def smaller(recipe: Recipe) -> Recipe:
     experiment = recipe.experiment
     if isinstance(experiment, PathExperiment):
         # Documents of the captures in these tests have four positions.
-        return replace(recipe, experiment=replace(experiment, grid=PathGrid((1, 2))))
-    if isinstance(experiment, TreeExperiment):
-        shapes = (PathsShape(1, 2), PathsShape(2, 2))
-        grid = replace(experiment.grid, shapes=shapes)
+        drafted = experiment.drafted and smaller_trees(experiment.drafted)
         return replace(
-            recipe, experiment=replace(experiment, paths=shapes[1], contexts=2, grid=grid)
+            recipe, experiment=replace(experiment, grid=PathGrid((1, 2)), drafted=drafted)
         )
+    if isinstance(experiment, TreeExperiment):
+        parts = tuple(smaller_trees(part) for part in experiment.parts)
+        return replace(recipe, experiment=replace(experiment, parts=parts))
     assert isinstance(experiment, CaptureExperiment)
     samples = 64 if experiment.grid.schemes else None
     settings = replace(experiment.grid, scheme_samples=samples)
     if settings.draft_temperature_sets:
         settings = replace(settings, draft_temperature_sets=((1.2, 1.0), (1.2, 2.4)))
     return replace(recipe, experiment=replace(experiment, grid=settings))
+
+
+def smaller_trees(part: DraftedTrees) -> DraftedTrees:
+    if part.tree is not None:
+        return replace(part, tree="2x2", contexts=2)
+    shapes = (PathsShape(1, 2), PathsShape(2, 2)) if part.grid.shapes else ()
+    grid = replace(part.grid, shapes=shapes)
+    return replace(part, paths=PathsShape(2, 2), contexts=2, grid=grid)
 
 
 @pytest.fixture
@@ -80,12 +95,13 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Recipe
     from mdbound.logits_cache import capture as really
 
     def fake_capture(settings: CaptureSettings, _: object) -> None:
-        if settings.paths is not None:
+        if settings.paths is not None or settings.tree is not None:
             really(replace(settings, limit_per_task=1, max_new_tokens=5))
         elif not (settings.out / "manifest.json").exists():
             make_cache(settings.out, drafts=1)
 
-    monkeypatch.setattr(runner, "capture", fake_capture)
+    for module in (runner, tree_runner):
+        monkeypatch.setattr(module, "capture", fake_capture)
 
     def run_it(name: str, command: str = "mdbound recipe it") -> RecipeRun:
         how = Bootstrap(resamples=100)
@@ -130,7 +146,7 @@ def test_the_recipes_of_the_papers_are_there() -> None:
 def test_a_recipe_runs_and_a_second_run_changes_nothing(
     run: Callable[..., RecipeRun], tmp_path: Path, name: str
 ) -> None:
-    if isinstance(experiment_of(name), TreeExperiment):
+    if name in WITH_TREES:
         pytest.importorskip("torch")
     first = run(name)
     before = contents(tmp_path / "out")
