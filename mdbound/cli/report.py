@@ -25,7 +25,13 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    results: Annotated[Path, typer.Argument(help="Results file of `solve`, `paths` or `trees`.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RESULTS",
+            help="Results file of `solve`, `paths` or `trees`; of `trees` several, side by side.",
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(help="Folder to write to. Default: named after RESULTS, with -report."),
@@ -48,6 +54,7 @@ def report(
     from mdbound.analysis.trees.tree_results import holds_trees, open_trees
     from mdbound.analysis.trees.tree_tables import write_tree_report
 
+    results, beside = files[0], files[1:]
     bootstrap = Bootstrap(resamples=resamples, seed=seed)
     folder = out or results.with_name(f"{results.stem}-report")
     if html and (holds_paths(results) or holds_trees(results)):
@@ -55,10 +62,16 @@ def report(
     if holds_trees(results):
         show_report(
             write_tree_report(
-                open_trees(results), folder, bootstrap=bootstrap, command=command_line()
+                open_trees(results),
+                folder,
+                bootstrap=bootstrap,
+                command=command_line(),
+                beside=[open_trees(each) for each in beside],
             )
         )
         return
+    if beside:
+        raise InvalidSettingError(f"{results} is not of `trees`: give one file at a time")
     if holds_paths(results):
         show_report(
             write_path_report(

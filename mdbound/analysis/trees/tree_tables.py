@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +11,15 @@ import polars as pl
 
 from mdbound import trees
 from mdbound.analysis.solving.results import Results
-from mdbound.analysis.statistics.bootstrap import Bootstrap
-from mdbound.analysis.statistics.task_means import task_means
+from mdbound.analysis.statistics.bootstrap import FEW_DOCUMENTS, Bootstrap
+from mdbound.analysis.statistics.task_means import ALL_TASKS, task_means
 from mdbound.analysis.tables.files import rounded, write_frame, write_table
 from mdbound.analysis.tables.notes import document_notes, interval_note, provenance_notes
 from mdbound.analysis.tables.table import LABEL_NAMES, Interval, Row, Table, shown
 from mdbound.analysis.trees.bracket import HalvedBound, halved_bound
 from mdbound.analysis.trees.tree_grid import DEPTH_BOUND
 from mdbound.analysis.trees.tree_results import LAW_COLUMNS, TREE_COLUMNS
+from mdbound.errors import InvalidSettingError
 
 #: What tells rows of a table apart, besides the task.
 GROUP = (*TREE_COLUMNS, *LAW_COLUMNS, "verifier")
@@ -114,8 +115,9 @@ def write_tree_report(
     bootstrap: Bootstrap | None = None,
     command: str = "",
     notes: Sequence[str] = (),
+    beside: Sequence[Results] = (),
 ) -> TreeReport:
-    """Write the tables of a file of `mdbound trees`.
+    """Write the tables of a file of `mdbound trees`, or of several side by side.
 
     `expected_length` (CSV, LaTeX, Markdown) has E tau for every verifier and tree, and the bound;
     `expected_length_long` a row for each; `sampled_runs` sets runs with coins beside them, if
@@ -127,33 +129,73 @@ def write_tree_report(
         bootstrap: How intervals are made; the default when None.
         command: Command line, noted under the tables.
         notes: Sentences that come first under them.
+        beside: Further files, of other trees or settings.
 
     Raises:
         CacheError: The results are empty.
+        InvalidSettingError: Two files hold the same trees, laws and verifier.
         OutputError: The folder cannot be written; files that were there stay.
     """
     how, out = bootstrap or Bootstrap(), Path(out)
+    sources = _sources([results, *beside], command)
+    results = _together(results, beside)
     means = rounded(expected_lengths(results, how))
+    shown_means = _with_intervals(means)
     below = [
         *notes,
         "E tau is the expected depth of the accepted node at a captured context: a mean over "
         "positions, not tokens per call, since calls start more often where drafting is bad.",
         *_bound_notes(halved_bound(results)),
-        *document_notes(means),
+        *document_notes(shown_means),
+        *_left_out(means, shown_means),
         interval_note(how),
-        *provenance_notes(results.provenance, command),
+        *sources,
     ]
-    table = length_table(means, below)
+    table = length_table(shown_means, below)
     files = [
         *write_table(table, out, "expected_length"),
         *write_frame(means, out, "expected_length_long", (table.caption, *below)),
     ]
     runs = sampled_lengths(results)
     if not runs.is_empty():
-        files += write_table(
-            _sampled_table(runs, provenance_notes(results.provenance, command)), out, "sampled_runs"
-        )
+        files += write_table(_sampled_table(runs, sources), out, "sampled_runs")
     return TreeReport(table, tuple(files))
+
+
+def _with_intervals(means: pl.DataFrame) -> pl.DataFrame:
+    """All tasks together alone, where each has too few documents to say anything."""
+    pooled = means.filter(pl.col("task") == ALL_TASKS)
+    few = means.filter(pl.col("task") != ALL_TASKS)["documents"] < FEW_DOCUMENTS
+    return pooled if few.all() and not pooled.is_empty() else means
+
+
+def _left_out(means: pl.DataFrame, kept: pl.DataFrame) -> list[str]:
+    if kept.height == means.height:
+        return []
+    return [
+        f"Tasks by themselves have fewer than {FEW_DOCUMENTS} documents and are not shown; "
+        "expected_length_long has them."
+    ]
+
+
+def _together(results: Results, beside: Sequence[Results]) -> Results:
+    """The rows of all files, as if one run had made them."""
+    if not beside:
+        return results
+    every = [results, *beside]
+    keys = [one.frame.select(*GROUP, "sampled").unique() for one in every]
+    if pl.concat(keys).collect().is_duplicated().any():
+        raise InvalidSettingError(
+            f"{' and '.join(str(one.path) for one in every)} hold the same trees, laws and "
+            "verifier: give each once"
+        )
+    return replace(results, frame=pl.concat([one.frame for one in every]))
+
+
+def _sources(files: Sequence[Results], command: str) -> list[str]:
+    """Provenance of all files, what they share once."""
+    notes = [note for one in files for note in provenance_notes(one.provenance)]
+    return [*dict.fromkeys(notes), *([f"Written by: {command}"] if command else [])]
 
 
 def length_table(means: pl.DataFrame, notes: Sequence[str] = ()) -> Table:

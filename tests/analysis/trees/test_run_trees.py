@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,30 @@ def test_tables_and_comparison(results: Path, tmp_path: Path) -> None:
     compared = compare_trees(opened, bootstrap=QUICK)
     assert "traversal" in compared.table.caption
     assert all("traversal" not in row[0][-1] for row in compared.table.rows)
+
+
+def test_files_side_by_side(cache: LogitsCache, tmp_path: Path) -> None:
+    for name, shape in (("one", PathsShape(1, 3)), ("two", PathsShape(2, 3))):
+        grid = TreeGrid(("gbv", "traversal"), (shape,))
+        run_on_trees(cache, grid, tmp_path / f"{name}.parquet")
+    one, two = (open_trees(tmp_path / f"{name}.parquet") for name in ("one", "two"))
+    both = write_tree_report(one, tmp_path / "both", bootstrap=QUICK, beside=[two])
+    alone = write_tree_report(two, tmp_path / "alone", bootstrap=QUICK)
+    assert both.table.values == ("1 path of 3 tokens", "2 paths of 3 tokens")
+    assert [row[1][1] for row in both.table.rows] == [row[1][0] for row in alone.table.rows]
+    with pytest.raises(InvalidSettingError, match="give each once"):
+        write_tree_report(one, tmp_path / "twice", bootstrap=QUICK, beside=[one])
+
+
+def test_tasks_of_few_documents_are_in_the_long_table_alone(results: Path, tmp_path: Path) -> None:
+    opened = open_trees(results)
+    half = pl.when(pl.col("doc_id") % 2 == 0).then(pl.lit("qa")).otherwise(pl.lit("chat"))
+    tasks = replace(opened, frame=opened.frame.with_columns(half.alias("task")))
+    report = write_tree_report(tasks, tmp_path, bootstrap=QUICK)
+    assert report.table.labels == ("verifier",)
+    assert any("not shown" in note for note in report.table.notes)
+    long = pl.read_csv(tmp_path / "expected_length_long.csv", comment_prefix="#")
+    assert set(long["task"]) == {"all", "qa", "chat"}
 
 
 def test_runs_with_coins_lie_within_their_errors(results: Path) -> None:
