@@ -12,6 +12,7 @@ from mdbound.trees.optima.top_down_optimum import TopDownOptimum
 from mdbound.trees.verifiers.block import BlockFirstPath
 from mdbound.trees.verifiers.gbv import Gbv
 from mdbound.trees.verifiers.node_rules import NODE_RULES
+from mdbound.trees.verifiers.quantile.recursive import QuantileRecursive
 from mdbound.trees.verifiers.quantile.verifier import Quantile
 from mdbound.trees.verifiers.top_down import TopDown, TopDownLagged
 from mdbound.trees.verifiers.traversal import Traversal
@@ -24,6 +25,7 @@ VERIFIERS: dict[str, Callable[..., TreeVerifier]] = {
     "block_first_path": BlockFirstPath,
     "gbv": Gbv,
     "quantile": Quantile,
+    "quantile_recursive": QuantileRecursive,
     "traversal": Traversal,
     "univer": UniVer,
 }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mdbound import trees
-from mdbound.trees.verifiers.quantile.points import draw_point
+from mdbound.trees.verifiers.quantile.points import draw_points
 from mdbound.trees.verifiers.quantile.verifier import Quantile
 from tests.docs.pages import DOCS
 
@@ -62,7 +62,7 @@ def test_the_port_selects_the_same_path_with_the_same_law(port: dict[str, Any], 
     same = np.random.default_rng(seed)
     known = rule._items(target, draft, [tuple(path) for path in paths.tolist()])
     points = [
-        draw_point([known[tuple(path[:d])] for d in range(length)], path, same)
+        draw_points([known[tuple(path[:d])] for d in range(length)], path, same)[0]
         for path in paths.tolist()
     ]
     assert int(np.argmax(points)) == chosen

@@ -114,7 +114,7 @@ class _AnyAtLeaves(dict[Prefix, Floats]):
 
 def _estimating(name: str, law: TreeLaw) -> RunnableVerifier:
     """The form of a verifier that estimates with least noise, and fits a large vocabulary."""
-    options = {"quantile": {"step": QUANTILE_STEP}}.get(name, {})
+    options = {"step": QUANTILE_STEP} if name in ("quantile", "quantile_recursive") else {}
     return trees.lagged(trees.runnable_verifier(name, **options), law)
 
 

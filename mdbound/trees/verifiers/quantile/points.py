@@ -36,8 +36,10 @@ def point_pieces(items: Sequence[Items], path: Sequence[int]) -> Pieces:
     return [(*items[0].interval(path[0], bin_), mass) for bin_, mass in law.items()]
 
 
-def draw_point(items: Sequence[Items], path: Sequence[int], rng: np.random.Generator) -> float:
-    """One point of a path, as a server draws it.
+def draw_points(
+    items: Sequence[Items], path: Sequence[int], rng: np.random.Generator
+) -> list[float]:
+    """The points of a path at its prefixes, as a server draws them; the first is the path's own.
 
     Args:
         items: as `point_pieces`.
@@ -45,14 +47,14 @@ def draw_point(items: Sequence[Items], path: Sequence[int], rng: np.random.Gener
         rng: source of the uniforms, which are the path's own.
     """
     bin_ = 0
-    point = 0.0
+    points: list[float] = []
     for depth in range(len(path) - 1, -1, -1):
         low, width = items[depth].interval(path[depth], bin_)
-        point = float(low) + float(width) * float(rng.random())
+        points.append(float(low) + float(width) * float(rng.random()))
         if depth:
             bins = items[depth - 1].width.shape[1]
-            bin_ = min(int(bins * point), bins - 1)
-    return point
+            bin_ = min(int(bins * points[-1]), bins - 1)
+    return points[::-1]
 
 
 def largest_point(laws: Sequence[Pieces]) -> list[Any]:

@@ -31,7 +31,7 @@ from mdbound.trees.verifiers.quantile.items import (
     items_of,
 )
 from mdbound.trees.verifiers.quantile.offsets import default_share, gaussian_bins
-from mdbound.trees.verifiers.quantile.points import draw_point, largest_point, point_pieces
+from mdbound.trees.verifiers.quantile.points import draw_points, largest_point, point_pieces
 from mdbound.trees.verifiers.rows import Array, Rows
 from mdbound.trees.verifiers.selected_path import SelectingVerifier
 
@@ -109,7 +109,7 @@ class Quantile(SelectingVerifier):
         """See `SelectingVerifier.draw_winner`."""
         paths = tree.paths()
         known = self._items(target, draft, paths)
-        points = [draw_point(_along(known, path), path, rng) for path in paths]
+        points = [draw_points(_along(known, path), path, rng)[0] for path in paths]
         return paths[int(np.argmax(points))]
 
     def selected_rows(self, target: Rows, draft: Rows, path: Prefix, num_paths: int) -> list[Array]:
