@@ -34,6 +34,7 @@ FLAGS: Mapping[str, str] = {
                 "verifiers",
                 "instances",
                 "mixed",
+                "offsets",
             ),
             *("max_children", "max_depth", "rule"),
             *("models", "num_drafts", "out", "points", "positions", "resamples", "rows"),

@@ -82,6 +82,13 @@ def paths(
             "exact sums it over the vocabulary, which has less variance. Calls are the same."
         ),
     ] = "sampled",
+    offsets: Annotated[
+        Path | None,
+        typer.Option(
+            help="Offsets of quantile, from `mdbound offsets`; documents that they were chosen on "
+            "are left out."
+        ),
+    ] = None,
     batch_rows: Annotated[int, typer.Option(help="Positions held in memory at a time.")] = 64,
 ) -> None:
     """Tokens per target call along one drafted path, exactly for every text.
@@ -90,6 +97,7 @@ def paths(
     token of text that the target wrote: its log-probability under target and draft. Calls are
     expected values over drafts and verification, not simulations; intervals are over documents.
     """
+    from mdbound.analysis.offsets.chosen_offsets import read_offsets
     from mdbound.analysis.paths.path_results import open_paths
     from mdbound.analysis.paths.path_setting import LONGEST_DRAFT, PathGrid
     from mdbound.analysis.paths.path_tables import main_table
@@ -107,6 +115,8 @@ def paths(
                 "--logprobs are of one target and one draft at one setting; leave out --draft, "
                 "--draft-temperature, --temperature, --top-k, --top-p and --min-p"
             )
+        if offsets is not None:
+            raise InvalidSettingError("--offsets are of quantile, which --logprobs do not have")
         if last_level != "sampled":
             raise InvalidSettingError(
                 f"--last-level {last_level}: needs logits of the whole vocabulary, which "
@@ -131,6 +141,7 @@ def paths(
             top_p=parse_optional(top_p, "--top-p", float),
             min_p=parse_optional(min_p, "--min-p", float),
             last_level=last_level,
+            offsets=None if offsets is None else read_offsets(offsets),
         )
         summary = _run_on_capture(cache, grid, out, batch_rows)
     results = open_paths(out)

@@ -41,6 +41,13 @@ def trees(
             "paths of several drafts as one tree."
         ),
     ] = [],  # noqa: B006
+    offsets: Annotated[
+        Path | None,
+        typer.Option(
+            help="Offsets of quantile, from `mdbound offsets`; documents that they were chosen on "
+            "are left out."
+        ),
+    ] = None,
     sampled: Annotated[
         bool, typer.Option("--sampled", help="Also run each verifier once, coins and all.")
     ] = False,
@@ -52,6 +59,7 @@ def trees(
     under schemes of one position, and gbv, need no drafted trees: `mdbound paths` has them from
     the text alone.
     """
+    from mdbound.analysis.offsets.chosen_offsets import read_offsets
     from mdbound.analysis.trees.run_trees import run_on_trees
     from mdbound.analysis.trees.tree_grid import TreeGrid, parse_shapes
     from mdbound.analysis.trees.tree_results import open_trees
@@ -65,6 +73,7 @@ def trees(
         shapes=parse_shapes(parse_names(shapes)),
         drafts=parse_names(draft),
         mixed=parse_names(mixed),
+        offsets=None if offsets is None else read_offsets(offsets),
         sampled=sampled,
         seed=seed,
     )

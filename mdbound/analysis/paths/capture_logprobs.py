@@ -7,7 +7,7 @@ interrupted run goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -144,6 +144,7 @@ def texts_of(
     settings: Sequence[PathSetting],
     rules: Sequence[TreeRule] = (),
     exact: Sequence[str] = (),
+    documents: Collection[int] | None = None,
 ) -> Iterator[ScoredText]:
     """The texts of a capture under every setting, document by document.
 
@@ -153,6 +154,8 @@ def texts_of(
         settings: The same settings.
         rules: The same rules.
         exact: The same rules of one path.
+        documents: Those whose texts are wanted, whose positions alone have to be there; None for
+            all.
 
     Raises:
         CacheError: The capture's sequences and its positions do not belong together, or rows of a
@@ -165,7 +168,7 @@ def texts_of(
     }
     found = _positions_of_documents if cache.manifest.generation.mode == _ARRAYS else _sequences
     turns: dict[int, int] = {}
-    for text in found(cache, logprobs):
+    for text in found(cache, logprobs, documents):
         turn = turns.get(text.doc_id, 0)
         turns[text.doc_id] = turn + 1
         yield from _scored(text, turn, values, settings, rules, exact)
@@ -188,7 +191,9 @@ class _Text:
     rows: list[int]
 
 
-def _sequences(cache: LogitsCache, logprobs: pl.DataFrame) -> Iterator[_Text]:
+def _sequences(
+    cache: LogitsCache, logprobs: pl.DataFrame, documents: Collection[int] | None
+) -> Iterator[_Text]:
     """Answers, and documents whose windows follow each other."""
     keys = zip(logprobs["doc_id"], logprobs["position"], strict=True)
     place = {key: row for row, key in enumerate(keys)}
@@ -196,6 +201,8 @@ def _sequences(cache: LogitsCache, logprobs: pl.DataFrame) -> Iterator[_Text]:
     for shard in cache.shards:
         for sequence in cache.read_documents(shard):
             doc = sequence["doc_id"]
+            if documents is not None and doc not in documents:
+                continue
             before = begun.pop(doc).rows if doc in begun else []
             rows = before + _rows(sequence, place, cache)
             text = _Text(doc, sequence["task"], sequence["ended_by"], rows)
@@ -207,7 +214,9 @@ def _sequences(cache: LogitsCache, logprobs: pl.DataFrame) -> Iterator[_Text]:
         yield replace(text, ended_by="limit")
 
 
-def _positions_of_documents(cache: LogitsCache, _: pl.DataFrame) -> Iterator[_Text]:
+def _positions_of_documents(
+    cache: LogitsCache, _: pl.DataFrame, documents: Collection[int] | None
+) -> Iterator[_Text]:
     """Runs of positions that follow each other, of caches that were made of arrays."""
     places = pl.concat([cache.read_positions(shard) for shard in cache.shards])
     placed = places.select("doc_id", "task", "position").with_row_index("row")
@@ -215,6 +224,8 @@ def _positions_of_documents(cache: LogitsCache, _: pl.DataFrame) -> Iterator[_Te
         run = (document["position"].diff().fill_null(1) != 1).cum_sum()
         for text in document.with_columns(run.alias("run")).partition_by("run"):
             first = text.row(0, named=True)
+            if documents is not None and first["doc_id"] not in documents:
+                continue
             yield _Text(first["doc_id"], first["task"], "unknown", text["row"].to_list())
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from mdbound import paths, schemes
+from mdbound.analysis.offsets.chosen_offsets import ChosenOffsets
 from mdbound.analysis.paths.tree_rules import (
     GBV,
     OPTIMAL,
@@ -91,6 +92,8 @@ class PathGrid:
         top_k: Likewise, and of the draft too; None is no cut.
         top_p: Likewise.
         min_p: Likewise.
+        offsets: Of the rule `quantile`; None for its defaults. Documents that they were chosen on
+            are left out.
         last_level: `SAMPLED` or `EXACT`: how `tail_positions` takes the last token of each window.
             Calls have no such choice.
     """
@@ -106,6 +109,7 @@ class PathGrid:
     top_p: tuple[float | None, ...] = ()
     min_p: tuple[float | None, ...] = ()
     last_level: str = SAMPLED
+    offsets: ChosenOffsets | None = None
 
     def __post_init__(self) -> None:
         check_lengths(self.lengths)
@@ -119,6 +123,10 @@ class PathGrid:
                 raise InvalidSettingError(
                     f"`draft_temperatures` {each}: give finite numbers >= 0, or target"
                 )
+        if self.offsets is not None and QUANTILE not in self.schemes:
+            raise InvalidSettingError(
+                f"`offsets` are of {QUANTILE}, which is not among `schemes`: add it"
+            )
         refuse_unknown([self.last_level], (SAMPLED, EXACT), "`last_level`")
         if self.last_level == EXACT and not self.exact_rules:
             raise InvalidSettingError(
@@ -159,7 +167,8 @@ class PathGrid:
             if name in paths.names():
                 continue
             if name in _OF_PATHS:
-                found += [_OF_PATHS[name](n) for n in self.num_drafts if n >= 1]
+                made = (_OF_PATHS[name](n) for n in self.num_drafts if n >= 1)
+                found += [self._with_offsets(rule) for rule in made]
                 continue
             scheme = schemes.get(name)
             counts = [n for n in self.num_drafts if n >= 1 and scheme.supports(n)]
@@ -175,6 +184,13 @@ class PathGrid:
             laws = self.sampling if name == OPTIMAL else (scheme.sampling,)
             found += [NodeRule(name, law, n) for law in laws for n in counts]
         return tuple(found)
+
+    def _with_offsets(self, rule: TreeRule) -> TreeRule:
+        if not isinstance(rule, QuantileRule) or self.offsets is None:
+            return rule
+        for length in self.lengths:
+            self.offsets.of(rule.num_drafts, length)
+        return replace(rule, offsets=self.offsets)
 
     def settings(self, available: Sequence[str], text: Warpers | None) -> tuple[PathSetting, ...]:
         """Expand the grid for a cache.

@@ -136,10 +136,22 @@ def run_on_settings(
     _score_missing(cache, settings, grid, parts, batch_rows, on_progress)
     logprobs = pl.concat([pl.read_parquet(parts.path(shard.index)) for shard in cache.shards])
     counts = TextCounts()
-    texts = texts_of(cache, logprobs, settings, grid.tree_rules(), grid.exact_rules)
+    wanted = _reported(cache, grid)
+    texts = texts_of(cache, logprobs, settings, grid.tree_rules(), grid.exact_rules, wanted)
     rows = write_paths(_rows(texts, grid.path_rules, grid.lengths, counts), out, provenance)
     parts.remove()
     return PathsSummary(out, rows, counts, law)
+
+
+def _reported(cache: LogitsCache, grid: PathGrid) -> set[int] | None:
+    """Documents that offsets were not chosen on; None for all."""
+    if grid.offsets is None:
+        return None
+    identity = cache.manifest.identity()
+    documents = {
+        doc for shard in cache.shards for doc in cache.read_positions(shard)["doc_id"].unique()
+    }
+    return {doc for doc in documents if grid.offsets.reports(identity, doc)}
 
 
 def settings_of(cache: LogitsCache, grid: PathGrid) -> tuple[PathSetting, ...]:
@@ -222,6 +234,7 @@ def recorded_setting(setting: PathSetting, grid: PathGrid) -> dict[str, object]:
         "lengths": list(grid.lengths),
         "nodes": [rule.columns() for rule in grid.tree_rules()],
         "last_level": grid.last_level,
+        **({} if grid.offsets is None else {"offsets": grid.offsets.as_dict()}),
     }
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mdbound import paths, schemes, trees
+from mdbound.analysis.offsets.chosen_offsets import ChosenOffsets
 
 Floats = NDArray[np.float64]
 Tokens = NDArray[np.int64]
@@ -122,13 +123,15 @@ class GbvRule(TreeRule):
 
 @dataclass(frozen=True)
 class QuantileRule(TreeRule):
-    """Quantile-score path selection on K i.i.d. paths, with the offsets of its defaults.
+    """Quantile-score path selection on K i.i.d. paths.
 
     Attributes:
         num_drafts: K.
+        offsets: What they were chosen as; None for those of `trees.verifier("quantile")`.
     """
 
     num_drafts: int
+    offsets: ChosenOffsets | None = field(default=None, compare=False)
     scheme: ClassVar[str] = QUANTILE
 
     def columns(self) -> dict[str, Any]:
@@ -150,6 +153,7 @@ class QuantileRule(TreeRule):
     ) -> Floats:
         """Block verification of the path that is selected."""
         classes = trees.ClassMasses(numbers[:, :-1], numbers[:, -1].astype(np.int64))
+        bins = None if self.offsets is None else self.offsets.of(self.num_drafts, length).bins
         return trees.quantile_text_tail(
-            target_logprob, draft_logprob, classes, length, self.num_drafts
+            target_logprob, draft_logprob, classes, length, self.num_drafts, bins=bins
         )

@@ -13,13 +13,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mdbound.analysis.solving.results import Results
+from mdbound.analysis.statistics.halves import halves
 from mdbound.analysis.trees.tree_grid import DEPTH_BOUND
 from mdbound.analysis.trees.tree_results import LAW_COLUMNS, TREE_COLUMNS
 
 Floats = NDArray[np.float64]
-
-#: Seed of the halves. They are of documents, whose contexts are alike.
-HALVES_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def halved_bound(results: Results) -> HalvedBound | None:
     rows = results.frame.filter(pl.col("verifier") == DEPTH_BOUND).collect()
     if rows["doc_id"].n_unique() < 2:
         return None
-    first, second = halves(rows)
+    first, second = halves(rows["doc_id"])
     found = []
     for group in rows.partition_by(*TREE_COLUMNS, *LAW_COLUMNS, maintain_order=True):
         terms = np.array(group["bound_terms"].to_list())
@@ -66,18 +64,3 @@ def halved_bound(results: Results) -> HalvedBound | None:
             )
         )
     return HalvedBound(pl.concat(found), len(first), len(second))
-
-
-def halves(rows: pl.DataFrame) -> tuple[list[int], list[int]]:
-    """Two halves of the documents, the same for all settings.
-
-    Example:
-        >>> one, other = halves(pl.DataFrame({"doc_id": [1, 2, 3, 4]}))
-        >>> sorted(one + other)
-        [1, 2, 3, 4]
-    """
-    documents = sorted(rows["doc_id"].unique())
-    order = np.random.default_rng(HALVES_SEED).permutation(len(documents))
-    middle = len(documents) // 2
-    first = [documents[place] for place in order[:middle]]
-    return first, [one for one in documents if one not in set(first)]

@@ -36,7 +36,7 @@ def restricted_pair(context: ContextTree) -> Pair:
     Example:
         >>> from mdbound.trees import DraftedTree
         >>> p, q = np.array([0.5, 0.25, 0.25]), np.array([0.2, 0.6, 0.2])
-        >>> context = ContextTree(0, 0, DraftedTree({(): (1, 0)}), {(): p}, {(): q})
+        >>> context = ContextTree(0, 0, 0, DraftedTree({(): (1, 0)}), {(): p}, {(): q})
         >>> [[round(x, 3) for x in model[()]] for model in restricted_pair(context)]
         [[0.333, 0.667], [0.75, 0.25]]
     """

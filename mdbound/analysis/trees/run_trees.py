@@ -91,7 +91,7 @@ def run_on_trees(
         parts.remove()
         return _summary(out)
     parts.start_or_resume(provenance)
-    _run_missing(cache, work, parts, grid.seed, on_progress)
+    _run_missing(cache, work, parts, grid, on_progress)
     frames = (pl.read_parquet(parts.path(shard.index)) for shard in cache.shards)
     write_trees(frames, out, provenance)
     parts.remove()
@@ -102,11 +102,19 @@ def _run_missing(
     cache: LogitsCache,
     work: Sequence[tuple[CapturedLaw, Sequence[Job]]],
     parts: Parts,
-    seed: int,
+    grid: TreeGrid,
     on_progress: ProgressCallback | None,
 ) -> None:
+    identity = cache.manifest.identity()
+
+    def reported(doc_id: int) -> bool:
+        return grid.offsets is None or grid.offsets.reports(identity, doc_id)
+
     counts = {
-        shard.index: [len(cache.read_path_nodes(shard, law.drafts[0])) for law, _ in work]
+        shard.index: [
+            sum(reported(each.doc_id) for each in cache.read_path_nodes(shard, law.drafts[0]))
+            for law, _ in work
+        ]
         for shard in cache.shards
     }
     total = sum(sum(each) for each in counts.values())
@@ -122,7 +130,9 @@ def _run_missing(
         rows: list[dict[str, Any]] = []
         for law, jobs in work:
             for context in contexts_of(cache, law, shard):
-                rows += rows_of(context, jobs, law, tasks[context.doc_id], seed)
+                if not reported(context.doc_id):
+                    continue
+                rows += rows_of(context, jobs, law, tasks[context.doc_id], grid.seed)
                 done, new = done + 1, new + 1
                 if on_progress is not None:
                     on_progress(SolveProgress(done, total, new))

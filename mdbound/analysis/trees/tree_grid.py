@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mdbound import trees
+from mdbound.analysis.offsets.chosen_offsets import ChosenOffsets
 from mdbound.errors import InvalidSettingError, refuse_unknown
 from mdbound.trees import TreeLaw
 
@@ -61,6 +62,8 @@ class TreeGrid:
         shapes: Of captures of paths; all paths at full length when empty.
         drafts: Draft models; all of the cache that drew trees when empty.
         mixed: For each path of a tree the draft that it comes from; empty for trees of one draft.
+        offsets: Of `quantile` and `quantile_recursive`; None for their defaults. Documents that
+            they were chosen on are left out.
         sampled: Whether each verifier is also run once on every tree, coins and all.
         bound: Whether the bound by depth is estimated, too.
         seed: Of the runs with coins.
@@ -70,6 +73,7 @@ class TreeGrid:
     shapes: tuple[PathsShape, ...] = ()
     drafts: tuple[str, ...] = ()
     mixed: tuple[str, ...] = ()
+    offsets: ChosenOffsets | None = None
     sampled: bool = False
     bound: bool = True
     seed: int = 0
@@ -121,6 +125,7 @@ class TreeGrid:
             "sampled": self.sampled,
             "bound": self.bound,
             "seed": self.seed,
+            **({} if self.offsets is None else {"offsets": self.offsets.as_dict()}),
         }
 
 

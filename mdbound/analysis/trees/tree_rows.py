@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mdbound import trees
+from mdbound.analysis.offsets.chosen_offsets import ChosenOffsets
 from mdbound.analysis.trees.captured_law import CapturedLaw
 from mdbound.analysis.trees.contexts import ContextTree, Floats
 from mdbound.analysis.trees.depth_terms import depth_terms, has_depth_terms
@@ -54,9 +55,10 @@ def jobs_of(grid: TreeGrid, captured: CapturedLaw) -> tuple[Job, ...]:
     found: list[Job] = []
     for law in _laws(grid, captured.law):
         names = grid.of_law(law, several=captured.several)
-        found += [Job(law, name, False, _estimating(name, law)) for name in names]
+        rules = {name: _estimating(name, law, grid.offsets) for name in names}
+        found += [Job(law, name, False, rule) for name, rule in rules.items()]
         if grid.sampled:
-            found += [Job(law, name, True, _estimating(name, law)) for name in names]
+            found += [Job(law, name, True, rule) for name, rule in rules.items()]
         if grid.bound and has_depth_terms(law) and not captured.several:
             found.append(Job(law, DEPTH_BOUND, False, None))
     return tuple(found)
@@ -112,10 +114,14 @@ class _AnyAtLeaves(dict[Prefix, Floats]):
         return self[()]
 
 
-def _estimating(name: str, law: TreeLaw) -> RunnableVerifier:
+def _estimating(name: str, law: TreeLaw, offsets: ChosenOffsets | None) -> RunnableVerifier:
     """The form of a verifier that estimates with least noise, and fits a large vocabulary."""
-    options = {"step": QUANTILE_STEP} if name in ("quantile", "quantile_recursive") else {}
-    return trees.lagged(trees.runnable_verifier(name, **options), law)
+    if name not in ("quantile", "quantile_recursive"):
+        return trees.lagged(trees.runnable_verifier(name), law)
+    if offsets is None or not isinstance(law, Paths):
+        return trees.runnable_verifier(name, step=QUANTILE_STEP)
+    bins = offsets.of(law.num_paths, law.length).bins
+    return trees.runnable_verifier(name, bins=bins, step=offsets.step)
 
 
 def _laws(grid: TreeGrid, law: TreeLaw) -> tuple[TreeLaw, ...]:

@@ -6,11 +6,10 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 
 from mdbound import trees
-from mdbound.analysis.trees.bracket import halves
+from mdbound.analysis.statistics.halves import halves
 from mdbound.analysis.trees.depth_terms import COARSE_THRESHOLDS, LOG_THRESHOLDS, depth_terms
 from mdbound.errors import InvalidSettingError
 from mdbound.trees.seeded_models import seeded_pair
@@ -155,6 +154,6 @@ def test_zeros_of_either_model_are_no_trouble() -> None:
 
 
 def test_halves_share_no_document() -> None:
-    one, other = halves(pl.DataFrame({"doc_id": list(range(9)) * 3}))
+    one, other = halves(list(range(9)) * 3)
     assert sorted([*one, *other]) == list(range(9))
     assert abs(len(one) - len(other)) == 1

@@ -81,7 +81,7 @@ class PathDrawing:
         Example:
             >>> answered = Passage(4, "", 0, 1, (5, 6, 7, 8))
             >>> PathDrawing(PathsRecord(1, 1, 1, {}), None, seed=1).contexts(answered, 10)
-            [TreeContext(row=11, doc_id=4, position=2, token_ids=(5, 6, 7))]
+            [TreeContext(row=10, doc_id=4, position=1, token_ids=(5, 6))]
         """
         return [
             TreeContext(

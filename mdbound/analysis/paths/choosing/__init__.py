@@ -1,0 +1,1 @@
+"""Offsets of quantile-score selection, chosen on one half of a text's documents."""
