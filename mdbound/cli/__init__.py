@@ -10,12 +10,14 @@ import sys
 import typer
 
 from mdbound.cli import (
+    bracket,
     capture,
     compare,
     demo,
     figure,
     info,
     offsets,
+    path_bound,
     paths,
     recipe,
     recipes,
@@ -53,6 +55,8 @@ for _module in (
         trees,
         tree_search,
         offsets,
+        path_bound,
+        bracket,
         speedup,
         sweep,
         verify,

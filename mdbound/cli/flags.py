@@ -35,6 +35,8 @@ FLAGS: Mapping[str, str] = {
                 "instances",
                 "mixed",
                 "offsets",
+                "parameters",
+                "contexts",
             ),
             *("max_children", "max_depth", "rule"),
             *("models", "num_drafts", "out", "points", "positions", "resamples", "rows"),

@@ -12,6 +12,7 @@ from mdbound.trees.drafting.tree_law import TreeLaw
 from mdbound.trees.optima.depth_bound import depth_bound
 from mdbound.trees.optima.node_sets import node_sets
 from mdbound.trees.optima.optimum import TreeOptimum, optimal_value
+from mdbound.trees.optima.path_bound.on_models import path_bound
 from mdbound.trees.optima.prices import price_bound
 from mdbound.trees.registry import lagged, names, runnable_verifier, verifier
 from mdbound.trees.topologies.catalogue import topology
@@ -49,6 +50,7 @@ __all__ = [
     "names",
     "node_sets",
     "optimal_value",
+    "path_bound",
     "pooled_bins",
     "price_bound",
     "quantile_text_tail",

@@ -1,7 +1,6 @@
-"""The bound by depth as it is reported: thresholds from one half of the documents.
+"""The bound by depth as it is reported: on each half of the documents, thresholds from the other.
 
-Its value is that on the other half. Chosen and reported on the same contexts, the smallest of
-many noisy bounds would be too small.
+Chosen and reported on the same contexts, the smallest of many noisy bounds would be too small.
 """
 
 from __future__ import annotations
@@ -21,22 +20,20 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class HalvedBound:
-    """Bound by depth of every context of the reporting half.
+class CrossedDepthBound:
+    """Bound by depth of every context.
 
     Attributes:
         rows: With the columns of the results; `accepted` is the bound at each context, to be
             averaged, and `tail` its terms by depth.
-        chosen_on: Documents that the thresholds were chosen on.
-        reported_on: Documents that the bound is reported on.
+        halves: Documents in each half.
     """
 
     rows: pl.DataFrame
-    chosen_on: int
-    reported_on: int
+    halves: tuple[int, int]
 
 
-def halved_bound(results: Results) -> HalvedBound | None:
+def crossed_depth_bound(results: Results) -> CrossedDepthBound | None:
     """The bound by depth of a file of `mdbound trees`.
 
     Args:
@@ -52,15 +49,17 @@ def halved_bound(results: Results) -> HalvedBound | None:
     found = []
     for group in rows.partition_by(*TREE_COLUMNS, *LAW_COLUMNS, maintain_order=True):
         terms = np.array(group["bound_terms"].to_list())
-        choosing = group["doc_id"].is_in(first).to_numpy()
-        if choosing.all() or not choosing.any():
+        in_first = group["doc_id"].is_in(first).to_numpy()
+        if in_first.all() or not in_first.any():
             return None
-        chosen = terms[choosing].mean(axis=0).argmin(axis=1)
-        values = terms[~choosing][:, np.arange(len(chosen)), chosen]
+        values: Floats = np.empty(terms.shape[:2])
+        for own in (in_first, ~in_first):
+            chosen = terms[~own].mean(axis=0).argmin(axis=1)
+            values[own] = terms[own][:, np.arange(len(chosen)), chosen]
         found.append(
-            group.filter(~choosing).with_columns(
-                pl.Series("accepted", values.sum(axis=1)),
+            group.with_columns(
+                pl.Series("accepted", np.asarray(values.sum(axis=1))),
                 pl.Series("tail", values.tolist(), pl.List(pl.Float64)),
             )
         )
-    return HalvedBound(pl.concat(found), len(first), len(second))
+    return CrossedDepthBound(pl.concat(found), (len(first), len(second)))

@@ -14,6 +14,7 @@ from mdbound.analysis.tables.notes import interval_note, provenance_notes
 from mdbound.analysis.tables.table import Table
 from mdbound.analysis.trees.tree_results import LAW_COLUMNS, TREE_COLUMNS
 from mdbound.analysis.trees.tree_tables import (
+    BOUND_TITLES,
     TreeReport,
     expected_lengths_of,
     length_table,
@@ -45,7 +46,11 @@ def compare_trees(
         OutputError: The folder cannot be written; files that were there stay.
     """
     how = bootstrap or Bootstrap()
-    rows = results.frame.filter(~pl.col("sampled") & pl.col("accepted").is_not_null()).collect()
+    rows = results.frame.filter(
+        ~pl.col("sampled")
+        & pl.col("accepted").is_not_null()
+        & ~pl.col("verifier").is_in(list(BOUND_TITLES))
+    ).collect()
     there = [name for name in BASELINES if (rows["verifier"] == name).any()]
     if not there or rows["verifier"].n_unique() < 2:
         raise InvalidSettingError(

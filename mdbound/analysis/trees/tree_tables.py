@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,7 @@ from mdbound.analysis.statistics.task_means import ALL_TASKS, task_means
 from mdbound.analysis.tables.files import rounded, write_frame, write_table
 from mdbound.analysis.tables.notes import document_notes, interval_note, provenance_notes
 from mdbound.analysis.tables.table import LABEL_NAMES, Interval, Row, Table, shown
-from mdbound.analysis.trees.bracket import HalvedBound, halved_bound
+from mdbound.analysis.trees.bracket import CrossedDepthBound, crossed_depth_bound
 from mdbound.analysis.trees.tree_grid import DEPTH_BOUND
 from mdbound.analysis.trees.tree_results import LAW_COLUMNS, TREE_COLUMNS
 from mdbound.errors import InvalidSettingError
@@ -27,8 +28,17 @@ GROUP = (*TREE_COLUMNS, *LAW_COLUMNS, "verifier")
 #: What columns are called in tables.
 NAMES = {**LABEL_NAMES, "draft_temperature": "draft temperature"}
 
-#: Title of the row of the bound.
-BOUND_TITLE = "no verifier above (bound by depth)"
+#: Titles of the rows of bounds, that by depth first.
+BOUND_TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        DEPTH_BOUND: "no verifier above (bound by depth)",
+        "depth_bound_largest_sum": "bound by depth, largest sum",
+        "depth_bound_text": "bound by depth, from text",
+        "path_bound_psi": "path bound, psi form",
+        "path_bound_gate": "path bound, gate form",
+        "path_bound": "no verifier above (path bound)",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -53,13 +63,13 @@ def expected_lengths(results: Results, bootstrap: Bootstrap | None = None) -> pl
 
     Returns:
         As `task_means`, one row per task, tree, laws and verifier, with `standard_error` over
-        documents; the bound is of the half of the documents that its thresholds were not chosen
-        on.
+        documents; the bound by depth has on each half of the documents the thresholds that are
+        least on the other.
     """
     how = bootstrap or Bootstrap()
     rows = results.frame.filter(~pl.col("sampled") & pl.col("accepted").is_not_null())
     means = [expected_lengths_of(rows, how)]
-    bound = halved_bound(results)
+    bound = crossed_depth_bound(results)
     if bound is not None:
         means.append(expected_lengths_of(bound.rows.lazy(), how))
     return pl.concat(means)
@@ -145,7 +155,7 @@ def write_tree_report(
         *notes,
         "E tau is the expected depth of the accepted node at a captured context: a mean over "
         "positions, not tokens per call, since calls start more often where drafting is bad.",
-        *_bound_notes(halved_bound(results)),
+        *_bound_notes(crossed_depth_bound(results), means),
         *document_notes(shown_means),
         *_left_out(means, shown_means),
         interval_note(how),
@@ -247,7 +257,7 @@ def title_of(verifier: str) -> str:
         >>> title_of("gbv")
         'greedy multi-path block verification'
     """
-    return BOUND_TITLE if verifier == DEPTH_BOUND else trees.verifier(verifier).title
+    return BOUND_TITLES.get(verifier) or trees.verifier(verifier).title
 
 
 def expected_lengths_of(rows: pl.LazyFrame, how: Bootstrap) -> pl.DataFrame:
@@ -270,13 +280,21 @@ def expected_lengths_of(rows: pl.LazyFrame, how: Bootstrap) -> pl.DataFrame:
     )
 
 
-def _bound_notes(bound: HalvedBound | None) -> list[str]:
-    if bound is None:
-        return []
-    return [
-        f"The bound by depth holds for every verifier, of either class; its thresholds were chosen "
-        f"on {bound.chosen_on} documents, and it is reported on the {bound.reported_on} others."
-    ]
+def _bound_notes(depth: CrossedDepthBound | None, means: pl.DataFrame) -> list[str]:
+    notes = []
+    if depth is not None:
+        notes.append(
+            "The bound by depth holds for every verifier, of either class; on each half of the "
+            f"documents ({depth.halves[0]} and {depth.halves[1]}) it has the thresholds that were "
+            "least on the other."
+        )
+    if means["verifier"].is_in(list(BOUND_TITLES)[1:]).any():
+        notes.append(
+            "The path bounds hold for every verifier that leaves a fresh target behind; each half "
+            "of the documents is bounded with what was fitted on the other, and the path bound is "
+            "the form that was least there."
+        )
+    return notes
 
 
 def _sampled_table(runs: pl.DataFrame, notes: Sequence[str]) -> Table:

@@ -13,7 +13,8 @@ import pytest
 
 from mdbound import paths
 from mdbound.analysis.statistics.bootstrap import Bootstrap
-from mdbound.analysis.trees.bracket import halved_bound
+from mdbound.analysis.statistics.halves import halves
+from mdbound.analysis.trees.bracket import crossed_depth_bound
 from mdbound.analysis.trees.run_trees import run_on_trees
 from mdbound.analysis.trees.tree_comparison import compare_trees
 from mdbound.analysis.trees.tree_grid import DEPTH_BOUND, PathsShape, TreeGrid, parse_shapes
@@ -154,7 +155,7 @@ def test_tables_and_comparison(results: Path, tmp_path: Path) -> None:
     report = write_tree_report(opened, tmp_path, bootstrap=QUICK)
     text = (tmp_path / "expected_length.md").read_text()
     assert "no verifier above" in text
-    assert "thresholds were chosen on 3 documents" in text
+    assert "documents (3 and 3) it has the thresholds that were least on the other" in text
     assert "not tokens per call" in text
     assert {file.name for file in report.files} >= {"sampled_runs.md", "expected_length.tex"}
     compared = compare_trees(opened, bootstrap=QUICK)
@@ -192,17 +193,27 @@ def test_runs_with_coins_lie_within_their_errors(results: Path) -> None:
     assert runs.height == 24
 
 
-def test_bound_is_reported_on_documents_that_chose_no_threshold(results: Path) -> None:
-    bound = halved_bound(open_trees(results))
+def test_bound_has_thresholds_of_the_other_half(results: Path) -> None:
+    bound = crossed_depth_bound(open_trees(results))
     assert bound is not None
-    assert bound.chosen_on == bound.reported_on == 3
-    assert bound.rows["doc_id"].n_unique() == 3
+    assert bound.halves == (3, 3)
     frame = pl.read_parquet(results).filter(pl.col("verifier") == DEPTH_BOUND)
-    terms = np.array(frame.filter(pl.col("num_paths") == 3)["bound_terms"].to_list())
-    smallest = terms.mean(axis=0).min(axis=1).sum()
-    mean = bound.rows.filter(pl.col("num_paths") == 3)["accepted"].mean()
-    assert isinstance(mean, float)
-    assert mean > smallest - 0.5  # chosen on the same documents it would be the smallest
+    one = frame.filter(pl.col("num_paths") == 3)
+    found = bound.rows.filter(pl.col("num_paths") == 3)
+    first, second = halves(one["doc_id"])
+    least = []
+    for own, other in ((first, second), (second, first)):
+        of_other = np.array(one.filter(pl.col("doc_id").is_in(other))["bound_terms"].to_list())
+        at = [int(of_other[:, d].mean(axis=0).argmin()) for d in range(of_other.shape[1])]
+        for terms, value in zip(
+            one.filter(pl.col("doc_id").is_in(own))["bound_terms"],
+            found.filter(pl.col("doc_id").is_in(own))["accepted"],
+            strict=True,
+        ):
+            assert value == pytest.approx(sum(row[k] for row, k in zip(terms, at, strict=True)))
+        least.append(of_other.mean(axis=0).min(axis=1).sum())
+    # The control: chosen on the same documents it would be smaller.
+    assert float(found["accepted"].mean()) > np.mean(least)  # type: ignore[arg-type]
     assert clustered_error(bound.rows["accepted"], bound.rows["doc_id"])
 
 
