@@ -24,6 +24,7 @@ class Places:
         position: Positions there, (n,).
         number: Numbers of the trees at the position, (n,).
         entropy: Of the target there, nats, (n,).
+        overlap: Sum over tokens of min(p, q) there, (n,).
     """
 
     doc_id: NDArray[np.int64]
@@ -31,6 +32,7 @@ class Places:
     position: NDArray[np.int64]
     number: NDArray[np.int64]
     entropy: Floats
+    overlap: Floats
 
 
 @dataclass(frozen=True)

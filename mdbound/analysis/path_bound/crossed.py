@@ -82,6 +82,20 @@ def crossed_bounds(
             f"`documents`: {len(np.unique(documents))} with paths; the bound is fitted on one half "
             f"of them and reported on the other: capture {FEWEST_DOCUMENTS} or more"
         )
+    from threadpoolctl import threadpool_limits
+
+    # The arrays are small: threads that wait for each other cost more than they compute.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _crossed(contexts, law, given, on_step)
+
+
+def _crossed(
+    contexts: BoundContexts,
+    law: Paths,
+    given: Mapping[str, Coefficients] | None,
+    on_step: Callable[[], None] | None,
+) -> CrossedBounds:
+    documents = contexts.places.doc_id
     parts = [np.flatnonzero(np.isin(documents, half)) for half in halves(documents.tolist())]
     values: dict[str, Floats] = {}
     reports = []

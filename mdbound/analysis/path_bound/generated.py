@@ -41,7 +41,7 @@ def generated_bounds(
     """
     rules = {name: trees.lagged(trees.runnable_verifier(name), law) for name in verifiers}
     accepted: dict[str, list[float]] = {name: [] for name in rules}
-    drafted, text, terms, entropy = [], [], [], []
+    drafted, text, terms, entropy, overlap = [], [], [], [], []
     for number in range(contexts):
         context = generated_context(seed, number, law.num_paths, law.length)
         drafted.append(_along(context, context.paths))
@@ -53,11 +53,14 @@ def generated_bounds(
             accepted[name].append(float(sum(rule.tail(target, draft, tree))))
         row = context.target[VOCAB_SIZE]
         entropy.append(float(-np.sum(row * np.log(row))))
+        overlap.append(float(np.minimum(row, context.draft[VOCAB_SIZE]).sum()))
         if on_context is not None:
             on_context()
     numbers = np.arange(contexts)
     none = np.zeros(contexts, np.int64)
-    places = Places(numbers, ["generated"] * contexts, none, none, np.array(entropy))
+    places = Places(
+        numbers, ["generated"] * contexts, none, none, np.array(entropy), np.array(overlap)
+    )
     features = PathFeatures(
         joined(drafted),
         joined(text),

@@ -63,7 +63,7 @@ def read_contexts(
     drafted: list[RowFeatures] = []
     follow: list[NDArray[np.int64]] = []
     left: list[int] = []
-    places: list[tuple[int, str, int, int, float]] = []
+    places: list[tuple[int, str, int, int, float, float]] = []
     terms: dict[Paths, list[NDArray[np.float64]]] = {
         law: [] for law in laws if law.num_paths <= drawn.num_paths
     }
@@ -74,19 +74,22 @@ def read_contexts(
         left.append(sure)
         p = context.target[()]
         entropy = float(-np.sum(p * np.log(p, out=np.zeros_like(p), where=p > 0.0)))
-        places.append((context.doc_id, task, context.position, context.number, entropy))
+        overlap = float(np.minimum(p, one_draft(context.draft, "the path bound")[()]).sum())
+        key = (context.doc_id, task, context.position, context.number)
+        places.append((*key, entropy, overlap))
         for law, found in terms.items():
             found.append(_terms(context, law))
         if on_progress is not None:
             on_progress(len(left))
     if not left:
         raise CacheError(f"{cache.path} holds no paths; capture again")
-    doc_id, tasks, position, number, entropies = zip(*places, strict=True)
+    doc_id, tasks, position, number, entropies, overlaps = zip(*places, strict=True)
     text = joined([text_rows, ended_features(1, BASES)])
     return BoundContexts(
         Places(
             *(np.array(doc_id), list(tasks), np.array(position), np.array(number)),
             np.array(entropies),
+            np.array(overlaps),
         ),
         PathFeatures(
             joined(drafted),

@@ -175,4 +175,5 @@ def _rows(
                 "tail": None,
                 "bound_terms": None,
                 "target_entropy": float(places.entropy[place]),
+                "overlap": float(places.overlap[place]),
             }

@@ -12,7 +12,7 @@ from mdbound.errors import CacheError
 from mdbound.logits_cache.store.atomic_files import replacing
 from mdbound.logits_cache.store.format_version import Format
 
-TREES_FORMAT = Format("trees", newest=2, oldest=2, remake="run `run_on_trees` again")
+TREES_FORMAT = Format("trees", newest=3, oldest=3, remake="run `run_on_trees` again")
 
 #: Columns that name the laws of a row.
 LAW_COLUMNS = ("draft", "temperature", "top_k", "top_p", "min_p", "draft_temperature")
@@ -36,12 +36,13 @@ TREES_SCHEMA: Mapping[str, pl.DataType] = {
     "sampling": pl.String(),  # law of a node's list
     "num_paths": pl.Int64(),  # K; null for trees that are not of i.i.d. paths
     "depth": pl.Int64(),  # L
-    "verifier": pl.String(),  # of `mdbound.trees.names()`, or "depth_bound"
+    "verifier": pl.String(),  # of `mdbound.trees.names()`, or the name of a bound
     "sampled": pl.Boolean(),  # run with coins; else summed over them
     "accepted": pl.Float64(),  # unbiased for E tau over trees; null in rows of the bound
     "tail": pl.List(pl.Float64()),  # of P(tau >= d), d = 1..L; null in rows of the bound
     "bound_terms": pl.List(pl.List(pl.Float64())),  # S_d at each threshold; null elsewhere
     "target_entropy": pl.Float64(),  # nats, at the context
+    "overlap": pl.Float64(),  # sum over tokens of min(p, q) there; of several drafts the first
 }
 
 _VERSION_KEY = "mdbound_trees_format"

@@ -70,6 +70,8 @@ def rows_of(
     """A row for each job."""
     p = context.target[()]
     entropy = float(-np.sum(p * np.log(p, out=np.zeros_like(p), where=p > 0.0)))
+    first = context.draft if isinstance(context.draft, Mapping) else context.draft[0]
+    overlap = float(np.minimum(p, first[()]).sum())
     cut: dict[TreeLaw, tuple[DraftedTree, DraftRows]] = {}
     for place, job in enumerate(jobs):
         if job.law not in cut:
@@ -101,6 +103,7 @@ def rows_of(
             "tail": tail,
             "bound_terms": terms,
             "target_entropy": entropy,
+            "overlap": overlap,
         }
 
 
