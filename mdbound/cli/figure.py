@@ -12,8 +12,9 @@ EXAMPLE = "Example: mdbound figure acceptance results.parquet --out acceptance.p
 #: Figures that need no results.
 TWO_DRAFTS, TREE, TREE_GAP = "two-drafts", "tree", "tree-gap"
 
-#: The figure of results of `trees`.
-TREE_LENGTHS = "tree-lengths"
+#: The figures of results of `trees`.
+TREE_LENGTHS, PATHS_GAP, PATHS_WHERE = "tree-lengths", "paths-gap", "paths-where"
+OF_TREES = (TREE_LENGTHS, PATHS_GAP, PATHS_WHERE)
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +27,8 @@ def figure(
         str,
         typer.Argument(
             help="acceptance, gap, vocabulary, ecdf, entropy, draft-temperatures, second-draft; "
-            "of `paths` tokens-per-call, accepted-depth; of `trees` tree-lengths; without "
+            "of `paths` tokens-per-call, accepted-depth; of `trees` tree-lengths, paths-gap, "
+            "paths-where; without "
             "RESULTS two-drafts, tree-gap, and tree, which takes a topology in their place."
         ),
     ],
@@ -37,6 +39,10 @@ def figure(
             help="Results of `solve`, `sweep`, `paths` or `trees`; for tree 2x4, or a file."
         ),
     ] = None,
+    beside: Annotated[
+        list[Path],
+        typer.Option(help="Of `trees`: further results, such as those of `path-bound`."),
+    ] = [],  # noqa: B006  (typer copies it)
     where: Annotated[
         list[str],
         typer.Option(
@@ -76,16 +82,18 @@ def figure(
         return
     from mdbound.analysis.figures import FIGURES, FigureOptions, draw, write_as
     from mdbound.analysis.figures.path_kinds import PATH_FIGURES, draw_path_figure
+    from mdbound.analysis.figures.path_verifiers import draw_paths_gap, draw_paths_where
     from mdbound.analysis.figures.tree_kinds import draw_tree_lengths
     from mdbound.analysis.paths.path_results import open_paths
     from mdbound.analysis.solving.results import open_results
     from mdbound.analysis.statistics.bootstrap import Bootstrap
     from mdbound.analysis.trees.tree_results import open_trees
+    from mdbound.analysis.trees.tree_tables import together
     from mdbound.cli.parsing import parse_where
     from mdbound.errors import refuse_unknown
 
     refuse_unknown(
-        [name], [*FIGURES, *PATH_FIGURES, TWO_DRAFTS, TREE, TREE_GAP, TREE_LENGTHS], "figure"
+        [name], [*FIGURES, *PATH_FIGURES, TWO_DRAFTS, TREE, TREE_GAP, *OF_TREES], "figure"
     )
     if results is None:
         raise InvalidSettingError(
@@ -93,10 +101,17 @@ def figure(
             "`mdbound paths` or `mdbound trees` wrote"
         )
     bootstrap = Bootstrap(resamples=resamples, seed=seed)
-    if where and name in (TREE_LENGTHS, *PATH_FIGURES):
+    if beside and name not in OF_TREES:
+        raise InvalidSettingError("--beside is for results of `trees`; leave it out")
+    if where and name in (*OF_TREES, *PATH_FIGURES):
         raise InvalidSettingError("--where is for results of `solve`; leave it out")
-    if name == TREE_LENGTHS:
-        drawing = draw_tree_lengths(open_trees(results), bootstrap)
+    if name in OF_TREES:
+        every = together(open_trees(results), [open_trees(each) for each in beside])
+        drawing = {
+            TREE_LENGTHS: draw_tree_lengths,
+            PATHS_GAP: draw_paths_gap,
+            PATHS_WHERE: draw_paths_where,
+        }[name](every, bootstrap)
     elif name not in PATH_FIGURES:
         drawing = draw(name, open_results(results), FigureOptions(bootstrap, parse_where(where)))
     else:

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 _LABELS = {
     "carried": "optimum, carried",
     "depth_bound": "bound by depth",
+    "depth_bound_largest_sum": "by depth, largest sum",
+    "depth_bound_text": "by depth, from text",
+    "path_bound": "path bound",
+    "path_bound_psi": "path bound, psi",
+    "path_bound_gate": "path bound, gate",
     "nss": "NSS",
     "first_draft": "first draft",
     "rrs_with_replacement": "RRS",

@@ -148,7 +148,7 @@ def write_tree_report(
     """
     how, out = bootstrap or Bootstrap(), Path(out)
     sources = _sources([results, *beside], command)
-    results = _together(results, beside)
+    results = together(results, beside)
     means = rounded(expected_lengths(results, how))
     shown_means = _with_intervals(means)
     below = [
@@ -188,8 +188,16 @@ def _left_out(means: pl.DataFrame, kept: pl.DataFrame) -> list[str]:
     ]
 
 
-def _together(results: Results, beside: Sequence[Results]) -> Results:
-    """The rows of all files, as if one run had made them."""
+def together(results: Results, beside: Sequence[Results]) -> Results:
+    """The rows of several files of draft trees, as if one run had made them.
+
+    Args:
+        results: From `open_trees`; its provenance is kept.
+        beside: Further ones.
+
+    Raises:
+        InvalidSettingError: Two files hold the same trees, laws and verifier.
+    """
     if not beside:
         return results
     every = [results, *beside]
