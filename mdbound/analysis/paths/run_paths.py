@@ -9,7 +9,8 @@ from pathlib import Path
 import polars as pl
 
 import mdbound
-from mdbound.analysis.paths.capture_logprobs import batch_logprobs, texts_of
+from mdbound.analysis.paths.capture_logprobs import batch_logprobs
+from mdbound.analysis.paths.captured_texts import texts_of
 from mdbound.analysis.paths.logprobs_file import fingerprint, read_logprobs
 from mdbound.analysis.paths.path_results import open_paths, write_paths
 from mdbound.analysis.paths.path_setting import (
@@ -134,10 +135,10 @@ def run_on_settings(
         return PathsSummary(out, _height(out), None, law)
     parts.start_or_resume(provenance)
     _score_missing(cache, settings, grid, parts, batch_rows, on_progress)
-    logprobs = pl.concat([pl.read_parquet(parts.path(shard.index)) for shard in cache.shards])
+    scored = (pl.read_parquet(parts.path(shard.index)) for shard in cache.shards)
     counts = TextCounts()
     wanted = _reported(cache, grid)
-    texts = texts_of(cache, logprobs, settings, grid.tree_rules(), grid.exact_rules, wanted)
+    texts = texts_of(cache, scored, settings, grid.tree_rules(), grid.exact_rules, wanted)
     rows = write_paths(_rows(texts, grid.path_rules, grid.lengths, counts), out, provenance)
     parts.remove()
     return PathsSummary(out, rows, counts, law)

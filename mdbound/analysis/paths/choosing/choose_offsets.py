@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from mdbound import trees
 from mdbound.analysis.offsets.chosen_offsets import ChosenOffsets, ShapeOffsets
-from mdbound.analysis.paths.capture_logprobs import batch_logprobs, texts_of
+from mdbound.analysis.paths.capture_logprobs import batch_logprobs
+from mdbound.analysis.paths.captured_texts import texts_of
 from mdbound.analysis.paths.path_setting import PathGrid, PathSetting
 from mdbound.analysis.paths.run_paths import settings_of
 from mdbound.analysis.paths.tree_rules import QUANTILE, QuantileRule
@@ -121,22 +122,35 @@ def _texts(
 ) -> Iterator[_Text]:
     """The texts of some documents; shards without any of them are not read."""
     rule = QuantileRule(1)
-    frames, done = [], 0
-    for shard in cache.shards:
-        own = cache.read_positions(shard)["doc_id"].is_in(list(documents))
-        batches = cache.iter_batches(
-            ["target", setting.draft], batch_rows=batch_rows, shards=[shard.index]
-        )
-        for batch in batches if own.any() else ():
-            frame = batch_logprobs(batch, [setting], [rule])
-            frames.append(frame.filter(pl.col("doc_id").is_in(list(documents))))
-        done += shard.rows
-        if on_progress is not None:
-            on_progress(SolveProgress(done, cache.num_positions, done))
-    for text in texts_of(cache, pl.concat(frames), [setting], [rule], documents=documents):
+    parts = _parts(cache, setting, documents, batch_rows, on_progress)
+    for text in texts_of(cache, parts, [setting], [rule], documents=documents):
         numbers = text.numbers[rule]
         classes = trees.ClassMasses(numbers[:, :-1], numbers[:, -1].astype(np.int64))
         yield _Text(text.target_logprob, text.draft_logprob, classes)
+
+
+def _parts(
+    cache: LogitsCache,
+    setting: PathSetting,
+    documents: set[int],
+    batch_rows: int,
+    on_progress: ProgressCallback | None,
+) -> Iterator[pl.DataFrame]:
+    """For each shard the numbers of the documents' positions."""
+    done = 0
+    for shard in cache.shards:
+        places = cache.read_positions(shard).select("doc_id", "position")
+        frames = [places.clear()]
+        if places["doc_id"].is_in(list(documents)).any():
+            batches = cache.iter_batches(
+                ["target", setting.draft], batch_rows=batch_rows, shards=[shard.index]
+            )
+            made = (batch_logprobs(batch, [setting], [QuantileRule(1)]) for batch in batches)
+            frames = [frame.filter(pl.col("doc_id").is_in(list(documents))) for frame in made]
+        yield pl.concat(frames)
+        done += shard.rows
+        if on_progress is not None:
+            on_progress(SolveProgress(done, cache.num_positions, done))
 
 
 def _pooled(texts: Sequence[_Text]) -> tuple[Floats, Floats]:
