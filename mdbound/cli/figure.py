@@ -67,6 +67,8 @@ def figure(
     """
     from mdbound.errors import InvalidSettingError
 
+    if beside and name not in OF_TREES:
+        raise InvalidSettingError("--beside is for results of `trees`; leave it out")
     if name == TWO_DRAFTS:
         if results is not None:
             raise InvalidSettingError(f"two-drafts needs no results; leave out {results}")
@@ -101,8 +103,6 @@ def figure(
             "`mdbound paths` or `mdbound trees` wrote"
         )
     bootstrap = Bootstrap(resamples=resamples, seed=seed)
-    if beside and name not in OF_TREES:
-        raise InvalidSettingError("--beside is for results of `trees`; leave it out")
     if where and name in (*OF_TREES, *PATH_FIGURES):
         raise InvalidSettingError("--where is for results of `solve`; leave it out")
     if name in OF_TREES:
