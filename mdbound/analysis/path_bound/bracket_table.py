@@ -43,7 +43,7 @@ def bracket_table(
     Example:
         >>> table = bracket_table([Paths(2, 2)], 64, seed=0)
         >>> table.rows[0][0], table.rows[-1][0]
-        (('block verification of the first path',), ('left, in % of the best verifier',))
+        (('block verification, first path',), ('left, in % of the best verifier',))
     """
     if contexts < FEWEST_CONTEXTS or seed < 0 or not laws:
         raise InvalidSettingError(
