@@ -30,11 +30,16 @@ def bracket(
     from mdbound.cli.parsing import parse_names
     from mdbound.cli.progress_bar import progress_bar
     from mdbound.cli.show_table import show_table
+    from mdbound.cli.solve import command_line
 
     laws = [shape.law() for shape in parse_shapes(parse_names(shapes))]
     with progress_bar("bracket", "steps") as bar:
         table = bracket_table(
-            laws, contexts, seed, lambda done, total: bar.update(done, total, done)
+            laws,
+            contexts,
+            seed,
+            lambda done, total: bar.update(done, total, done),
+            command_line(),
         )
     show_table(table)
     for file in write_table(table, out, "bracket"):

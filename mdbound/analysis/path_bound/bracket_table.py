@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+import mdbound
 from mdbound import trees
 from mdbound.analysis.path_bound.crossed import CrossedBounds, crossed_bounds, steps_of
 from mdbound.analysis.path_bound.generated import VERIFIERS, generated_bounds
+from mdbound.analysis.solving.environment import environment
 from mdbound.analysis.tables.table import Interval, Row, Table
 from mdbound.analysis.trees.tree_tables import BOUND_TITLES
 from mdbound.errors import InvalidSettingError
@@ -28,6 +30,7 @@ def bracket_table(
     contexts: int,
     seed: int,
     on_progress: Callable[[int, int], None] | None = None,
+    command: str = "",
 ) -> Table:
     """E tau of verifiers and the bounds, on generated contexts.
 
@@ -36,6 +39,7 @@ def bracket_table(
         contexts: Of each law.
         seed: Of the series.
         on_progress: Called with steps done and their number: contexts made, and fits.
+        command: Command line, noted under the table.
 
     Raises:
         InvalidSettingError: Too few contexts, or no law.
@@ -67,6 +71,7 @@ def bracket_table(
         for name in names
     ]
     left = tuple(_left([cells[name, law] for name in VERIFIERS], cells, law) for law in laws)
+    versions = environment().items()
     return Table(
         caption=f"Expected accepted length E tau on {contexts} generated contexts (seed {seed}), "
         "and what no verifier that leaves a fresh target behind exceeds.",
@@ -80,6 +85,8 @@ def bracket_table(
             "bounded with prices and thresholds that were fitted on the other; the path bound is "
             "the form that was least there.",
             "Intervals are 95% of independent contexts.",
+            f"Made with mdbound {mdbound.__version__}, {', '.join(map(' '.join, versions))}.",
+            *([f"Written by: {command}"] if command else []),
         ),
     )
 
