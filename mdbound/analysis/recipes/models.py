@@ -120,7 +120,9 @@ def _with_paths(made: CaptureSettings, drafted: DraftedTrees) -> CaptureSettings
 
 def _of_pair(recipe: Recipe, experiment: OnModels, inputs: Inputs, out: Path) -> CaptureSettings:
     if inputs.models == TINY.name:
-        text = inputs.text or tuple(str(file) for file in [prompts_file()] if file is not None)
+        text = inputs.text or tuple(
+            str(file) for file in [prompts_file(experiment.prompts)] if file is not None
+        )
         if not text:
             raise ModelError(f"{recipe.name} on {TINY.name} needs `text` FILE.jsonl with prompts")
         return _answered(TINY.target, TINY, experiment, inputs, out, text, _PATH_TOKENS)
@@ -130,9 +132,9 @@ def _of_pair(recipe: Recipe, experiment: OnModels, inputs: Inputs, out: Path) ->
     return _paper(recipe, experiment, named[0] if named else experiment.pairs[0], inputs, out)
 
 
-def prompts_file() -> Path | None:
-    """The example prompts of a checkout, relative where possible; None for an installed package."""
-    file = Path(mdbound.__file__).resolve().parent.parent / "examples" / "prompts.jsonl"
+def prompts_file(name: str) -> Path | None:
+    """Prompts in the examples of a checkout, relative where possible; None if it is a package."""
+    file = Path(mdbound.__file__).resolve().parent.parent / "examples" / name
     if not file.is_file():
         return None
     relative = os.path.relpath(file)
@@ -145,7 +147,7 @@ def _smollm2(experiment: OnModels, inputs: Inputs, out: Path) -> CaptureSettings
     if not inputs.model_file.is_file():
         raise ModelError(f"`model_file` {inputs.model_file}: no such file; {_SMOLLM2_REMEDY}")
     target = str(inputs.model_file)
-    prompts = prompts_file()
+    prompts = prompts_file(experiment.prompts)
     if not inputs.text and prompts is None:
         return _scored(target, SMOLLM2, inputs, out, _SMOLLM2_TOKENS)
     return _answered(

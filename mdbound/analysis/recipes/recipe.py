@@ -31,6 +31,9 @@ class ModelPair:
     hub: bool = False
 
 
+#: Prompts of several kinds, in the folder `examples` of a checkout.
+EXAMPLE_PROMPTS = "prompts.jsonl"
+
 #: Ships with the package.
 TINY = ModelPair("tiny", "tiny:target", ("tiny:draft",))
 
@@ -114,6 +117,7 @@ class CaptureExperiment:
         published: The paper's numbers beside ours, or None when none is known.
         per_task: Whether tables have rows per task, or of all tasks together alone.
         solve_times: Whether to measure how long a bound takes, per top-k and n.
+        prompts: As of `PathExperiment`.
     """
 
     pairs: tuple[ModelPair, ...]
@@ -127,6 +131,7 @@ class CaptureExperiment:
     published: PublishedTable | None = None
     per_task: bool = False
     solve_times: bool = False
+    prompts: str = EXAMPLE_PROMPTS
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,7 @@ class PathExperiment:
         temperature: Of the answers' sampling.
         grid: What to compute.
         drafted: Trees that the text does not say enough of, drawn on it and evaluated beside it.
+        prompts: File of `examples/` that small models answer.
     """
 
     pairs: tuple[ModelPair, ...]
@@ -171,6 +177,7 @@ class PathExperiment:
     temperature: float
     grid: PathGrid
     drafted: DraftedTrees | None = None
+    prompts: str = EXAMPLE_PROMPTS
 
 
 @dataclass(frozen=True)
@@ -184,6 +191,7 @@ class TreeExperiment:
         new_tokens: Longest answer.
         temperature: Of the answers' sampling, and of the paths' where they say nothing else.
         parts: What is drawn, each on a capture of its own.
+        prompts: As of `PathExperiment`.
     """
 
     pairs: tuple[ModelPair, ...]
@@ -192,6 +200,7 @@ class TreeExperiment:
     new_tokens: int
     temperature: float
     parts: tuple[DraftedTrees, ...]
+    prompts: str = EXAMPLE_PROMPTS
 
 
 @dataclass(frozen=True)

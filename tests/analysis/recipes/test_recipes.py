@@ -268,15 +268,26 @@ def test_smollm2_answers_the_example_prompts(tmp_path: Path) -> None:
     settings = capture_settings(
         recipe, experiment, Inputs("smollm2", model, documents=2, positions=5), tmp_path / "c"
     )
-    assert settings.text == (str(prompts_file()),)
+    assert settings.text == (str(prompts_file("prompts.jsonl")),)
     assert (settings.skip_layers, settings.max_new_tokens) == (((14, 20),), 5)
     assert (settings.limit_per_task, settings.temperature) == (2, 0.7)
+
+
+def test_the_recipe_on_translation_answers_translation_prompts(tmp_path: Path) -> None:
+    model = tmp_path / "m.gguf"
+    model.touch()
+    recipe, experiment = get_recipe("hu2024-asps"), experiment_of("hu2024-asps")
+    settings = capture_settings(recipe, experiment, Inputs("smollm2", model), tmp_path / "c")
+    (file,) = settings.text
+    prompts = [json.loads(line) for line in Path(file).read_text("utf-8").splitlines()]
+    assert len({prompt["prompt"] for prompt in prompts}) == 60
+    assert {prompt["task"] for prompt in prompts} == {"translation"}
 
 
 def test_without_a_checkout_smollm2_reads_the_python_docs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(recipe_models, "prompts_file", lambda: None)
+    monkeypatch.setattr(recipe_models, "prompts_file", lambda _: None)
     model = tmp_path / "m.gguf"
     model.touch()
     recipe, experiment = get_recipe("hu2025-table1"), experiment_of("hu2025-table1")

@@ -40,6 +40,7 @@ ASPS = Recipe(
         new_tokens=128,
         temperature=1.0,
         grid=PathGrid(tuple(range(1, 11)), ("single_draft", "asps", "joint")),
+        prompts="translation.jsonl",
     ),
 )
 
