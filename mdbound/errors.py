@@ -57,6 +57,10 @@ class CacheError(MdboundError):
     """A logits cache or results file is missing, damaged, or of another version."""
 
 
+class AuditError(MdboundError):
+    """A rule that is audited raised, or what was given of it cannot be read."""
+
+
 class OutputError(MdboundError, OSError):
     """Results cannot be written (disk full, no permission): what was written before stays."""
 

@@ -12,6 +12,7 @@ from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
 from mdbound.schemes.contract.scheme import Scheme
 from mdbound.schemes.rates.drafted_mass import drafted_mass, drafted_mass_of_each
+from mdbound.schemes.rates.output_row import output_row
 from mdbound.schemes.rates.residual_mass import overlap_mass
 from mdbound.schemes.rates.token_share import capped_share, drafted_probability
 from mdbound.schemes.sampling.draws import draw_independent
@@ -64,14 +65,8 @@ class FirstDraft(Scheme):
         drafted = draw_independent(drafts, rng, size)
         return Samples(drafted, *speculative_sampling(p, drafts[0], drafted[:, 0], rng))
 
-    def _branches(
+    def _output(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
-    ) -> dict[int, float]:
+    ) -> FloatArray:
         first, q = drafted[0], drafts[0]
-        accept = min(1.0, p[first] / q[first])
-        residual = np.maximum(p - q, 0.0)
-        total = residual.sum()
-        left = (1.0 - accept) / total if total > 0.0 else 0.0
-        inside = {x: left * residual[x] for x in drafted}
-        inside[first] += accept
-        return inside
+        return output_row({first: min(1.0, p[first] / q[first])}, np.maximum(p - q, 0.0))

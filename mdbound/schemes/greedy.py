@@ -13,6 +13,7 @@ from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import NO_TOKEN, RowRates, Samples
 from mdbound.schemes.contract.scheme import Scheme
 from mdbound.schemes.rates.draft_without import draft_without
+from mdbound.schemes.rates.output_row import output_row
 from mdbound.schemes.rates.residual_mass import overlap_mass, total_mass
 from mdbound.schemes.rates.token_share import capped_share
 from mdbound.schemes.sampling.draws import draw_tokens
@@ -92,14 +93,9 @@ class Greedy(Scheme):
         drafted[:, len(top)] = tokens
         return Samples(drafted, *speculative_sampling(p, h, tokens, rng))
 
-    def _branches(
+    def _output(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
-    ) -> dict[int, float]:
+    ) -> FloatArray:
         h = draft_without(drafts[0], np.array(drafted[:-1], dtype=np.int64))
         z = drafted[-1]
-        accept = min(1.0, p[z] / h[z])
-        residual = np.maximum(p - h, 0.0)
-        total = residual.sum()
-        inside = {x: (1.0 - accept) * residual[x] / total if total else 0.0 for x in drafted}
-        inside[z] += accept
-        return inside
+        return output_row({z: min(1.0, p[z] / h[z])}, np.maximum(p - h, 0.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.schemes.contract.registry import register
@@ -66,29 +67,47 @@ class GumbelList(Scheme):
                 output[part] = (clocks.min(axis=1) / p).argmin(axis=1)
         return Samples(drafted, output, np.asarray((drafted == output[:, None]).any(axis=1)))
 
+    def _output(
+        self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
+    ) -> FloatArray:
+        return self._rings(p, drafts[0], drafted, range(len(p)))
+
     def _branches(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
     ) -> dict[int, float]:
-        row = sort_residual(p, drafts[0])
+        # Of the drafted tokens alone: the whole vocabulary would take V times the memory.
+        tokens = list(dict.fromkeys(drafted))
+        return dict(zip(tokens, self._rings(p, drafts[0], drafted, tokens).tolist(), strict=True))
+
+    def _rings(
+        self, p: FloatArray, q: FloatArray, drafted: Sequence[int], tokens: Sequence[int]
+    ) -> FloatArray:
+        """P(output = token | drafted), for each of some tokens."""
+        row = sort_residual(p, q)
         ranks = _rank_of(row, drafted)
         rates = total_rates(row)[ranks]
         levels = level_nodes(len(drafted), float(rates.max()))
         quiet = quiet_probabilities(row, ranks, levels)  # (levels, n)
-        inside = {}
-        for slot, token in enumerate(drafted):
+        # A token that no stream can draft never held a stream back.
+        later = np.zeros((len(levels), len(tokens)))
+        can_be_drafted = q[np.asarray(tokens)] > 0.0
+        of_tokens = _rank_of(row, np.asarray(tokens)[can_be_drafted])
+        later[:, can_be_drafted] = quiet_probabilities(row, of_tokens, levels)
+        found = np.empty(len(tokens))
+        for place, token in enumerate(tokens):
             # Each stream in turn rings the output, while the others stay quiet.
             density = np.zeros(len(levels))
             for k, other in enumerate(drafted):
                 if other == token:
                     ring = row.ratio[ranks[k]] * np.exp(-levels * rates[k])
                 else:
-                    ring = p[token] * np.maximum(quiet[:, k] - quiet[:, slot], 0.0)
+                    ring = p[token] * np.maximum(quiet[:, k] - later[:, place], 0.0)
                 density += ring * np.delete(quiet, k, axis=1).prod(axis=1)
-            inside[token] = float(STEP * np.sum(levels * density))
-        return inside
+            found[place] = STEP * np.sum(levels * density)
+        return found
 
 
-def _rank_of(row: SortedResidual, drafted: Sequence[int]) -> IntArray:
+def _rank_of(row: SortedResidual, drafted: npt.ArrayLike) -> IntArray:
     order = np.argsort(row.token)
-    found = np.searchsorted(row.token, np.array(drafted, dtype=np.int64), sorter=order)
+    found = np.searchsorted(row.token, np.asarray(drafted, dtype=np.int64), sorter=order)
     return np.asarray(order[found])

@@ -18,6 +18,7 @@ from mdbound.errors import InvalidSettingError
 from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import RowRates, Samples
 from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.output_row import output_row
 from mdbound.schemes.rates.residual_hits import ResidualHits, keep_probabilities
 from mdbound.schemes.rates.residual_mass import overlap_mass
 from mdbound.schemes.sampling.draws import draw_independent
@@ -136,17 +137,14 @@ class ImportanceSampling(Scheme):
             winner = np.where(stays, winner, challenger)
         return Samples(drafted, *speculative_sampling(p, selection.selected, winner, rng))
 
-    def _branches(
+    def _output(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
-    ) -> dict[int, float]:
+    ) -> FloatArray:
         selection = self._selection(p, [self.drafting_law(q) for q in drafts])
         law = selection.selected
-        accept = {
+        accepted = {
             z: share * min(1.0, p[z] / law[z])
             for z, share in selection.selection_probabilities(drafted).items()
             if law[z] > 0.0
         }
-        residual = np.maximum(p - law, 0.0)
-        total = residual.sum()
-        left = (1.0 - sum(accept.values())) / total if total > 0.0 else 0.0
-        return {x: accept.get(x, 0.0) + left * residual[x] for x in drafted}
+        return output_row(accepted, np.maximum(p - law, 0.0))

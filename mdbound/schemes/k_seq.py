@@ -12,6 +12,7 @@ from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
 from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.output_row import output_row
 from mdbound.schemes.rates.residual_mass import BLOCK, residual_mass
 from mdbound.schemes.rates.token_share import capped_share
 from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
@@ -132,19 +133,15 @@ class KSeq(Scheme):
             output[~fired] = draw_tokens(np.maximum(p - rho * q, 0.0), rng, failed)
         return Samples(drafted, output, fired)
 
-    def _branches(
+    def _output(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
-    ) -> dict[int, float]:
+    ) -> FloatArray:
         q, n = drafts[0], len(drafts)
         rho = optimal_rho(p, q, n)
-        inside = dict.fromkeys(drafted, 0.0)
+        accepted = dict.fromkeys(drafted, 0.0)
         reached = 1.0
         for x in drafted:
-            accept = min(1.0, p[x] / (rho * q[x]))
-            inside[x] += reached * accept
-            reached *= 1.0 - accept
-        residual = np.maximum(p - rho * q, 0.0)
-        total = residual.sum()
-        if total > 0.0:
-            inside = {x: mass + reached * residual[x] / total for x, mass in inside.items()}
-        return inside
+            share = min(1.0, p[x] / (rho * q[x]))
+            accepted[x] += reached * share
+            reached *= 1.0 - share
+        return output_row(accepted, np.maximum(p - rho * q, 0.0))

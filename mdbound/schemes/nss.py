@@ -53,8 +53,8 @@ class NSS(Scheme):
         output = draw_tokens(p, rng, size)
         return Samples(drafted, output, (drafted == output[:, None]).any(axis=1))
 
-    def _branches(
+    def _output(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
-    ) -> dict[int, float]:
-        del drafts  # the output does not depend on them
-        return {x: p[x] for x in drafted}
+    ) -> FloatArray:
+        del drafts, drafted  # the output does not depend on them
+        return p.copy()

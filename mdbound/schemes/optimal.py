@@ -15,6 +15,7 @@ from mdbound.schemes.contract.inputs import Problem
 from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
 from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.output_row import output_row
 from mdbound.schemes.rates.token_share import capped_share
 from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
 
@@ -95,15 +96,13 @@ class Optimal(Scheme):
             output[~fired] = draw_tokens(rule.residual(), rng, rejected)
         return Samples(drafted, output, fired)
 
-    def _branches(
+    def _output(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
-    ) -> dict[int, float]:
+    ) -> FloatArray:
         self._check_runnable(drafts)
         rule = canonical_decomposition(p, drafts[0], len(drafts), self.sampling)
-        accept = {
+        accepted = {
             z: share * rule.accept_probability(z)
             for z, share in rule.selection_probabilities(drafted).items()
         }
-        left = 1.0 - sum(accept.values())
-        residual = rule.residual()
-        return {z: mass + left * residual[z] for z, mass in accept.items()}
+        return output_row(accepted, rule.residual())

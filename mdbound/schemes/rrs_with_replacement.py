@@ -10,6 +10,7 @@ from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
 from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.output_row import output_row
 from mdbound.schemes.rates.rejection_curve import rejection_curve
 from mdbound.schemes.rates.token_share import capped_share
 from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
@@ -71,16 +72,16 @@ class RRSWithReplacement(Scheme):
             output[waiting] = draw_tokens(residual, rng, len(waiting))
         return Samples(drafted, output, fired)
 
-    def _branches(
+    def _output(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
-    ) -> dict[int, float]:
-        inside = dict.fromkeys(drafted, 0.0)
+    ) -> FloatArray:
+        accepted = dict.fromkeys(drafted, 0.0)
         residual, reached = p, 1.0
         for x, q in zip(drafted, drafts, strict=True):
-            accept = min(1.0, residual[x] / q[x])
-            inside[x] += reached * accept
-            reached *= 1.0 - accept
+            share = min(1.0, residual[x] / q[x])
+            accepted[x] += reached * share
+            reached *= 1.0 - share
             if reached == 0.0:
-                return inside
+                break
             residual = next_residual(residual, q)
-        return {x: mass + reached * residual[x] for x, mass in inside.items()}
+        return output_row(accepted, residual)

@@ -13,6 +13,7 @@ from mdbound.errors import InvalidSettingError
 from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import NO_TOKEN, RowRates, Samples
 from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.output_row import output_row
 from mdbound.schemes.rates.rejection_curve import rejection_curve
 from mdbound.schemes.rates.rejection_paths import all_rejected, sampled_paths
 from mdbound.schemes.rates.sorted_residual import SortedResidual, sort_residual
@@ -106,24 +107,24 @@ class RRSWithoutReplacement(Scheme):
         uniforms = rng.random((size, 2 * len(drafts) + 1))
         return Samples(*_run(p, drafts[0], len(drafts), uniforms))
 
-    def _branches(
+    def _output(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
-    ) -> dict[int, float]:
-        inside = dict.fromkeys(drafted, 0.0)
+    ) -> FloatArray:
+        accepted = dict.fromkeys(drafted, 0.0)
         residual, proposal, reached = p, drafts[0], 1.0
         for x in drafted:
-            accept = min(1.0, residual[x] / proposal[x])
-            inside[x] += reached * accept
-            reached *= 1.0 - accept
+            share = min(1.0, residual[x] / proposal[x])
+            accepted[x] += reached * share
+            reached *= 1.0 - share
             if reached == 0.0:
-                return inside
+                break
             residual = next_residual(residual, proposal)
             proposal = proposal.copy()
             proposal[x] = 0.0
             left = proposal.sum()
             if left > 0.0:
                 proposal /= left
-        return {x: mass + reached * residual[x] for x, mass in inside.items()}
+        return output_row(accepted, residual)
 
 
 @kernel

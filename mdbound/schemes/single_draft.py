@@ -11,6 +11,7 @@ from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
 from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.output_row import output_row
 from mdbound.schemes.rates.residual_mass import overlap_mass
 from mdbound.schemes.rates.token_share import capped_share
 from mdbound.schemes.sampling.draws import draw_tokens
@@ -49,8 +50,8 @@ class SingleDraft(Scheme):
         output, accepted = speculative_sampling(p, drafts[0], tokens, rng)
         return Samples(tokens[:, None], output, accepted)
 
-    def _branches(
+    def _output(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
-    ) -> dict[int, float]:
-        x = drafted[0]
-        return {x: min(1.0, p[x] / drafts[0][x])}
+    ) -> FloatArray:
+        x, q = drafted[0], drafts[0]
+        return output_row({x: min(1.0, p[x] / q[x])}, np.maximum(p - q, 0.0))

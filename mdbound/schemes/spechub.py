@@ -14,6 +14,7 @@ from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import NO_TOKEN, RowRates, Samples, exact_rates
 from mdbound.schemes.contract.scheme import Scheme
 from mdbound.schemes.rates.draft_without import draft_without
+from mdbound.schemes.rates.output_row import output_row
 from mdbound.schemes.rates.residual_mass import overlap_mass, total_mass
 from mdbound.schemes.rates.token_share import capped_share
 from mdbound.schemes.sampling.draws import draw_tokens
@@ -126,17 +127,12 @@ class SpecHub(Scheme):
             output[~fired] = draw_tokens(table.residual, rng, int((~fired).sum()))
         return Samples(np.stack([x1, x2], axis=1), output, fired)
 
-    def _branches(
+    def _output(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
-    ) -> dict[int, float]:
+    ) -> FloatArray:
         table = _accept_table(p, drafts[0])
         hub_leads = drafted[0] == table.hub
         other = drafted[1] if hub_leads else drafted[0]
         accept = float((table.second if hub_leads else table.first)[other])
         hub_share = table.hub_first if hub_leads else table.hub_second
-        total = table.residual.sum()
-        left = (1.0 - accept) * (1.0 - hub_share) / total if total > 0.0 else 0.0
-        return {
-            other: accept + left * table.residual[other],
-            table.hub: (1.0 - accept) * hub_share + left * table.residual[table.hub],
-        }
+        return output_row({other: accept, table.hub: (1.0 - accept) * hub_share}, table.residual)

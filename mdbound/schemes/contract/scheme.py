@@ -21,7 +21,7 @@ class Scheme(ABC):
     """A lossless rule that turns drafted tokens into one token of the target distribution.
 
     A subclass sets the class attributes, decorates itself with `register` and implements
-    `_row_rates` (or `_batch`, for all rows at once), `_draw` and `_branches`, which only ever see
+    `_row_rates` (or `_batch`, for all rows at once), `_draw` and `_output`, which only ever see
     checked float64 rows; and `_token_acceptance` where there is a closed form.
 
     Attributes:
@@ -205,6 +205,43 @@ class Scheme(ABC):
             >>> schemes.get("single_draft").branch_probabilities([0.5, 0.5], [0.8, 0.2], [0])
             {0: 0.625}
         """
+        p, rows, tokens = self._given(target, draft, drafted)
+        branches = self._branches(p, rows, tokens)
+        return {token: float(branches[token]) for token in dict.fromkeys(tokens)}
+
+    def output_law(
+        self, target: npt.ArrayLike, draft: inputs.Drafts, drafted: Sequence[int]
+    ) -> dict[int, float]:
+        """P(output = token | these tokens were drafted), undrafted tokens included.
+
+        Over all drafted tuples, weighted by their probability, the laws add up to the target: that
+        is what lossless means, and `mdbound.audit` checks it of any function of this form.
+
+        Args:
+            target: as `branch_probabilities`.
+            draft: as `branch_probabilities`.
+            drafted: as `branch_probabilities`.
+
+        Returns:
+            {token: probability} of the tokens of positive probability; they sum to 1. Exact up to
+            rounding; of Gumbel lists by an integral with an error of about 1e-13.
+
+        Raises:
+            InvalidDistributionError: as `branch_probabilities`.
+            InvalidSettingError: as `branch_probabilities`.
+
+        Example:
+            >>> from mdbound import schemes
+            >>> schemes.get("single_draft").output_law([0.5, 0.5], [0.8, 0.2], [0])
+            {0: 0.625, 1: 0.375}
+        """
+        output = self._output(*self._given(target, draft, drafted))
+        return {int(token): float(output[token]) for token in np.flatnonzero(output > 0.0)}
+
+    def _given(
+        self, target: npt.ArrayLike, draft: inputs.Drafts, drafted: Sequence[int]
+    ) -> tuple[FloatArray, list[FloatArray], tuple[int, ...]]:
+        """One checked row, a row for each drafted token, and the tokens, which can be drafted."""
         problem = inputs.check_single_problem(self.facts(), target, draft, len(drafted))
         rows = [q[0] for q in problem.drafts]
         if problem.identical:
@@ -215,8 +252,7 @@ class Scheme(ABC):
                 f"scheme {self.name!r} cannot draft {tokens}: the probability of that tuple is 0 "
                 "under its draft law; draw tuples with sample(), or check the order of the tokens"
             )
-        branches = self._branches(problem.target[0], rows, tokens)
-        return {token: float(branches[token]) for token in dict.fromkeys(tokens)}
+        return problem.target[0], rows, tokens
 
     def token_acceptance(
         self,
@@ -292,7 +328,14 @@ class Scheme(ABC):
         """`size` runs; `drafts` has one array per drafted token."""
 
     @abstractmethod
+    def _output(
+        self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
+    ) -> FloatArray:
+        """P(output = token | drafted) for each token of the vocabulary, shape (V,)."""
+
     def _branches(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
     ) -> dict[int, float]:
         """P(output = token | drafted) for at least the drafted tokens."""
+        output = self._output(p, drafts, drafted)
+        return {token: float(output[token]) for token in drafted}

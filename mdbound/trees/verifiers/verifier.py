@@ -63,7 +63,13 @@ class TreeVerifier(ABC):
 
 
 class RunnableVerifier(TreeVerifier):
-    """A verifier that can be run on a drafted tree, whatever the size of the vocabulary."""
+    """A verifier that can be run on a drafted tree, whatever the size of the vocabulary.
+
+    Attributes:
+        law_is_exact: whether `outcomes` is the law given the tree, or an unbiased estimate of it.
+    """
+
+    law_is_exact: ClassVar[bool] = True
 
     @abstractmethod
     def outcomes(self, target: Rows, draft: DraftRows, tree: DraftedTree) -> BlockLaw:

@@ -92,6 +92,7 @@ class QuantileRecursive(Quantile):
 
     name: ClassVar[str] = "quantile_recursive"
     title: ClassVar[str] = "quantile-score selection, losers too"
+    law_is_exact: ClassVar[bool] = False
 
     def __init__(
         self,
