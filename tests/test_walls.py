@@ -30,6 +30,7 @@ PLANTED = {
     "captures": ("logits_cache/store/shards.py", "import mdbound.logits_cache.models.pairing"),
     "paths": ("paths/tails.py", "import mdbound.paths.tally"),
     "trees": ("trees/drafting/drafted_tree.py", "import mdbound.trees.verifiers.gbv"),
+    "audit": ("audit/exact/laws.py", "import mdbound.audit.sampling.evidence"),
     "laws": ("bounds/laws/greedy/law.py", "import mdbound.bounds.laws.independent.mean_bound"),
     "insides": ("bounds/papers/truncated.py", "import mdbound.bounds.laws.greedy.law"),
     "device": ("schemes/k_seq.py", "import mdbound.bounds.device.sums"),
@@ -75,7 +76,7 @@ def folders_too_large(package: Path) -> list[str]:
     """Folders under bounds/, trees/ and analysis/ that hold more than `LARGEST_FOLDER` modules."""
     return [
         f"{folder.relative_to(package)}: {len(modules)}"
-        for room in ("bounds", "trees", "analysis")
+        for room in ("bounds", "trees", "audit", "analysis")
         for folder in [package / room, *(package / room).rglob("*/")]
         if len(modules := [f for f in folder.glob("*.py") if f.name != "__init__.py"])
         > LARGEST_FOLDER

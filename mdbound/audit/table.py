@@ -51,8 +51,8 @@ def table(file: Path | str, *, tolerance: float = TOLERANCE) -> AuditReport:
 
     Args:
         file: `{"problems": [{"name", "sampling", "target", "drafts", "branches"}]}`, as
-            `battery_table` makes it and `mdbound audit --list --json` prints it, with `output`
-            filled in: {token: probability} for every list of drafts, numbers or fractions as texts.
+            `battery_table` makes it and the command line prints it, with `output` filled in:
+            {token: probability} for every list of drafts, numbers or fractions as texts.
         tolerance: as `audit.exact`.
 
     Raises:

@@ -10,6 +10,7 @@ import sys
 import typer
 
 from mdbound.cli import (
+    audit,
     bracket,
     capture,
     compare,
@@ -60,6 +61,7 @@ for _module in (
         speedup,
         sweep,
         verify,
+        audit,
         compare,
         report,
         figure,

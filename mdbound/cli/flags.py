@@ -38,7 +38,7 @@ FLAGS: Mapping[str, str] = {
                 "parameters",
                 "contexts",
             ),
-            *("max_children", "max_depth", "rule"),
+            *("max_children", "max_depth", "rule", "kind", "runs", "problems"),
             *("models", "num_drafts", "out", "points", "positions", "resamples", "rows"),
             *("sampling", "scheme_samples", "scheme_seed", "schemes", "seed", "shard_rows"),
             *("system", "target", "temperature", "text", "top_k", "top_p"),
@@ -46,6 +46,8 @@ FLAGS: Mapping[str, str] = {
         )
     },
     "budgets": "--budget",
+    "draft_length": "--length",
+    "random_problems": "--problems",
     "lengths": "--length",
     "draft_temperatures": "--draft-temperature",
     "drafts": "--draft",

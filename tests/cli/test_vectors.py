@@ -17,5 +17,5 @@ def test_vectors_are_written(
     with pytest.raises(SystemExit) as stopped:
         main()
     assert not stopped.value.code
-    assert f"wrote {out}: 9 problems" in capsys.readouterr().out
-    assert len(json.loads(out.read_text())["problems"]) == 9
+    assert f"wrote {out}: 18 problems of one position" in capsys.readouterr().out
+    assert len(json.loads(out.read_text())["problems"]) == 18

@@ -11,10 +11,11 @@ import pytest
 
 import mdbound
 from mdbound.analysis.paths.path_results import PATHS_FORMAT
-from mdbound.analysis.reference_vectors import VECTORS_FORMAT, reference_vectors
+from mdbound.analysis.reference_vectors import VECTORS_FORMAT
 from mdbound.analysis.solving.results import RESULT_SCHEMA, RESULTS_FORMAT, Provenance
 from mdbound.analysis.solving.setting import SolveSetting
 from mdbound.analysis.trees.tree_results import TREES_FORMAT, TREES_SCHEMA
+from mdbound.audit.vectors.document import reference_vectors
 from mdbound.logits_cache import Manifest
 from mdbound.logits_cache.store.documents import (
     DOCUMENTS_FORMAT,

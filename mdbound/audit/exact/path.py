@@ -52,7 +52,7 @@ def exact_path(
     Example:
         >>> from mdbound import audit
         >>> print(audit.exact_path(audit.path_rule("block"), 2, numbers="fraction"))
-        lossless: the output has the target's law exactly, on 14 problems of one drafted path
+        lossless: the output has the target's law exactly, on 15 problems of one drafted path
     """
     chosen = path_problems(draft_length) if problems is None else tuple(problems)
     least = Fraction(tolerance)

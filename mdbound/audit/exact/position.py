@@ -64,7 +64,7 @@ def exact(
         True
         >>> report = audit.exact(lambda target, draft, drafted: {drafted[0]: 1.0})
         >>> report.lossless, report.witness.given["drafts"]
-        (False, [['1', '0']])
+        (False, [['0', '1']])
     """
     chosen = position_problems(num_drafts, sampling) if problems is None else tuple(problems)
     least = Fraction(tolerance)

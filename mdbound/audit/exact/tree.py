@@ -55,7 +55,7 @@ def exact_tree(
         >>> from mdbound import audit, trees
         >>> law = trees.Paths(2, 1)
         >>> print(audit.exact_tree(audit.tree_rule("gbv", law), law, numbers="fraction"))
-        lossless: the output has the target's law exactly, on 13 problems of 2 paths of 1 tokens
+        lossless: the output has the target's law exactly, on 14 problems of 2 paths of 1 tokens
     """
     chosen = tree_problems(law) if problems is None else tuple(problems)
     least = Fraction(tolerance)

@@ -58,6 +58,10 @@ _POOLS: dict[str, tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]
         ((8, 5, 3), (2, 4, 10), (6, 6, 4), (1, 12, 3), (5, 2, 9)),
         ((3, 8, 5), (9, 4, 3), (2, 7, 7), (10, 3, 3)),
     ),
+    "residuals on several tokens": (
+        ((10, 3, 3), (2, 6, 8), (3, 5, 8)),
+        ((12, 1, 3), (11, 3, 2), (12, 3, 1)),
+    ),
     "ties in the ratio": (((4, 4, 8), (8, 4, 4)), ((8, 8, 0), (4, 4, 8), (6, 2, 8))),
     "p = q everywhere": (((8, 5, 3), (2, 4, 10), (6, 6, 4)), ((8, 5, 3), (2, 4, 10), (6, 6, 4))),
     "p almost q": (((341, 342, 341), (340, 342, 342)), ((342, 341, 341), (342, 341, 341))),
@@ -77,14 +81,15 @@ _SEEDED = 4
 """Problems with random rows: a few, for what the others were not made to find."""
 
 
-def path_problems(length: int) -> tuple[ModelProblem, ...]:
+def path_problems(length: int, vocab_size: int = 3) -> tuple[ModelProblem, ...]:
     """The battery of one drafted path.
 
     Args:
-        length: L; all V^L paths over three tokens are enumerated.
+        length: L; all V^L paths are enumerated.
+        vocab_size: V, 2 or 3. Wrong rules pass at 2, which is good for showing that alone.
 
     Raises:
-        InvalidSettingError: fewer than 1 or more than 4 tokens.
+        InvalidSettingError: fewer than 1 or more than 4 tokens, or another vocabulary.
 
     Example:
         >>> [problem.name for problem in path_problems(2)][-5]
@@ -92,12 +97,14 @@ def path_problems(length: int) -> tuple[ModelProblem, ...]:
     """
     if isinstance(length, bool) or not isinstance(length, int) or not 1 <= length <= 4:
         raise InvalidSettingError(f"`draft_length` {length!r}: give 1 to 4")
-    stops = frozenset(prefix for prefix in _prefixes(3, length - 1) if sum(prefix) % 3 == 1)
-    first = _from_pools("rows that change with the prefix", 3, length)
+    if vocab_size not in (2, 3):
+        raise InvalidSettingError(f"`vocab_size` {vocab_size!r}: give 2 or 3")
+    stops = frozenset(each for each in _prefixes(vocab_size, length - 1) if sum(each) % 3 == 1)
+    first = _from_pools("rows that change with the prefix", vocab_size, length)
     return (
-        *_named(3, length),
+        *_named(vocab_size, length),
         ModelProblem(_SHORTENED, first.target, first.draft, length, stops),
-        *_seeded(3, length),
+        *_seeded(vocab_size, length),
     )
 
 
@@ -113,7 +120,7 @@ def tree_problems(law: TreeLaw) -> tuple[ModelProblem, ...]:
     Example:
         >>> from mdbound.trees import Paths
         >>> len(tree_problems(Paths(2, 2)))
-        13
+        14
     """
     sizes = [size for size in (3, 2) if law.most_trees(size) <= MOST_TREES]
     if not sizes:

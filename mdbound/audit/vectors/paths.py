@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import product
+from math import prod
 from typing import Any
 
 from mdbound import paths
+from mdbound.audit.vectors.edges import edges_of_rows
 
 Row = tuple[Fraction, ...]
 
@@ -59,8 +61,10 @@ def _problem(
         for path in product(range(size), repeat=length)
         if all(q[path[:l]][token] > 0 for l, token in enumerate(path))
     ]
+    pairs = [(p[prefix], q[prefix]) for prefix in p if len(prefix) < length]
     return {
         "name": name,
+        "edges": edges_of_rows(pairs),
         "draft_length": length,
         "paths": [_path(p, q, path) for path in drafted],
     }
@@ -85,8 +89,10 @@ def _path(
     ]
     accept = [_coin(sum(masses[l]), rho[l]) for l in range(1, length)] + [rho[length]]
     law = paths.kernel(p, q, path, "block")
+    drafted = prod((q[path[:l]][token] for l, token in enumerate(path)), start=Fraction(1))
     return {
         "path": list(path),
+        "probability": float(drafted),
         "rows": {
             "target": [list(map(float, row)) for row, _ in rows],
             "draft": [list(map(float, row)) for _, row in rows if row is not None],
