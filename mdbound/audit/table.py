@@ -125,7 +125,7 @@ def _problems(path: Path) -> list[Any]:
         raise AuditError(f"{path} is no JSON ({error})") from error
     problems = found.get("problems") if isinstance(found, dict) else None
     if not isinstance(problems, list) or not problems:
-        raise AuditError(f"{path} has no list `problems`; `{'mdbound audit --list --json'}` has")
+        raise AuditError(f"{path} has no list `problems`: give a battery with its laws filled in")
     return problems
 
 
