@@ -87,13 +87,14 @@ def write_parameters(parameters: BoundParameters, out: Path | str) -> None:
     raw = {
         "mdbound_path_bound": _VERSION,
         "capture": parameters.capture,
-        "laws": [_law_as_dict(each) for each in parameters.laws],
+        "laws": [law_as_dict(each) for each in parameters.laws],
     }
     with replacing(Path(out)) as temporary:
         temporary.write_text(json.dumps(raw) + "\n", encoding="utf-8")
 
 
-def _law_as_dict(one: LawCoefficients) -> dict[str, Any]:
+def law_as_dict(one: LawCoefficients) -> dict[str, Any]:
+    """Coefficients of one law, ready for JSON."""
     forms = {
         form: {
             "basis": each.basis,
@@ -128,7 +129,7 @@ def read_parameters(path: Path | str) -> BoundParameters:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(raw, dict) or raw.get("mdbound_path_bound") != _VERSION:
             raise ValueError(f"it does not say mdbound_path_bound {_VERSION}")
-        laws = tuple(_law_from(each) for each in _of(raw, "laws", list))
+        laws = tuple(law_from(each) for each in _of(raw, "laws", list))
         return BoundParameters(_of(raw, "capture", str), laws)
     except OSError as error:
         raise CacheError(f"{path} cannot be read ({error}); fit the bound again") from error
@@ -136,7 +137,14 @@ def read_parameters(path: Path | str) -> BoundParameters:
         raise CacheError(f"{path} is no file of parameters ({error}); fit again") from error
 
 
-def _law_from(raw: Any) -> LawCoefficients:
+def law_from(raw: Any) -> LawCoefficients:
+    """Coefficients of one law as `law_as_dict` made them; nothing in them is believed.
+
+    Raises:
+        KeyError: A part is missing.
+        TypeError: A part is of another kind.
+        ValueError: Numbers are not as many as they should be, or not finite.
+    """
     num_paths, length = (_of(raw, name, int) for name in ("num_paths", "length"))
     if not (1 <= num_paths <= MOST_PATHS and 1 <= length <= LONGEST):
         raise ValueError(f"{num_paths} paths of {length} tokens")

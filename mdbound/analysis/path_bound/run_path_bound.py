@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 import mdbound
+from mdbound.analysis.path_bound.bound_part import BoundPart
 from mdbound.analysis.path_bound.contexts import BoundContexts
 from mdbound.analysis.path_bound.crossed import CrossedBounds, crossed_bounds, steps_of
 from mdbound.analysis.path_bound.parameters_file import (
@@ -21,6 +22,7 @@ from mdbound.analysis.path_bound.read_contexts import read_contexts
 from mdbound.analysis.solving.environment import environment
 from mdbound.analysis.solving.provenance import capture_summary
 from mdbound.analysis.solving.results import Provenance
+from mdbound.analysis.solving.solve_cache import Parts
 from mdbound.analysis.trees.captured_law import CapturedLaw, captured_laws
 from mdbound.analysis.trees.tree_grid import DEPTH_BOUND
 from mdbound.analysis.trees.tree_results import TREES_SCHEMA, write_trees
@@ -69,7 +71,8 @@ def run_path_bound(
     """Bounds on E tau of every verifier of i.i.d. paths that leaves a fresh target behind.
 
     Each half of the documents is bounded with what was fitted on the other. A few hundred numbers
-    a context are in memory. Run again it starts anew.
+    a context are in memory. Run again after an interruption, it goes on with the draft and law
+    that is missing.
 
     Args:
         cache: The capture, of paths.
@@ -93,35 +96,78 @@ def run_path_bound(
         raise CacheError(f"{cache.path} is not a finished capture; finish it first")
     if out.is_dir():
         raise InvalidSettingError(f"`out` {out} is a folder; give a file name in it")
-    every = captured_laws(cache, tuple(drafts))
-    frames, kept, chosen, settings = [], [], [], []
-    for captured in every:
-        if not isinstance(captured.law, Paths):
-            raise InvalidSettingError(
-                f"{cache.path} holds a {captured.law.title()}: the path bound is for i.i.d. paths; "
-                "capture with `paths`"
-            )
-        wanted = tuple(laws) or (captured.law,)
-        contexts = _read(cache, captured, wanted, progress)
-        settings.append({**captured.settings(), "path_bound": given is None or "given"})
-        for law in wanted:
-            forms = None if given is None else given.of(law, cache.manifest.identity())
-            found = crossed_bounds(contexts, law, forms, _stepping(law, progress))
-            frames.append(_frame(contexts, found, captured, law))
-            chosen.append((captured.draft, law, (found.halves[0].chosen, found.halves[1].chosen)))
-            kept.append(_coefficients(captured.draft, law, found))
+    work = [
+        (captured, _laws_of(cache, captured, laws))
+        for captured in captured_laws(cache, tuple(drafts))
+    ]
     provenance = Provenance(
         version=mdbound.__version__,
         capture_identity=cache.manifest.identity(),
         capture=capture_summary(cache),
-        settings=settings,
+        settings=[_settings(captured, wanted, given) for captured, wanted in work],
         command=command,
         environment=environment(),
     )
+    parts = Parts.beside(out)
+    parts.start_or_resume(provenance)
+    found = [
+        part
+        for captured, wanted in work
+        for part in _parts_of(cache, captured, wanted, given, parts, progress)
+    ]
     if parameters is not None:
-        write_parameters(BoundParameters(cache.manifest.identity(), tuple(kept)), parameters)
-    write_trees(frames, out, provenance)
-    return BoundSummary(out, tuple(chosen))
+        kept = tuple(part.coefficients for part in found)
+        write_parameters(BoundParameters(cache.manifest.identity(), kept), parameters)
+    write_trees((part.rows() for part in found), out, provenance)
+    parts.remove()
+    return BoundSummary(
+        out,
+        tuple((part.coefficients.draft, part.coefficients.law, part.chosen) for part in found),
+    )
+
+
+def _laws_of(cache: LogitsCache, captured: CapturedLaw, laws: Sequence[Paths]) -> tuple[Paths, ...]:
+    if not isinstance(captured.law, Paths):
+        raise InvalidSettingError(
+            f"{cache.path} holds a {captured.law.title()}: the path bound is for i.i.d. paths; "
+            "capture with `paths`"
+        )
+    return tuple(laws) or (captured.law,)
+
+
+def _settings(
+    captured: CapturedLaw, laws: Sequence[Paths], given: BoundParameters | None
+) -> dict[str, Any]:
+    return {
+        **captured.settings(),
+        "path_bound": "fitted" if given is None else f"given, fitted on {given.capture}",
+        "paths": [f"{law.num_paths}:{law.length}" for law in laws],
+    }
+
+
+def _parts_of(
+    cache: LogitsCache,
+    captured: CapturedLaw,
+    laws: Sequence[Paths],
+    given: BoundParameters | None,
+    parts: Parts,
+    progress: BoundProgress | None,
+) -> Iterator[BoundPart]:
+    """The parts of one draft; contexts are read where one is missing."""
+    places = {law: BoundPart.place(parts.folder, captured.draft, law) for law in laws}
+    kept = {law: BoundPart.read(place) for law, place in places.items()}
+    contexts = None
+    for law in laws:
+        part = kept[law]
+        if part is None:
+            if contexts is None:
+                contexts = _read(cache, captured, laws, progress)
+            forms = None if given is None else given.of(law, cache.manifest.identity())
+            found = crossed_bounds(contexts, law, forms, _stepping(law, progress))
+            chosen = (found.halves[0].chosen, found.halves[1].chosen)
+            part = BoundPart(places[law], _coefficients(captured.draft, law, found), chosen)
+            part.write(_frame(contexts, found, captured, law))
+        yield part
 
 
 def _read(

@@ -10,8 +10,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mdbound.analysis.path_bound import run_path_bound as run_module
+from mdbound.analysis.path_bound.bound_part import BoundPart
 from mdbound.analysis.path_bound.contexts import BoundContexts
-from mdbound.analysis.path_bound.crossed import crossed_bounds
+from mdbound.analysis.path_bound.crossed import CrossedBounds, crossed_bounds
 from mdbound.analysis.path_bound.parameters_file import read_parameters, write_parameters
 from mdbound.analysis.path_bound.read_contexts import read_contexts
 from mdbound.analysis.path_bound.run_path_bound import run_path_bound
@@ -175,6 +177,66 @@ def test_bounds_stand_beside_verifiers(cache: LogitsCache, tmp_path: Path) -> No
     best = text.frame.filter(~pl.col("sampled")).group_by("verifier").agg(pl.col("accepted").mean())
     largest = best.collect()["accepted"].max()
     assert means["path_bound"] > largest - 0.1  # type: ignore[operator]
+
+
+class Stopped(Exception):
+    """What ends a run in a test."""
+
+
+def test_an_interrupted_run_goes_on_with_the_missing_law(
+    cache: LogitsCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laws = [Paths(2, 2), Paths(2, 3)]
+    whole = tmp_path / "whole.parquet"
+    run_path_bound(cache, laws, whole, parameters=tmp_path / "whole.json")
+    done: list[Paths] = []
+
+    def stopping(contexts: BoundContexts, law: Paths, *rest: object) -> CrossedBounds:
+        if done and law == laws[1]:
+            raise Stopped
+        done.append(law)
+        return crossed_bounds(contexts, law, *rest)  # type: ignore[arg-type]
+
+    out = tmp_path / "bound.parquet"
+    monkeypatch.setattr(run_module, "crossed_bounds", stopping)
+    with pytest.raises(Stopped):
+        run_path_bound(cache, laws, out, parameters=tmp_path / "bound.json")
+    assert not out.exists()
+    with pytest.raises(InvalidSettingError, match="belongs to another run"):
+        run_path_bound(cache, laws[:1], out)
+    again: list[Paths] = []
+
+    def counted(contexts: BoundContexts, law: Paths, *rest: object) -> CrossedBounds:
+        again.append(law)
+        return crossed_bounds(contexts, law, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run_module, "crossed_bounds", counted)
+    summary = run_path_bound(cache, laws, out, parameters=tmp_path / "bound.json")
+    assert again == laws[1:]
+    assert [law for _, law, _ in summary.chosen] == laws
+    assert pl.read_parquet(out).equals(pl.read_parquet(whole))
+    assert (tmp_path / "bound.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def test_a_damaged_part_is_made_again(
+    cache: LogitsCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, law = tmp_path / "bound.parquet", Paths(2, 2)
+
+    def stopped(*_: object, **__: object) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(run_module, "write_trees", stopped)
+    with pytest.raises(Stopped):
+        run_path_bound(cache, [law], out)
+    (part,) = tmp_path.glob("*.parts/*.parquet")
+    assert BoundPart.read(part) is not None
+    part.with_suffix(".json").write_text('{"chosen": ["psi", "psi"], "coefficients": {}}')
+    assert BoundPart.read(part) is None
+    monkeypatch.undo()
+    run_path_bound(cache, [law], out)
+    assert open_trees(out).frame.collect().height > 0
 
 
 def test_parameters_go_to_another_capture_only(cache: LogitsCache, tmp_path: Path) -> None:
