@@ -17,12 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mdbound.bounds.canonical.blocks import BLOCKS, Blocks
+from mdbound.bounds.canonical.prefix_increments import with_replacement_increments
+from mdbound.bounds.canonical.selection_blocks import selection_blocks
 from mdbound.bounds.canonical.weights import BlockWeights, solve_block
 from mdbound.bounds.laws.position import check_position
 from mdbound.bounds.laws.registry import entry_of_law
@@ -134,18 +137,24 @@ class CanonicalDecomposition:
                 f"selection probabilities are known for i.i.d. drafts, not for {self.sampling!r}: "
                 "use importance_sampling_lp, for small vocabularies"
             )
-        ranks = self._ranks(tokens)
-        blocks = np.searchsorted(self.blocks.starts, ranks, side="right") - 1
+        ranks, cut = self._ranks(tokens), self._cut
+        blocks = np.searchsorted(cut.starts, ranks, side="right") - 1
         last = blocks.max(axis=1)
         log_weights = np.where(blocks == last[:, None], 0.0, -np.inf)
         competing = (blocks == last[:, None]) & (ranks != ranks.max(axis=1)[:, None])
         for block in np.unique(last[competing.any(axis=1)]):
             members = (blocks == block) & (last == block)[:, None]
             places, index = np.unique(ranks[members], return_inverse=True)
-            slope, order = self.blocks.slopes[block], self.blocks.order[places]
+            slope, order = cut.slopes[block], cut.order[places]
             ratio = slope * (self.target[order] / self.draft[order])
             log_weights[members] = self._block_weights(int(block)).log_weight(ratio)[index]
         return log_weights
+
+    @cached_property
+    def _cut(self) -> Blocks:
+        """The blocks that weights are solved of."""
+        increments = with_replacement_increments(self.draft[self.blocks.order], self.num_drafts)
+        return selection_blocks(self.blocks, self.target, self.selected, increments)
 
     def _ranks(self, tokens: IntArray) -> IntArray:
         if not self._rank:
@@ -164,11 +173,11 @@ class CanonicalDecomposition:
 
     def _block_weights(self, block: int) -> BlockWeights:
         if block not in self._solved:
-            start, end = self.blocks.starts[block], self.blocks.starts[block + 1]
-            members = self.blocks.order[start:end]
+            start, end = self._cut.starts[block], self._cut.starts[block + 1]
+            members = self._cut.order[start:end]
             draft = self.draft[members]
-            ratio = self.blocks.slopes[block] * (self.target[members] / draft)
-            before = float(self.draft[self.blocks.order[:start]].sum())
+            ratio = self._cut.slopes[block] * (self.target[members] / draft)
+            before = float(self.draft[self._cut.order[:start]].sum())
             self._solved[block] = solve_block(draft, ratio, before, self.num_drafts)
         return self._solved[block]
 
