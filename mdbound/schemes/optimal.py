@@ -59,11 +59,11 @@ class Optimal(Scheme):
                 "draft, which selects that law"
             )
 
-    def _batch(self, problem: Problem, counts: Sequence[int]) -> RowRates:
+    def _batch(self, problem: Problem, counts: Sequence[int], strict: bool = True) -> RowRates:
         # All rows in one call: the bounds run rows in parallel themselves.
         law = draft_law(self.sampling if problem.identical else "independent")
         drafts = problem.drafts[0] if problem.identical else tuple(problem.drafts)
-        curve = law.curve(problem.target, drafts, max(counts)).acceptance
+        curve = law.curve(problem.target, drafts, max(counts), strict).acceptance
         return exact_rates(curve[:, np.array(counts) - 1])
 
     def _check_runnable(self, drafts: list[FloatArray]) -> None:

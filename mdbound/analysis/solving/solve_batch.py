@@ -132,11 +132,11 @@ def _scheme_columns(target: TargetRows, drafts: DraftRows, setting: SolveSetting
     scheme = make_scheme(setting)
     p, q = target.distribution, drafts.distributions
     if setting.has_several_distributions:
-        rates = [scheme.acceptance(p, q[:n], n) for n in setting.num_drafts]
+        rates = [scheme.acceptance(p, q[:n], n, strict=False) for n in setting.num_drafts]
     elif len(setting.num_drafts) == 1:
-        rates = [scheme.acceptance(p, q[0], setting.num_drafts[0])]
+        rates = [scheme.acceptance(p, q[0], setting.num_drafts[0], strict=False)]
     else:
-        curve = scheme.acceptance_curve(p, q[0], max(setting.num_drafts))
+        curve = scheme.acceptance_curve(p, q[0], max(setting.num_drafts), strict=False)
         at = np.asarray(setting.num_drafts) - 1
         return {
             column: np.asarray(getattr(curve, name))[:, at].ravel()

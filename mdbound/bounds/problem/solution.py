@@ -93,7 +93,8 @@ class AcceptanceCurve:
         """The same, but with the empty set where the best one gains no more than the stated error.
 
         There alpha* is 1 up to rounding, and rounding alone chose the set (any, where p = q). The
-        empty set is worth 1; what is given up is added to the error bound.
+        empty set is worth 1; what is given up is added to the error bound. A value that rounding
+        left below 0 is 0.
 
         Example:
             >>> curve = AcceptanceCurve.empty(1, 1)
@@ -106,9 +107,10 @@ class AcceptanceCurve:
         gain = 1.0 - self.acceptance
         nothing = gain <= self.error_bound  # NaN, where unsolved, is not
         kept = ~nothing
+        below = (self.acceptance < 0.0) & (-self.acceptance <= self.error_bound)
         return replace(
             self,
-            acceptance=self.acceptance + gain * nothing,
+            acceptance=self.acceptance + gain * nothing - self.acceptance * below,
             subset_size=self.subset_size * kept,
             target_mass=self.target_mass * kept,
             draft_mass=self.draft_mass * kept,

@@ -69,3 +69,18 @@ def exact_rates(accept: FloatArray, membership: FloatArray | None = None) -> Row
         [0.5]
     """
     return RowRates(accept, accept if membership is None else membership, np.zeros_like(accept))
+
+
+ROUNDING = 1e-12
+"""What a sum of a vocabulary's masses may be above 1. More is a fault, and is left to be seen."""
+
+
+def inside_unit(rates: FloatArray) -> FloatArray:
+    """Rates with what rounding left outside [0, 1] put back; NaN stays.
+
+    Example:
+        >>> inside_unit(np.array([1.0 + 2.0**-52, -1e-17, 1.5])).tolist()
+        [1.0, 0.0, 1.5]
+    """
+    near = np.clip(rates, 0.0, 1.0)
+    return np.where(np.abs(rates - near) <= ROUNDING, near, rates)

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mdbound.bounds.problem.array_types import FloatArray
-from mdbound.errors import InvalidSettingError
+from mdbound.errors import InvalidSettingError, UnsolvedError
 from mdbound.schemes.contract import inputs
 from mdbound.schemes.contract.facts import SchemeFacts, with_token_acceptance
-from mdbound.schemes.contract.results import RowRates, Samples, SchemeRate
+from mdbound.schemes.contract.results import RowRates, Samples, SchemeRate, inside_unit
 from mdbound.schemes.contract.rows import map_rows
 
 
@@ -78,7 +78,12 @@ class Scheme(ABC):
         return cls.facts().supports(num_drafts)
 
     def acceptance(
-        self, target: npt.ArrayLike, draft: inputs.Drafts, num_drafts: int
+        self,
+        target: npt.ArrayLike,
+        draft: inputs.Drafts,
+        num_drafts: int,
+        *,
+        strict: bool = True,
     ) -> SchemeRate:
         """Probability of acceptance in both senses, over drafts and the scheme's own choices.
 
@@ -87,10 +92,12 @@ class Scheme(ABC):
             draft: the same; or a list of `num_drafts` such arrays, one per draft, for schemes that
                 take different drafts.
             num_drafts: drafted tokens per position.
+            strict: whether a row that cannot be solved raises; else its rates are NaN.
 
         Raises:
             InvalidDistributionError: an array holds no distributions.
             InvalidSettingError: the scheme does not take such drafts; the message lists what fits.
+            UnsolvedError: a row could not be solved, and `strict`.
 
         Example:
             >>> from mdbound import schemes
@@ -99,7 +106,7 @@ class Scheme(ABC):
             (0.75, 0.75, 0.0)
         """
         problem = inputs.check_problem(self.facts(), target, draft, num_drafts)
-        accept, membership, error = self._batch(problem, (problem.num_drafts,))
+        accept, membership, error = self._bounded_batch(problem, (problem.num_drafts,), strict)
         if problem.single:
             return SchemeRate(
                 float(accept[0, 0]), float(membership[0, 0]), float(error[0, 0]), self.seed
@@ -107,9 +114,20 @@ class Scheme(ABC):
         return SchemeRate(accept[:, 0], membership[:, 0], error[:, 0], self.seed)
 
     def acceptance_curve(
-        self, target: npt.ArrayLike, draft: npt.ArrayLike, max_drafts: int
+        self,
+        target: npt.ArrayLike,
+        draft: npt.ArrayLike,
+        max_drafts: int,
+        *,
+        strict: bool = True,
     ) -> SchemeRate:
         """`acceptance` for 1, 2, ..., max_drafts identical drafts, sharing what can be shared.
+
+        Args:
+            target: as `acceptance`.
+            draft: (V,) or (B, V).
+            max_drafts: the largest number of drafts.
+            strict: as `acceptance`.
 
         Returns:
             Arrays of shape (max_drafts,) or (B, max_drafts); NaN at numbers of drafts that the
@@ -118,6 +136,7 @@ class Scheme(ABC):
         Raises:
             InvalidDistributionError: an array holds no distributions.
             InvalidSettingError: `max_drafts` is no whole number of at least 1.
+            UnsolvedError: as `acceptance`.
 
         Example:
             >>> from mdbound import schemes
@@ -129,20 +148,38 @@ class Scheme(ABC):
         curves = [np.full((len(problem.target), problem.num_drafts), np.nan) for _ in range(3)]
         if counts:
             columns = np.array(counts) - 1
-            for curve, values in zip(curves, self._batch(problem, counts), strict=True):
+            for curve, values in zip(
+                curves, self._bounded_batch(problem, counts, strict), strict=True
+            ):
                 curve[:, columns] = values
         if problem.single:
             curves = [curve[0] for curve in curves]
         return SchemeRate(curves[0], curves[1], curves[2], self.seed)
 
-    def _batch(self, problem: inputs.Problem, counts: Sequence[int]) -> RowRates:
-        """Rates of shape (B, number of counts)."""
+    def _bounded_batch(
+        self, problem: inputs.Problem, counts: Sequence[int], strict: bool
+    ) -> RowRates:
+        """Rates of shape (B, number of counts), what rounding left outside [0, 1] put back."""
+        found = self._batch(problem, counts, strict)
+        return RowRates(
+            inside_unit(found.accept), inside_unit(found.membership), found.standard_error
+        )
+
+    def _batch(
+        self, problem: inputs.Problem, counts: Sequence[int], strict: bool = True
+    ) -> RowRates:
+        """Rates of shape (B, number of counts); NaN in rows that fail, unless `strict`."""
 
         def one_row(row: int) -> RowRates:
             rows = [q[row] for q in problem.drafts]
-            if problem.identical:
-                return self._row_rates(problem.target[row], rows[0], counts)
-            return self._row_rates_independent(problem.target[row], rows)
+            try:
+                if problem.identical:
+                    return self._row_rates(problem.target[row], rows[0], counts)
+                return self._row_rates_independent(problem.target[row], rows)
+            except UnsolvedError:
+                if strict:
+                    raise
+                return RowRates(*(np.full(len(counts), np.nan) for _ in range(3)))
 
         rates = map_rows(one_row, len(problem.target))
         return RowRates(*(np.stack(column) for column in zip(*rates, strict=True)))

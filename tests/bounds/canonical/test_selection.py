@@ -162,3 +162,56 @@ def test_a_block_of_one_ratio(num_drafts: int) -> None:
     found = decomposition.selection_probabilities([0] * (num_drafts - 1) + [1])
     assert found[0] == pytest.approx((num_drafts - 1) / num_drafts, abs=1e-9)
     assert found[1] == pytest.approx(1 / num_drafts, abs=1e-9)
+
+
+ALMOST_APART = (
+    [0.9993387352209665, 0.0006612647790334992, 5.566962863036439e-26],
+    [0.9998588175050903, 0.00013228795138107746, 8.894543528594094e-06],
+    5,
+)
+
+
+def selected_by_enumeration(decomposition: CanonicalDecomposition) -> np.ndarray:
+    """Law of the selected token over all multisets of drafts, with their multiplicities."""
+    q, n = decomposition.draft, decomposition.num_drafts
+    law = np.zeros_like(q)
+    for drafted in itertools.combinations_with_replacement(np.flatnonzero(q).tolist(), n):
+        counts = [drafted.count(token) for token in set(drafted)]
+        ways = math.factorial(n) / math.prod(map(math.factorial, counts))
+        weight = ways * math.prod(float(q[token]) for token in drafted)
+        if weight > 0.0:
+            for token, share in decomposition.selection_probabilities(drafted).items():
+                law[token] += weight * share
+    return law
+
+
+def test_a_block_that_almost_falls_apart_is_solved() -> None:
+    decomposition = canonical_decomposition(*ALMOST_APART)
+    law = selected_by_enumeration(decomposition)
+    np.testing.assert_allclose(law, decomposition.selected, rtol=0, atol=1e-13)
+    assert decomposition.selection_probabilities([0, 1, 1, 1, 1])[1] == pytest.approx(1.0)
+
+
+def test_without_the_cut_it_has_no_weights() -> None:
+    """Control: the same block whole is what Newton's method gives up on."""
+    p, q, n = ALMOST_APART
+    order = [2, 0, 1]
+    draft = np.array(q)[order]
+    with pytest.raises(UnsolvedError, match="Newton steps"):
+        solve_block(draft, np.array(p)[order] / draft, 0.0, n)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_prefixes_that_nearly_touch(seed: int) -> None:
+    """p near the increments of containment: one in fifteen failed before blocks were cut."""
+    rng = np.random.default_rng(seed)
+    size, n = int(rng.integers(3, 7)), int(rng.integers(2, 7))
+    q = rng.dirichlet(np.ones(size)) if seed % 2 else 10.0 ** rng.uniform(-8, 0, size)
+    q = np.sort(q / q.sum())
+    containment = np.cumsum(q) ** n
+    containment[-1] = 1.0
+    off = 10.0 ** rng.uniform(-17, -1, size) * rng.choice([-1, 0, 1], size)
+    p = np.maximum(np.diff(containment, prepend=0.0) * (1.0 + off), 0.0)
+    decomposition = canonical_decomposition(p / p.sum(), q / q.sum(), n)
+    law = selected_by_enumeration(decomposition)
+    np.testing.assert_allclose(law, decomposition.selected, rtol=0, atol=1e-11)

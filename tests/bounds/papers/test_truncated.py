@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdbound.bounds.papers.truncated import truncated_alphabet, truncated_selection
+from mdbound.bounds.papers.truncated import (
+    _along_paths,
+    _balance,
+    truncated_alphabet,
+    truncated_selection,
+)
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
 from tests.hard_rows import random_distribution
 from tests.oracles.acceptance_over_all_sets import (
@@ -120,3 +125,43 @@ def test_bad_arguments_are_refused() -> None:
         rule.selection_probabilities([0, 1, 0])
     with pytest.raises(InvalidSettingError, match="drafted token 2 is outside"):
         rule.selection_probabilities([0, 2])
+
+
+STUCK = (
+    [
+        2.9457679020177358e-05,
+        1.0112926484049475e-11,
+        0.13477392846616953,
+        5.779937710540329e-12,
+        0.8651966138389174,
+    ],
+    [
+        0.005425089267684934,
+        9.316386808384201e-10,
+        0.36172831203402644,
+        2.4041501014995567e-06,
+        0.6328441936165484,
+    ],
+)
+
+
+def test_mass_that_has_to_pass_tokens_of_tiny_probability() -> None:
+    """Sweeps over pairs alone stay 1e-11 from the optimum here, however many."""
+    p, q = map(np.array, STUCK)
+    rule = truncated_selection(p, q, 2, 5)
+    optimum = brute_force_acceptance(p, contained_with_replacement(q, 2))
+    assert rule.acceptance == pytest.approx(optimum, abs=1e-14)
+    assert rule.matches[0].gap < 1e-14
+
+
+def test_sweeps_alone_are_stuck() -> None:
+    """Control: what a match does before anything passes along paths."""
+    p, q = map(np.array, STUCK)
+    order = np.argsort(-(p - q * q), kind="stable")
+    a, target = q[order], p[order]
+    capacity = 2.0 * np.outer(a, a)
+    np.fill_diagonal(capacity, 0.0)
+    flow, gap = _balance(target, a * a, capacity, 20_000)
+    assert gap > 5e-12
+    _, moved = _along_paths(target, a * a, flow)
+    assert moved < 1e-14
