@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,25 +10,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mdbound.analysis.solving.results import BOUND, Results
+from mdbound.analysis.solving.results import BOUND, SETTING_COLUMNS, Results
 from mdbound.analysis.solving.setting import SolveSetting
 from mdbound.analysis.solving.setting_distributions import DraftRows, TargetRows
+from mdbound.analysis.solving.solve_batch import solve_batch
 from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache.store.cache import LogitsCache
 
-#: Columns that name the setting of a bound row, all but n.
-_SETTING = (
-    "sampling",
-    "draft",
-    "temperature",
-    "draft_temperatures",
-    "top_k",
-    "top_p",
-    "min_p",
-    "vocabulary_size",
-    "vocabulary_of",
-)
-_CLAIMED = ("acceptance", "error_bound", "target_mass", "containment")
+#: Columns that name the setting of a row, all but n.
+_SETTING = tuple(name for name in SETTING_COLUMNS if name != "num_drafts")
 
 #: Positions read at a time: few, because of a batch a row or two are drawn, and the rest is memory.
 _BATCH_ROWS = 16
@@ -40,34 +30,42 @@ class SolvedRow:
 
     Attributes:
         name: Position and setting, for messages.
-        sampling: Draft law.
+        setting: The setting of the run.
         num_drafts: n.
         target: p, shape (V,).
         draft: q, shape (V,); under a law of several distributions a list of n such arrays.
-        acceptance: The claimed optimum.
-        error_bound: Its stated error.
-        target_mass: The claimed p(H*).
-        containment: The claimed F(H*).
+        claimed: Every column of the row, as the file has it.
+        again: The same row solved again.
     """
 
     name: str
-    sampling: str
+    setting: SolveSetting
     num_drafts: int
     target: NDArray[np.float64]
     draft: Any
-    acceptance: float
-    error_bound: float
-    target_mass: float
-    containment: float
+    claimed: Mapping[str, Any]
+    again: Mapping[str, Any]
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it is an optimum, and no scheme's rate."""
+        return self.setting.scheme == BOUND
+
+    @property
+    def sampling(self) -> str:
+        """Draft law."""
+        return self.setting.sampling
 
 
-def sample_rows(results: Results, cache: LogitsCache, count: int, seed: int) -> Iterator[SolvedRow]:
-    """Draw solved bound rows at random, and make their distributions from the capture's logits.
+def sample_rows(
+    results: Results, cache: LogitsCache, count: int | None, seed: int
+) -> Iterator[SolvedRow]:
+    """Draw rows at random, unsolved ones too, and make their problems from the capture's logits.
 
     Args:
         results: What `solve` wrote.
         cache: The capture that it solved.
-        count: Rows to draw; all of them when there are fewer.
+        count: Rows to draw, all of them when there are fewer; None for every row.
         seed: Seed of the draw.
 
     Yields:
@@ -75,10 +73,10 @@ def sample_rows(results: Results, cache: LogitsCache, count: int, seed: int) -> 
 
     Raises:
         InvalidSettingError: `count` is below 1, or the results are of another capture.
-        CacheError: The results hold no solved bound, or a position or setting that the capture or
-            their own metadata lack.
+        CacheError: The results hold no rows, or a position or setting that the capture or their
+            own metadata lack.
     """
-    if count < 1:
+    if count is not None and count < 1:
         raise InvalidSettingError(f"`rows` {count}: give at least 1")
     if results.provenance.capture_identity != cache.manifest.identity():
         raise InvalidSettingError(
@@ -102,26 +100,24 @@ def sample_rows(results: Results, cache: LogitsCache, count: int, seed: int) -> 
         )
 
 
-def _draw(results: Results, count: int, seed: int) -> pl.DataFrame:
-    solved = results.frame.with_row_index("index").filter(
-        (pl.col("scheme") == BOUND) & pl.col("acceptance").is_not_null()
-    )
-    index = solved.select("index").collect()["index"].to_numpy()
-    if not len(index):
-        raise CacheError(f"{results.path} holds no solved bound; solve the capture again")
-    chosen = np.random.default_rng(seed).permutation(index)[:count]
+def _draw(results: Results, count: int | None, seed: int) -> pl.DataFrame:
+    rows = results.frame.with_row_index("index")
+    total = int(rows.select(pl.len()).collect().item())
+    if not total:
+        raise CacheError(f"{results.path} holds no rows; solve the capture again")
+    if count is None or count >= total:
+        return rows.collect()
+    chosen = np.random.default_rng(seed).permutation(total)[:count]
     wanted = pl.LazyFrame(
-        {"index": np.sort(chosen)}, schema={"index": solved.collect_schema()["index"]}
+        {"index": np.sort(chosen)}, schema={"index": rows.collect_schema()["index"]}
     )
-    return solved.join(wanted, on="index", how="semi").collect()
+    return rows.join(wanted, on="index", how="semi").collect()
 
 
 def _settings_by_columns(results: Results) -> dict[tuple[Any, ...], SolveSetting]:
-    """The bound settings of the run, by the columns that their rows show."""
+    """The settings of the run, by the columns that their rows show."""
     found = {}
     for values in results.provenance.settings:
-        if values["scheme"] != BOUND:
-            continue
         setting = SolveSetting.from_dict(values)
         columns = setting.columns()
         found[tuple(columns[name] for name in _SETTING)] = setting
@@ -142,25 +138,35 @@ def _with_distributions(
             if of_position is None:
                 continue
             logits = {name: values[offset : offset + 1] for name, values in batch.logits.items()}
-            for values in of_position.iter_rows(named=True):
-                key = tuple(values[name] for name in _SETTING)
-                if key not in settings:
+            place = batch.positions[offset : offset + 1]
+            for shown, of_setting in of_position.group_by(_SETTING, maintain_order=True):
+                if shown not in settings:
                     raise CacheError(
-                        f"the results hold a setting that their metadata lack: {key}; solve again"
+                        f"the results hold a setting that their metadata lack: {shown}; solve again"
                     )
-                yield _solved_row(values, settings[key], TargetRows(logits, settings[key]))
+                yield from _solved_rows(of_setting, place, logits, settings[shown])
 
 
-def _solved_row(values: dict[str, Any], setting: SolveSetting, target: TargetRows) -> SolvedRow:
-    drafts = [rows[0] for rows in DraftRows(target, setting).distributions]
-    n = values["num_drafts"]
-    shown = {name: values[name] for name in _SETTING if values[name] is not None}
-    place = f"document {values['doc_id']}, position {values['position']}, n {n}"
-    return SolvedRow(
-        name=f"{place}, {', '.join(f'{name} {value}' for name, value in shown.items())}",
-        sampling=setting.sampling,
-        num_drafts=n,
-        target=target.distribution[0],
-        draft=drafts[:n] if setting.has_several_distributions else drafts[0],
-        **{name: float(values[name]) for name in _CLAIMED},
-    )
+def _solved_rows(
+    rows: pl.DataFrame, place: pl.DataFrame, logits: Mapping[str, Any], setting: SolveSetting
+) -> Iterator[SolvedRow]:
+    """The drawn rows of one position and setting, which is solved again once."""
+    target = TargetRows(logits, setting)
+    drafts = [each[0] for each in DraftRows(target, setting).distributions]
+    solved = solve_batch(place, logits, [setting])
+    again = {row["num_drafts"]: row for row in solved.iter_rows(named=True)}
+    for values in rows.iter_rows(named=True):
+        n = values["num_drafts"]
+        if n not in again:
+            raise CacheError(f"the results hold n = {n}, which their metadata lack; solve again")
+        shown = {name: values[name] for name in _SETTING if values[name] is not None}
+        where = f"document {values['doc_id']}, position {values['position']}, n {n}"
+        yield SolvedRow(
+            name=f"{where}, {', '.join(f'{name} {value}' for name, value in shown.items())}",
+            setting=setting,
+            num_drafts=n,
+            target=target.distribution[0],
+            draft=drafts[:n] if setting.has_several_distributions else drafts[0],
+            claimed=values,
+            again=again[n],
+        )
