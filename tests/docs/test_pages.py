@@ -35,6 +35,11 @@ def test_examples_print_what_the_page_says(page: Path) -> None:
 def test_every_scheme_and_law_is_described() -> None:
     page = (DOCS / "schemes.md").read_text(encoding="utf-8")
     assert tuple(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == schemes.names()
+    drafted = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", page, re.MULTILINE))
+    for name in schemes.names():
+        takes_several = not schemes.get(name).facts().identical_only
+        said = "different laws" in drafted[name] or drafted[name].strip() == "every law"
+        assert said == takes_several, f"{name}: {drafted[name]}"
     theory = (DOCS / "theory.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `(\w+)` \|", theory, re.MULTILINE)) == set(bounds.SAMPLING_LAWS)
 

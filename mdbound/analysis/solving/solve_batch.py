@@ -22,8 +22,13 @@ from mdbound.analysis.solving.setting_distributions import (
     to_array,
 )
 from mdbound.bounds.papers.two_drafts import MARGIN_TOLERANCE
+from mdbound.bounds.problem.small_problems import counted_as
 
 _ROW = "row of the batch"
+
+BATCH_ROWS = 64
+"""Rows that every batch counts as where numpy or kernels are chosen: a position has the same value
+in any batch, the last one of a shard included. As many as batches have by default."""
 
 
 def solve_batch(
@@ -45,6 +50,15 @@ def solve_batch(
     Raises:
         InvalidDistributionError: Logits that no distribution can be made of.
     """
+    with counted_as(BATCH_ROWS):
+        return _solve(positions, logits, settings)
+
+
+def _solve(
+    positions: pl.DataFrame,
+    logits: Mapping[str, Logits],
+    settings: Iterable[SolveSetting],
+) -> pl.DataFrame:
     frames = []
     # Grouped, so that one target and the drafts of one setting are in memory at a time.
     for of_target in _grouped(settings, target_key):

@@ -53,6 +53,9 @@ MOST_TOKENS = 200
 """Tokens of a program at most: with one draft `LARGEST_PROGRAM` alone would let thousands in, which
 cost time and check nothing new."""
 
+MOST_CERTIFIED = {"without_replacement": 8}
+"""Drafts up to which certificates of a law are made: beyond, a row can take minutes."""
+
 ROWS = "rows"
 COLUMNS = "columns"
 CERTIFICATE = "certificate"
@@ -250,6 +253,10 @@ def _check_certificate(row: SolvedRow, record: _Record) -> None:
         return
     if not row.is_bound and _drafts_of_its_own(row):
         record.skip(CERTIFICATE, "the scheme drafts from another law than the draft's")
+        return
+    most = MOST_CERTIFIED.get(row.sampling, row.num_drafts)
+    if row.num_drafts > most:
+        record.skip(CERTIFICATE, f"certificates of {row.sampling} are made up to n = {most}")
         return
     problem = row.target, row.draft
     law = "independent" if row.setting.has_several_distributions else row.sampling

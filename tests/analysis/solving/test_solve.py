@@ -17,6 +17,7 @@ from mdbound.analysis.solving.setting import SolveSetting
 from mdbound.analysis.solving.solve_cache import SolveProgress, solve_cache
 from mdbound.errors import CacheError, InvalidDistributionError, InvalidSettingError, OutputError
 from mdbound.logits_cache.store.cache import LogitsCache
+from mdbound.logits_cache.store.cache_from_arrays import write_cache
 from mdbound.logits_cache.store.manifest import Manifest
 
 LAWS = ("with_replacement", "without_replacement", "greedy", "independent")
@@ -106,6 +107,22 @@ def test_batches_do_not_change_results(
 ) -> None:
     whole = solved(cache, EVERYTHING, tmp_path / "r.parquet", batch_rows=1000)
     assert whole.equals(everything)
+
+
+@pytest.mark.parametrize("vocab_size", [64, 100, 1500])
+def test_the_size_of_a_batch_does_not_choose_the_solver(tmp_path: Path, vocab_size: int) -> None:
+    """Four rows of 1,500 tokens are too many for numpy, one is not: all go the same way."""
+    rng = np.random.default_rng(vocab_size)
+    target = rng.normal(0.0, 2.0, size=(5, vocab_size)).astype(np.float32)
+    draft = target + rng.normal(size=target.shape).astype(np.float32)
+    write_cache(tmp_path / "c", target, {"small": draft})
+    cache = LogitsCache.open(tmp_path / "c")
+    grid = SolveGrid(sampling=("with_replacement", "without_replacement"), num_drafts=(1, 2, 3))
+    frames = [
+        solved(cache, grid, tmp_path / f"{rows}.parquet", batch_rows=rows) for rows in (1, 2, 64)
+    ]
+    assert frames[0].equals(frames[2])
+    assert frames[1].equals(frames[2])
 
 
 def test_metadata_says_where_results_come_from(cache: LogitsCache, tmp_path: Path) -> None:
