@@ -343,32 +343,41 @@ def _widest_path(flow: FloatArray, start: int, end: int) -> tuple[IntArray, floa
 def _duality_gap(p: FloatArray, winner: FloatArray, flow: FloatArray) -> float:
     """Smallest weak-duality gap over the sets H of largest winner / p, and their neighbours.
 
-    Where p is tiny its ratio is mostly rounding, so that a token may stand on the wrong side of
-    the best H: single tokens are moved while that helps.
+    Where p is tiny its ratio is mostly rounding, so that tokens may stand on the wrong side of the
+    best H: from every such set single tokens are moved while that helps.
     """
     s = len(p)
     ratio = np.empty(s)
     for a in range(s):
         ratio[a] = winner[a] / p[a] if p[a] > 0.0 else np.inf
+    order = np.argsort(-ratio)
     inside = np.zeros(s, dtype=np.bool_)
-    chosen = inside.copy()
     best = _gap_of(p, winner, flow, inside)
-    for a in np.argsort(-ratio):
+    for a in order:
         inside[a] = True
-        gap = _gap_of(p, winner, flow, inside)
-        if gap < best:
-            best, chosen = gap, inside.copy()
+        best = min(best, _gap_of(p, winner, flow, inside))
+    if best > SETTLED:
+        inside[:] = False
+        for a in order:
+            inside[a] = True
+            best = min(best, _improved_gap(p, winner, flow, inside.copy()))
+    return best if best > 0.0 else 0.0
+
+
+@kernel
+def _improved_gap(p: FloatArray, winner: FloatArray, flow: FloatArray, inside: BoolArray) -> float:
+    best = _gap_of(p, winner, flow, inside)
     moved = True
     while moved and best > 0.0:
         moved = False
-        for a in range(s):
-            chosen[a] = not chosen[a]
-            gap = _gap_of(p, winner, flow, chosen)
+        for a in range(len(p)):
+            inside[a] = not inside[a]
+            gap = _gap_of(p, winner, flow, inside)
             if gap < best:
                 best, moved = gap, True
             else:
-                chosen[a] = not chosen[a]
-    return best if best > 0.0 else 0.0
+                inside[a] = not inside[a]
+    return best
 
 
 @kernel

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
+from mdbound.bounds.problem.checks import MASS_TOLERANCE
 
 NO_TOKEN = -1
 """Fills a row of `Samples.drafts` where the draft's support was exhausted early."""
@@ -71,8 +72,9 @@ def exact_rates(accept: FloatArray, membership: FloatArray | None = None) -> Row
     return RowRates(accept, accept if membership is None else membership, np.zeros_like(accept))
 
 
-ROUNDING = 1e-12
-"""What a sum of a vocabulary's masses may be above 1. More is a fault, and is left to be seen."""
+ROUNDING = 4.0 * MASS_TOLERANCE
+"""What a rate may be outside [0, 1] by: rows may be off 1 by `MASS_TOLERANCE`, and a rate takes
+masses of several. More is a fault, and is left to be seen."""
 
 
 def inside_unit(rates: FloatArray) -> FloatArray:
