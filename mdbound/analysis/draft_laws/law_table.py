@@ -1,0 +1,120 @@
+"""Ways of drafting as a table, and as a figure against n."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from mdbound.analysis.draft_laws.compare_laws import WayRates
+from mdbound.analysis.draft_laws.ways import WAYS
+from mdbound.analysis.figures.drawing import Drawing
+from mdbound.analysis.figures.layout import arrange, new_figure
+from mdbound.analysis.figures.style import BAND_OPACITY, INK, PALETTE, LineStyle, figure_settings
+from mdbound.analysis.tables.table import Interval, Row, Table
+
+_STYLES = dict(
+    zip(
+        WAYS,
+        (
+            LineStyle(PALETTE["grey"], "-.", "^"),
+            LineStyle(PALETTE["orange"], ":", "v"),
+            LineStyle(PALETTE["blue"], "--", "s"),
+            LineStyle(PALETTE["vermillion"], "-", "o"),
+            LineStyle(PALETTE["green"], (0, (5, 1, 1, 1)), "D"),
+        ),
+        strict=True,
+    )
+)
+_LABELS = dict(
+    zip(
+        WAYS,
+        ("fixed set", "exact match", "with repl.", "without repl.", "greedy"),
+        strict=True,
+    )
+)
+
+
+def law_table(
+    found: Sequence[WayRates], num_drafts: Sequence[int], notes: Sequence[str] = ()
+) -> Table:
+    """Lay out rates, a row per temperatures and way, best and second best of each n marked.
+
+    Args:
+        found: Of `compare_laws`.
+        num_drafts: The n of the columns.
+        notes: Provenance.
+    """
+    rows: list[Row] = []
+    for each in found:
+        rivals = [
+            other
+            for other in found
+            if (other.temperature, other.draft_temperature)
+            == (each.temperature, each.draft_temperature)
+        ]
+        cells = tuple(
+            Interval(mean, *_ends(low, high), rank=_rank(mean, [one.mean[k] for one in rivals]))
+            for k, (mean, low, high) in enumerate(zip(each.mean, each.low, each.high, strict=True))
+        )
+        rows.append(((f"{each.temperature:g}", f"{each.draft_temperature:g}", each.way), cells))
+    return Table(
+        caption="Probability that the output token is one of n drafted tokens, by the way they are "
+        "drafted. Of drawn drafts the optimum over all lossless rules, and exact match; of a fixed "
+        "set the target's mass on it, which no rule changes.",
+        labels=("target temperature", "draft temperature", "drafting"),
+        values=tuple(f"n = {n}" for n in num_drafts),
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def _ends(low: float, high: float) -> tuple[float | None, float | None]:
+    return (None, None) if math.isnan(low) else (low, high)
+
+
+def _rank(mean: float, rivals: Sequence[float]) -> int | None:
+    shown = sorted({round(value, 9) for value in rivals}, reverse=True)
+    place = shown.index(round(mean, 9)) + 1
+    return place if place <= 2 and len(shown) > 2 else None
+
+
+def draw_laws(found: Sequence[WayRates], num_drafts: Sequence[int]) -> Drawing:
+    """A panel for each pair of temperatures, a line for each way of drafting.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    cells = list(dict.fromkeys((each.temperature, each.draft_temperature) for each in found))
+    x = np.array(num_drafts)
+    with figure_settings():
+        figure, axes = new_figure(len(cells), share_x=True)
+        for panel, cell in zip(axes, cells, strict=True):
+            for each in found:
+                if (each.temperature, each.draft_temperature) != cell:
+                    continue
+                style = _STYLES[each.way]
+                panel.fill_between(
+                    x, each.low, each.high, color=style.colour, alpha=BAND_OPACITY, linewidth=0
+                )
+                panel.plot(
+                    x,
+                    each.mean,
+                    color=style.colour,
+                    linestyle=style.dashes,
+                    marker=style.marker,
+                    linewidth=style.width,
+                    label=_LABELS[each.way],
+                )
+            panel.set_title(f"target {cell[0]:g}, draft {cell[1]:g}", color=INK)
+            panel.set_ylabel("acceptance")
+        axes[-1].set_xlabel("drafted tokens $n$")
+        axes[-1].xaxis.get_major_locator().set_params(integer=True)
+        arrange(figure, axes)
+    return Drawing(
+        "draft-laws",
+        figure,
+        "Acceptance of n drafted tokens by the way they are drafted, a panel for each pair of "
+        "temperatures. Bands: bootstrap over documents.",
+    )
