@@ -14,6 +14,7 @@ from mdbound.bounds.acceptance import (
 )
 from mdbound.bounds.canonical.decomposition import CanonicalDecomposition, canonical_decomposition
 from mdbound.bounds.from_logits import acceptance_curve_from_logits, solve_curve_from_logits
+from mdbound.bounds.gradients.acceptance_gradient import acceptance_gradient
 from mdbound.bounds.laws.draft_law import DraftLaw
 from mdbound.bounds.laws.registry import SAMPLING_LAWS, draft_law, register_law
 from mdbound.bounds.logits import distribution_from_logits, entropy_from_logits
@@ -50,6 +51,7 @@ __all__ = [
     "Warpers",
     "acceptance_curve",
     "acceptance_curve_from_logits",
+    "acceptance_gradient",
     "canonical_decomposition",
     "containment",
     "distribution_from_logits",
