@@ -60,7 +60,7 @@ def test_a_map_that_is_behind_is_found() -> None:
 
 def test_the_short_map_names_folders_that_exist() -> None:
     folders = re.findall(r"(?m)^((?:mdbound|tests)/\S+/) ", README)
-    assert len(folders) == 8
+    assert len(folders) == 9
     assert all((ROOT / folder).is_dir() for folder in folders)
     named = re.findall(r"\b([a-z_]+)/ ", README.split("## The house")[1].split("##")[0])
     assert {"laws", "device", "canonical", "programs", "proofs", "papers"} <= set(named)

@@ -93,7 +93,7 @@ def compare_laws(
     if not cache.draft_names:
         raise InvalidSettingError("the cache holds no draft model; add one with `add_drafts`")
     draft = grid.draft or cache.draft_names[0]
-    refuse_unknown([draft], cache.draft_names, "`draft`")
+    refuse_unknown([draft], cache.draft_names, "`drafts`")
     cells = [(t, t if d is None else d) for t in grid.temperatures for d in grid.draft_temperatures]
     cells = list(dict.fromkeys(cells))
     sums, counts = _sums(cache, draft, cells, grid, on_progress)

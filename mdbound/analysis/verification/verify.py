@@ -128,8 +128,8 @@ class Verification:
         """Probability that a single row that is wrong was drawn.
 
         Example:
-            >>> Verification(200, {}, [], 24_576).power
-            0.008138...
+            >>> Verification(200, {}, [], 20_000).power
+            0.01
         """
         return self.rows / self.total if self.total else 0.0
 

@@ -34,10 +34,10 @@ def selection_blocks(
 
     Example:
         >>> blocks = Blocks(np.array([0, 1]), np.array([0, 2]), np.array([1.0]))
-        >>> p = np.array([1e-20, 1.0])
-        >>> cut = selection_blocks(blocks, p, p, np.array([1e-30, 1.0]))
+        >>> p = np.array([2.0**-60, 1.0])
+        >>> cut = selection_blocks(blocks, p, p, np.array([2.0**-62, 1.0]))
         >>> cut.starts.tolist(), cut.slopes.tolist()
-        ([0, 1, 2], [1e-10, 1.0])
+        ([0, 1, 2], [0.25, 1.0])
     """
     lead = np.cumsum(selected[blocks.order] - increments)
     inner = np.ones(len(lead), dtype=np.bool_)

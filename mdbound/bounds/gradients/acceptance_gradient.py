@@ -58,13 +58,12 @@ def acceptance_gradient(
     law = draft_law(sampling)
     rows: Any = list(drafts) if law.several_distributions else drafts[0]
     subset = law.optimal_subset(p, rows, num_drafts)
-    found = gradient(p, list(drafts), subset, num_drafts)
-    return np.asarray(found, dtype=np.float64)
+    return gradient(p, list(drafts), subset, num_drafts)
 
 
 def _along(q: FloatArray, subset: BoolArray, slope: float) -> FloatArray:
     """Of slope times q(H) / sum of q."""
-    return slope * (subset - float(q[subset].sum()))
+    return np.asarray(slope * (subset - float(q[subset].sum())), dtype=np.float64)
 
 
 def _with_replacement(
