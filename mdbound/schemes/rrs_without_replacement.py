@@ -19,7 +19,7 @@ from mdbound.schemes.rates.rejection_paths import all_rejected, sampled_paths
 from mdbound.schemes.rates.sorted_residual import SortedResidual, sort_residual
 from mdbound.schemes.sampling.draws import token_at
 from mdbound.schemes.sampling.speculative_step import next_residual
-from mdbound.schemes.sampling.streams import row_generator, standard_errors
+from mdbound.schemes.sampling.streams import row_generator, stratified_errors
 
 
 @register
@@ -76,12 +76,12 @@ class RRSWithoutReplacement(Scheme):
         rejected[:depth] = all_rejected(row, depth)
         if depth < largest:
             uniforms = row_generator(self.seed, p, q).random((self.paths, largest - 1))
-            # Stratified first rejections; the standard error is that of independent ones.
+            # Stratified first rejections, which the standard error knows.
             uniforms[:, 0] = (np.arange(self.paths) + uniforms[:, 0]) / self.paths
             estimates = sampled_paths(row, largest, uniforms)[:, depth:]
             rejected[depth:] = estimates.mean(axis=0)
             # No path rejects more than drafts with replacement do.
-            error[depth:] = standard_errors(estimates, rejection_curve(p, q, largest)[depth:])
+            error[depth:] = stratified_errors(estimates, rejection_curve(p, q, largest)[depth:])
         if largest == support:
             # Every token is drafted: all of the target's mass on them is accepted.
             rejected[-1], error[-1] = row.p_after[-1], 0.0
