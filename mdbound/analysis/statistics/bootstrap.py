@@ -15,8 +15,11 @@ from mdbound.errors import InvalidSettingError
 
 Floats = NDArray[np.float64]
 
-#: Below this many documents a percentile interval is too narrow to be relied on.
+#: Below this many documents an interval is wide, and its ends are themselves uncertain.
 FEW_DOCUMENTS = 20
+
+#: Fewer documents are hardly ever drawn so that they differ: their resamples have no scores.
+FEWEST_RESAMPLED = 5
 
 #: Document counts are drawn in batches of this many numbers (32 MB): smaller batches spare memory,
 #: larger ones spare calls.
@@ -25,7 +28,13 @@ _BATCH_NUMBERS = 4_000_000
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are made: percentile bootstrap over documents, `scipy.stats.bootstrap`.
+    """How intervals are made: studentised bootstrap over documents.
+
+    Below `FEWEST_RESAMPLED` documents by Student's t. Intervals of 95 % cover 95 % at 8, 20 and 60
+    documents (`tests/analysis/statistics/test_coverage.py`), where percentiles covered 89, 92, 94.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, section 12.5; no library at hand
+    has it.
 
     Attributes:
         resamples: Number of resamples of the documents.
@@ -75,28 +84,79 @@ def _divided(numerator: Floats, denominator: Floats) -> Floats:
 def _resampled_interval(
     numerator: Floats, denominator: Floats, how: Bootstrap
 ) -> tuple[Floats, Floats]:
-    from scipy.stats import DegenerateDataWarning, bootstrap
+    """Studentised: quantiles of (ratio of a resample - ratio) / its own standard error.
 
-    groups, documents = numerator.shape
+    Percentiles of the ratio cover too seldom where documents are few, since a resample of few
+    varies less than a draw of as many; each resample's own standard error makes up for it.
+    """
+    documents = numerator.shape[1]
+    moments = _Moments.of(numerator, denominator)
+    ratio, error = moments.ratios(np.ones((1, documents)))
+    low, high = _studentised(moments, ratio, documents, how)
+    # Where all documents agree there is nothing to resample.
+    low, high = (np.where(error[:, 0] > 0.0, end, 0.0) for end in (low, high))
+    ends = ratio[:, 0] - high * error[:, 0], ratio[:, 0] - low * error[:, 0]
+    shares = (numerator >= 0.0).all(axis=1) & (numerator <= denominator).all(axis=1)
+    clipped = (np.where(shares, np.clip(end, 0.0, 1.0), end) for end in ends)
+    lower, upper = clipped
+    return lower, upper
 
-    def ratio(drawn: NDArray[np.int64], axis: int) -> Floats:  # noqa: ARG001  (scipy passes it)
-        # How often each document was drawn, so that all groups share one matrix product.
-        rows = np.arange(len(drawn))[:, None] * documents
-        times = np.bincount((rows + drawn).ravel(), minlength=len(drawn) * documents)
-        times = times.reshape(len(drawn), documents).astype(np.float64)
-        return _divided(numerator @ times.T, denominator @ times.T)
 
+def _studentised(
+    moments: _Moments, ratio: Floats, documents: int, how: Bootstrap
+) -> tuple[Floats, Floats]:
+    """Lower and upper quantile of the studentised ratio for each group, (G,)."""
+    tail = (1.0 - how.confidence) / 2.0
+    if documents < FEWEST_RESAMPLED:
+        from scipy.stats import t
+
+        quantile = float(t.ppf(1.0 - tail, documents - 1))
+        return np.full(len(ratio), -quantile), np.full(len(ratio), quantile)
+    rng = np.random.default_rng(how.seed)
+    scores = np.empty((len(ratio), how.resamples))
+    batch = max(1, _BATCH_NUMBERS // max(documents, len(ratio)))
+    for start in range(0, how.resamples, batch):
+        count = min(batch, how.resamples - start)
+        drawn = rng.integers(0, documents, size=(count, documents))
+        # How often each document was drawn, so that all groups share the matrix products.
+        rows = np.arange(count)[:, None] * documents
+        times = np.bincount((rows + drawn).ravel(), minlength=count * documents)
+        found, error = moments.ratios(times.reshape(count, documents).astype(np.float64))
+        # A resample in which all documents agree has no score, nor has one without a ratio.
+        scores[:, start : start + count] = _divided(found - ratio, error)
     with warnings.catch_warnings():
-        # A group with too little below the line has resamples without a ratio: no interval then.
-        warnings.simplefilter("ignore", DegenerateDataWarning)
-        interval = bootstrap(
-            (np.arange(documents),),
-            ratio,
-            vectorized=True,
-            n_resamples=how.resamples,
-            batch=max(1, _BATCH_NUMBERS // max(documents, groups)),
-            confidence_level=how.confidence,
-            method="percentile",
-            rng=np.random.default_rng(how.seed),
-        ).confidence_interval
-    return interval.low, interval.high
+        warnings.simplefilter("ignore", RuntimeWarning)  # a group without any score has no ends
+        low, high = np.nanquantile(scores, [tail, 1.0 - tail], axis=1)
+    return low, high
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Sums over documents that a ratio and its standard error are made of; (G, D) each."""
+
+    above: Floats
+    below: Floats
+    above_above: Floats
+    above_below: Floats
+    below_below: Floats
+
+    @classmethod
+    def of(cls, numerator: Floats, denominator: Floats) -> _Moments:
+        return cls(numerator, denominator, numerator**2, numerator * denominator, denominator**2)
+
+    def ratios(self, times: Floats) -> tuple[Floats, Floats]:
+        """Ratio and its standard error (linearised) for each resample, (G, R); times is (R, D)."""
+        above, below, squares, products, weights = (
+            each @ times.T
+            for each in (
+                *(self.above, self.below),
+                *(self.above_above, self.above_below, self.below_below),
+            )
+        )
+        ratio = _divided(above, below)
+        count = times.shape[1]
+        spread = squares - 2.0 * ratio * products + ratio**2 * weights
+        # Rounding of sums that cancel is no spread.
+        noise = 1e-12 * (squares + ratio**2 * weights)
+        spread = np.where(spread > noise, spread, 0.0) * (count / (count - 1))
+        return ratio, _divided(np.sqrt(spread), below)

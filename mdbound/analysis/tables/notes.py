@@ -53,7 +53,7 @@ def table_notes(
 def interval_note(how: Bootstrap) -> str:
     """How the intervals of a table were made."""
     return (
-        f"Intervals: {how.confidence:.0%} percentile bootstrap over documents, "
+        f"Intervals: {how.confidence:.0%} studentised bootstrap over documents, "
         f"{how.resamples} resamples, seed {how.seed}."
     )
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from scipy.stats import bootstrap
+from scipy.stats import t
 
 from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.statistics.task_means import ALL_TASKS, task_means
@@ -39,22 +39,47 @@ def test_means_over_positions_and_over_documents() -> None:
         assert (found["documents"], found["positions"]) == (7, group.height)
 
 
-def test_the_interval_is_scipys_cluster_bootstrap() -> None:
-    """Same interval when scipy resamples documents itself, with a statistic written out."""
+def test_the_interval_by_resamples_one_by_one() -> None:
+    """The same ends from a plain loop: documents drawn, a ratio and its error of each draw."""
     frame = rows(12).filter(n=1)
     parts = [part["acceptance"].to_numpy() for part in frame.partition_by("doc_id")]
-    drawn = bootstrap(
-        (np.arange(len(parts)),),
-        lambda chosen: np.concatenate([parts[document] for document in chosen]).mean(),
-        vectorized=False,
-        n_resamples=999,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
+    above, below = np.array([part.sum() for part in parts]), np.array([len(part) for part in parts])
+
+    def ratio(chosen: np.ndarray) -> tuple[float, float]:
+        mean = above[chosen].sum() / below[chosen].sum()
+        off = above[chosen] - mean * below[chosen]
+        error = np.sqrt((off**2).sum() * 12 / 11) / below[chosen].sum()
+        return float(mean), float(error)
+
+    mean, error = ratio(np.arange(12))
+    rng = np.random.default_rng(0)
+    drawn = [ratio(chosen) for chosen in rng.integers(0, 12, size=(999, 12))]
+    scores = [(other - mean) / spread for other, spread in drawn if spread > 0]
+    low, high = np.quantile(scores, [0.025, 0.975])
     found = task_means(frame.lazy(), by=["n"], bootstrap=QUICK).row(0, named=True)
-    assert found["low"] == pytest.approx(drawn.low, abs=1e-12)
-    assert found["high"] == pytest.approx(drawn.high, abs=1e-12)
+    assert found["low"] == pytest.approx(mean - high * error, abs=1e-12)
+    assert found["high"] == pytest.approx(mean - low * error, abs=1e-12)
     assert found["low"] < found["mean"] < found["high"]
+
+
+@pytest.mark.parametrize("documents", [2, 3, 4])
+def test_few_documents_have_the_interval_of_student(documents: int) -> None:
+    frame = pl.DataFrame(
+        {"doc_id": range(documents), "acceptance": np.linspace(0.4, 0.6, documents)}
+    )
+    frame = frame.with_columns(task=pl.lit("qa"), n=1)
+    found = task_means(frame.lazy(), by=["n"], bootstrap=QUICK).row(0, named=True)
+    values = frame["acceptance"].to_numpy()
+    half = t.ppf(0.975, documents - 1) * values.std(ddof=1) / np.sqrt(documents)
+    assert found["low"] == pytest.approx(max(0.0, 0.5 - half), abs=1e-12)
+    assert found["high"] == pytest.approx(min(1.0, 0.5 + half), abs=1e-12)
+
+
+def test_documents_that_agree_have_an_interval_of_no_width() -> None:
+    frame = pl.DataFrame({"doc_id": range(9), "acceptance": [0.7] * 9, "task": "qa", "n": 1})
+    found = task_means(frame.lazy(), by=["n"], bootstrap=QUICK).row(0, named=True)
+    assert found["low"] == pytest.approx(0.7, abs=1e-12)
+    assert found["high"] == pytest.approx(0.7, abs=1e-12)
 
 
 def test_positions_of_one_document_do_not_narrow_the_interval() -> None:

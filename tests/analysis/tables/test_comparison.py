@@ -73,11 +73,14 @@ def test_one_cell_against_the_rows_it_is_made_of(results: Path, means: pl.DataFr
 
 
 def test_the_interval_of_a_gap_is_paired(means: pl.DataFrame) -> None:
-    """Far narrower than the interval of the rate: documents differ more than the schemes."""
+    """Narrower than the interval of the rate alone: documents differ more than the schemes.
+
+    Unpaired it would be wider than that, by the bound's.
+    """
     cell = means.filter(task="all", scheme="rrs_with_replacement", num_drafts=3, temperature=1.0)
     rate = cell["rate_high"].item() - cell["rate_low"].item()
     gap = cell["gap_high"].item() - cell["gap_low"].item()
-    assert 0 < gap < rate / 2
+    assert 0 < gap < 0.8 * rate
     assert cell["share_low"].item() < cell["share"].item() < cell["share_high"].item()
 
 
