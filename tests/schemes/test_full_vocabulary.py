@@ -53,7 +53,7 @@ def test_closed_rates(spread: float) -> None:
 @pytest.mark.parametrize("spread", [0.5, 3.0, 12.0])
 @pytest.mark.parametrize("n", [2, 3, 8])
 def test_k_seq_solves_its_equation(spread: float, n: int) -> None:
-    from mdbound.schemes.k_seq import optimal_rho
+    from mdbound.schemes.rates.k_seq_rho import optimal_rho
 
     p, q = softmax_pair(2, spread)
     rho = optimal_rho(p, q, n)

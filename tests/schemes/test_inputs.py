@@ -20,6 +20,7 @@ NAMES = (
     "rrs_with_replacement",
     "rrs_without_replacement",
     "k_seq",
+    "k_seq_membership",
     "spechub",
     "greedy",
     "importance_sampling",

@@ -56,6 +56,7 @@ _LAW_LABELS = {
 _SCHEME_LABELS = {
     "nss": "NSS",
     "k_seq": "K-SEQ",
+    "k_seq_membership": "K-SEQ, membership",
     "rrs_with_replacement": "RRS with repl.",
     "rrs_without_replacement": "RRS without repl.",
     "spechub": "SpecHub",

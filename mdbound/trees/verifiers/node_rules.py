@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from mdbound.bounds import canonical_decomposition
-from mdbound.schemes.k_seq import optimal_rho
+from mdbound.schemes.rates.k_seq_rho import optimal_rho
 from mdbound.trees.verifiers.rows import Array, normalised, positive_part, share, without
 
 Output: TypeAlias = Callable[[Array, Sequence[Array], Sequence[int]], Array]
