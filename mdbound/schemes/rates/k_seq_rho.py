@@ -57,6 +57,7 @@ def optimal_rho(p: FloatArray, q: FloatArray, num_drafts: int) -> float:
     so their difference at the value returned bounds the error of the rate.
 
     Example:
+        >>> import numpy as np
         >>> round(optimal_rho(np.array([1.0, 0.0]), np.array([0.5, 0.5]), 2), 12)
         1.5
     """
