@@ -10,11 +10,10 @@ from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
 from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.independent_tests import draw_tested, tested_output
 from mdbound.schemes.rates.k_seq_rho import optimal_rho
-from mdbound.schemes.rates.output_row import output_row
 from mdbound.schemes.rates.residual_mass import residual_mass
 from mdbound.schemes.rates.token_share import capped_share
-from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
 
 
 @register
@@ -52,24 +51,11 @@ class KSeq(Scheme):
     ) -> Samples:
         q, n = drafts[0], len(drafts)
         rho = optimal_rho(p, q, n)
-        drafted = draw_independent(drafts, rng, size)
-        passed = rng.random(drafted.shape) * rho * q[drafted] < p[drafted]
-        fired = np.asarray(passed.any(axis=1))
-        output = drafted[np.arange(size), passed.argmax(axis=1)]
-        failed = int((~fired).sum())
-        if failed:
-            output[~fired] = draw_tokens(np.maximum(p - rho * q, 0.0), rng, failed)
-        return Samples(drafted, output, fired)
+        return Samples(*draw_tested(p, drafts, rho, np.maximum(p - rho * q, 0.0), rng, size))
 
     def _output(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
     ) -> FloatArray:
         q, n = drafts[0], len(drafts)
         rho = optimal_rho(p, q, n)
-        accepted = dict.fromkeys(drafted, 0.0)
-        reached = 1.0
-        for x in drafted:
-            share = min(1.0, p[x] / (rho * q[x]))
-            accepted[x] += reached * share
-            reached *= 1.0 - share
-        return output_row(accepted, np.maximum(p - rho * q, 0.0))
+        return tested_output(p, q, rho, np.maximum(p - rho * q, 0.0), drafted)

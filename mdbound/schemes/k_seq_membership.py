@@ -10,9 +10,8 @@ from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.schemes.contract.registry import register
 from mdbound.schemes.contract.results import RowRates, Samples
 from mdbound.schemes.contract.scheme import Scheme
+from mdbound.schemes.rates.independent_tests import draw_tested, tested_output
 from mdbound.schemes.rates.k_seq_rho import optimal_rho
-from mdbound.schemes.rates.output_row import output_row
-from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
 
 _GRID = 49
 """Values of rho that are tried before the best is refined: the rate has few humps, and a finer grid
@@ -70,27 +69,14 @@ class KSeqMembership(Scheme):
     ) -> Samples:
         q, n = drafts[0], len(drafts)
         rho = best_rho(p, q, n)
-        drafted = draw_independent(drafts, rng, size)
-        passed = rng.random(drafted.shape) * rho * q[drafted] < p[drafted]
-        fired = np.asarray(passed.any(axis=1))
-        output = drafted[np.arange(size), passed.argmax(axis=1)]
-        failed = int((~fired).sum())
-        if failed:
-            output[~fired] = draw_tokens(_Parts(p, q, n, rho).residual, rng, failed)
-        return Samples(drafted, output, fired)
+        return Samples(*draw_tested(p, drafts, rho, _Parts(p, q, n, rho).residual, rng, size))
 
     def _output(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
     ) -> FloatArray:
         q, n = drafts[0], len(drafts)
         rho = best_rho(p, q, n)
-        accepted = dict.fromkeys(drafted, 0.0)
-        reached = 1.0
-        for x in drafted:
-            share = min(1.0, p[x] / (rho * q[x]))
-            accepted[x] += reached * share
-            reached *= 1.0 - share
-        return output_row(accepted, _Parts(p, q, n, rho).residual)
+        return tested_output(p, q, rho, _Parts(p, q, n, rho).residual, drafted)
 
 
 class _Parts:
@@ -104,13 +90,13 @@ class _Parts:
     """
 
     def __init__(self, p: FloatArray, q: FloatArray, num_drafts: int, rho: float) -> None:
-        kept = np.minimum(p / rho, q)
+        passes = p / rho
+        kept, rejected = np.minimum(passes, q), np.maximum(q - passes, 0.0)
         beta = float(kept.sum())
-        fails = float(np.maximum(q - p / rho, 0.0).sum())  # 1 - beta, which cancels near 1
+        fails = float(rejected.sum())  # 1 - beta, which cancels near 1
         self.passing = -float(np.expm1(num_drafts * np.log(fails))) if fails > 0.0 else 1.0
         self.accepted = kept * (self.passing / beta) if beta > 0.0 else np.zeros_like(p)
         self.residual = np.maximum(p - self.accepted, 0.0)
-        rejected = np.maximum(q - p / rho, 0.0)
         self.missed = rejected / fails if fails > 0.0 else np.zeros_like(q)
         self.num_drafts = num_drafts
 

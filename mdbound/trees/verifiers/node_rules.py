@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from mdbound.bounds import canonical_decomposition
+from mdbound.schemes.rates.independent_tests import tested_output
 from mdbound.schemes.rates.k_seq_rho import optimal_rho
 from mdbound.trees.verifiers.rows import Array, normalised, positive_part, share, without
 
@@ -76,13 +77,7 @@ def _k_seq(p: Array, rows: Sequence[Array], drafted: Sequence[int]) -> Array:
     """Independent tests against the target over rho; the residual is (p - rho q)+."""
     p, q = np.asarray(p, dtype=np.float64), np.asarray(rows[0], dtype=np.float64)
     rho = optimal_rho(p, q, len(drafted))
-    output = np.zeros_like(p)
-    reached = 1.0
-    for token in drafted:
-        accept = share(p[token], rho * q[token])
-        output[token] += reached * accept
-        reached *= 1.0 - accept
-    return np.asarray(output + reached * normalised(positive_part(p - rho * q), p))
+    return tested_output(p, q, rho, np.maximum(p - rho * q, 0.0), drafted)
 
 
 def _greedy(p: Array, rows: Sequence[Array], drafted: Sequence[int]) -> Array:
