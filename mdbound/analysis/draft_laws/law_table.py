@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -55,7 +54,7 @@ def law_table(
             == (each.temperature, each.draft_temperature)
         ]
         cells = tuple(
-            Interval(mean, *_ends(low, high), rank=_rank(mean, [one.mean[k] for one in rivals]))
+            Interval.of(mean, low, high, _rank(mean, [one.mean[k] for one in rivals]))
             for k, (mean, low, high) in enumerate(zip(each.mean, each.low, each.high, strict=True))
         )
         rows.append(((f"{each.temperature:g}", f"{each.draft_temperature:g}", each.way), cells))
@@ -68,10 +67,6 @@ def law_table(
         rows=tuple(rows),
         notes=tuple(notes),
     )
-
-
-def _ends(low: float, high: float) -> tuple[float | None, float | None]:
-    return (None, None) if math.isnan(low) else (low, high)
 
 
 def _rank(mean: float, rivals: Sequence[float]) -> int | None:

@@ -36,6 +36,18 @@ class Interval:
     high: float | None = None
     rank: int | None = None
 
+    @classmethod
+    def of(cls, mean: float, low: float, high: float, rank: int | None = None) -> Interval:
+        """From numbers that are NaN where there is no interval.
+
+        Example:
+            >>> Interval.of(0.5, math.nan, math.nan)
+            Interval(mean=0.5, low=None, high=None, rank=None)
+        """
+        if math.isnan(low):
+            return cls(mean, rank=rank)
+        return cls(mean, float(low), float(high), rank)
+
     def __str__(self) -> str:
         return f"{self.mean_text} {self.range_text}".strip()
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from mdbound.analysis.paths.costs.speedup import Speedups
 from mdbound.analysis.paths.costs.target_costs import NO_BATCH
 from mdbound.analysis.paths.path_results import LAW_COLUMNS, RULE_COLUMNS
@@ -37,7 +35,7 @@ def speedup_table(found: Sequence[Speedups], notes: Sequence[str] = ()) -> Table
             f"{best.length} [{best.low}, {best.high}]",
         )
         cells = tuple(
-            Interval(mean, *_ends(low, high), rank=1 if length == best.length else None)
+            Interval.of(mean, low, high, rank=1 if length == best.length else None)
             for length, mean, low, high in zip(
                 each.lengths, each.speedup.tolist(), each.low, each.high, strict=True
             )
@@ -51,7 +49,3 @@ def speedup_table(found: Sequence[Speedups], notes: Sequence[str] = ()) -> Table
         rows=tuple(rows),
         notes=tuple(notes),
     )
-
-
-def _ends(low: float, high: float) -> tuple[float | None, float | None]:
-    return (None, None) if np.isnan(low) else (float(low), float(high))
