@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from mdbound.audit.exact.finding import TOLERANCE
-from mdbound.audit.exact.position import exact
+from mdbound.audit.exact.finding import TOLERANCE, Finding
+from mdbound.audit.exact.position import examine, position_audit
 from mdbound.audit.numbers import exact_value, written
 from mdbound.audit.problems.positions import SAMPLINGS, PositionProblem, Row
 from mdbound.audit.report import AuditReport
@@ -70,48 +70,28 @@ def table(file: Path | str, *, tolerance: float = TOLERANCE) -> AuditReport:
         (False, '1')
     """
     path = Path(file)
-    answers: dict[tuple[Row, tuple[Row, ...], tuple[int, ...]], Any] = {}
-    problems: list[PositionProblem] = []
+    laws: dict[PositionProblem, dict[tuple[int, ...], Any]] = {}
     for number, found in enumerate(_problems(path)):
         where = f"{path}, problem {number}"
         problem = _problem(found, where)
-        problems.append(problem)
         branches = found.get("branches")
         if not isinstance(branches, list):
             raise AuditError(f"{where}: `branches` is no list; give one for every list of drafts")
-        for branch in branches:
-            drafted, law = _branch(branch, where)
-            answers[problem.target, problem.drafts, drafted] = law
-    reports = [_audited(problem, answers, tolerance, str(path)) for problem in problems]
-    return _together(reports)
+        laws[problem] = dict(_branch(branch, where) for branch in branches)
+        for drafted, _ in problem.lists:
+            if laws[problem].get(drafted) is None:
+                raise AuditError(
+                    f"{where}: {problem.name!r} lacks the law of the output for drafted {drafted}: "
+                    "give {token: probability}, tokens that were not drafted included"
+                )
 
+    def examined(problem: PositionProblem) -> Finding:
+        answers = laws[problem]
+        return examine(lambda *given: answers[given[2]], problem, "float", Fraction(tolerance))
 
-def _audited(
-    problem: PositionProblem, answers: Mapping[Any, Any], tolerance: float, where: str
-) -> AuditReport:
-    def law(target: Any, draft: Any, drafted: tuple[int, ...]) -> Any:
-        del target, draft  # the answers are those of this problem
-        return answers[problem.target, problem.drafts, drafted]
-
-    for drafted, _ in problem.lists:
-        if answers.get((problem.target, problem.drafts, drafted)) is None:
-            raise AuditError(
-                f"{where}: {problem.name!r} lacks the law of the output for drafted {drafted}: "
-                "give {token: probability}, tokens that were not drafted included"
-            )
-    return exact(law, len(problem.drafts), tolerance=tolerance, problems=[problem])
-
-
-def _together(reports: Sequence[AuditReport]) -> AuditReport:
-    failing = [report for report in reports if not report.lossless]
-    worst = max((report.total_variation for report in reports), default=0.0)
-    problems = tuple(each for report in reports for each in report.problems)
-    count = len(reports)
-    if not failing:
-        statement = f"the output has the target's law to {worst:.3g} on {count} problems"
-        return AuditReport(True, worst, None, problems, statement)
-    statement = f"on {len(failing)} of {count} problems; total variation up to {worst:.7g}"
-    return AuditReport(False, worst, failing[0].witness, problems, statement)
+    # The table has no answers on other rows, so that the witness is the problem itself.
+    kind = position_audit(examined, lambda _: ())
+    return kind.audit(tuple(laws), tolerance, "problems of the table")
 
 
 def _problems(path: Path) -> list[Any]:

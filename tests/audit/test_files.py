@@ -50,6 +50,10 @@ def test_a_table_with_a_wrong_cell_fails(tmp_path: Path) -> None:
     assert report.lossless is False
     assert report.witness is not None
     assert report.witness.problem == "ties in the ratio"
+    # The table says nothing of other rows: the witness has those of the file.
+    assert report.witness.given["target"] == table["problems"][3]["target"]
+    assert report.witness.given["drafts"][0] == table["problems"][3]["drafts"][0]
+    assert report.witness.given["num_drafts"] == 2
 
 
 def change(path: tuple[Any, ...], value: Any) -> Callable[[dict[str, Any]], Any]:

@@ -68,14 +68,21 @@ def exact(
     """
     chosen = position_problems(num_drafts, sampling) if problems is None else tuple(problems)
     least = Fraction(tolerance)
-    kind = Audited(
-        lambda problem: examine(output_law, problem, numbers, least),
-        _smaller,
-        _size,
-        lambda problem: problem.bound,
-        position_given,
-    )
+    kind = position_audit(lambda problem: examine(output_law, problem, numbers, least), smaller)
     return kind.audit(chosen, tolerance, "problems of one position")
+
+
+def position_audit(
+    examined: Callable[[PositionProblem], Finding],
+    candidates: Callable[[PositionProblem], Iterable[PositionProblem]],
+) -> Audited[PositionProblem]:
+    """How rules of one position are audited.
+
+    Args:
+        examined: what a rule does on a problem.
+        candidates: smaller problems to look for a witness among.
+    """
+    return Audited(examined, candidates, _size, lambda problem: problem.bound, position_given)
 
 
 def examine(
@@ -114,7 +121,7 @@ def _size(problem: PositionProblem) -> tuple[Any, ...]:
     return len(problem.drafts), len(problem.target), digits
 
 
-def _smaller(problem: PositionProblem) -> Iterable[PositionProblem]:
+def smaller(problem: PositionProblem) -> Iterable[PositionProblem]:
     """Fewer drafts, fewer tokens, simpler rows; rows stay rows, lists stay possible."""
     if len(problem.drafts) > (2 if problem.sampling == HUB_PAIRS else 1):
         yield replace(problem, drafts=problem.drafts[:-1])
