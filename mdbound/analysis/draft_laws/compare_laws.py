@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mdbound import bounds
 from mdbound.analysis.draft_laws.ways import WAYS
 from mdbound.analysis.statistics.bootstrap import Bootstrap, ratio_intervals
-from mdbound.errors import CacheError, InvalidSettingError, refuse_unknown
+from mdbound.errors import InvalidSettingError, refuse_unknown
 from mdbound.logits_cache.store.cache import LogitsCache
 
 Floats = NDArray[np.float64]
@@ -88,8 +88,7 @@ def compare_laws(
         InvalidDistributionError: Logits that no distribution can be made of.
         CacheError: The capture is unfinished, damaged, or has no draft.
     """
-    if not cache.manifest.complete or cache.num_positions == 0:
-        raise CacheError(f"{cache.path} is not a finished capture; finish it first")
+    cache.require_finished()
     if not cache.draft_names:
         raise InvalidSettingError("the cache holds no draft model; add one with `add_drafts`")
     draft = grid.draft or cache.draft_names[0]

@@ -26,7 +26,7 @@ from mdbound.analysis.solving.solve_cache import Parts
 from mdbound.analysis.trees.captured_law import CapturedLaw, captured_laws
 from mdbound.analysis.trees.tree_grid import DEPTH_BOUND
 from mdbound.analysis.trees.tree_results import TREES_SCHEMA, write_trees
-from mdbound.errors import CacheError, InvalidSettingError
+from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.store.cache import LogitsCache
 from mdbound.trees import Paths
 
@@ -92,8 +92,7 @@ def run_path_bound(
         OutputError: A file cannot be written.
     """
     out = Path(out)
-    if not cache.manifest.complete or cache.num_positions == 0:
-        raise CacheError(f"{cache.path} is not a finished capture; finish it first")
+    cache.require_finished()
     if out.is_dir():
         raise InvalidSettingError(f"`out` {out} is a folder; give a file name in it")
     work = [

@@ -28,7 +28,7 @@ from mdbound.analysis.solving.provenance import capture_summary
 from mdbound.analysis.solving.results import Provenance
 from mdbound.analysis.solving.solve_cache import Parts, SolveProgress, refuse_another_run
 from mdbound.bounds import Warpers
-from mdbound.errors import CacheError, InvalidSettingError
+from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.store.atomic_files import replacing
 from mdbound.logits_cache.store.cache import LogitsBatch, LogitsCache
 from mdbound.logits_cache.store.manifest import ShardInfo
@@ -162,8 +162,7 @@ def settings_of(cache: LogitsCache, grid: PathGrid) -> tuple[PathSetting, ...]:
         CacheError: The capture is unfinished.
         InvalidSettingError: A setting that the capture has no text for.
     """
-    if not cache.manifest.complete or cache.num_positions == 0:
-        raise CacheError(f"{cache.path} is not a finished capture; finish it first")
+    cache.require_finished()
     return grid.settings(cache.draft_names, _law_of_text(cache))
 
 

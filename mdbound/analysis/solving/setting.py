@@ -67,6 +67,12 @@ class SolveSetting:
         shown = values[:1] if len(set(values)) == 1 and len(set(self.drafts)) > 1 else values
         return "|".join(str(value) for value in shown)
 
+    @property
+    def shared_draft_temperature(self) -> float | None:
+        """The temperature of all drafts; None where they differ in it."""
+        distinct = set(self.draft_temperatures)
+        return min(distinct) if len(distinct) == 1 else None
+
     def columns(self) -> dict[str, Any]:
         """What rows of results show of the setting: their columns that name it, but n."""
         return {

@@ -174,13 +174,12 @@ def _tidy(positions: pl.DataFrame, setting: SolveSetting, columns: dict[str, Any
     """Put values, position and setting side by side, with null where a value does not apply."""
     repeats = len(setting.num_drafts)
     rows = np.repeat(np.arange(positions.height), repeats)
-    distinct = set(setting.draft_temperatures)
     return (
         positions.select("doc_id", "task", "position")[rows]
         .with_columns(
             pl.Series(_ROW, rows),
             *(pl.lit(value).alias(name) for name, value in setting.columns().items()),
-            pl.lit(min(distinct) if len(distinct) == 1 else None).alias("draft_temperature"),
+            pl.lit(setting.shared_draft_temperature).alias("draft_temperature"),
             pl.Series("num_drafts", np.tile(setting.num_drafts, positions.height)),
             *(_column(name, values) for name, values in columns.items()),
         )

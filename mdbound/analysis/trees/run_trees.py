@@ -19,7 +19,7 @@ from mdbound.analysis.trees.contexts import contexts_of
 from mdbound.analysis.trees.tree_grid import TreeGrid
 from mdbound.analysis.trees.tree_results import TREES_SCHEMA, open_trees, write_trees
 from mdbound.analysis.trees.tree_rows import Job, jobs_of, rows_of
-from mdbound.errors import CacheError, InvalidSettingError
+from mdbound.errors import InvalidSettingError
 from mdbound.logits_cache.store.atomic_files import replacing
 from mdbound.logits_cache.store.cache import LogitsCache
 from mdbound.logits_cache.store.manifest import ShardInfo
@@ -69,8 +69,7 @@ def run_on_trees(
         OutputError: The disk is full or cannot be written; finished parts are kept.
     """
     out = Path(out)
-    if not cache.manifest.complete or cache.num_positions == 0:
-        raise CacheError(f"{cache.path} is not a finished capture; finish it first")
+    cache.require_finished()
     laws = captured_laws(cache, grid.drafts, grid.mixed)
     work = [(law, jobs_of(grid, law)) for law in laws]
     provenance = Provenance(

@@ -7,6 +7,7 @@ and values outside their range are found wherever they stand.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -26,7 +27,7 @@ LARGEST_ERROR = 1e-6
 """Error bound that no solver states: real ones are near 1e-13, and a larger one allows anything."""
 
 _PROBABILITIES = ("acceptance", "accept", "target_mass", "draft_mass", "containment")
-_OF_BOUNDS = (*("subset_size", "target_mass", "draft_mass", "containment", "error_bound"),)
+_OF_BOUNDS = ("subset_size", "target_mass", "draft_mass", "containment", "error_bound")
 
 
 def wrong_rows(results: Results, cache: LogitsCache) -> Iterator[str]:
@@ -40,38 +41,64 @@ def wrong_rows(results: Results, cache: LogitsCache) -> Iterator[str]:
         CacheError: The file's metadata hold no settings or selection.
     """
     yield from _wrong_keys(results, cache)
-    for name, condition in _CONDITIONS.items():
-        bad = results.frame.filter(~condition.fill_null(value=False))
-        yield from _lines(bad, name)
+    counts = results.frame.select(
+        (~condition.fill_null(value=False)).sum().alias(name)
+        for name, condition in _CONDITIONS.items()
+    )
+    for name, count in counts.collect().row(0, named=True).items():
+        if count:
+            bad = results.frame.filter(~_CONDITIONS[name].fill_null(value=False))
+            first = bad.head(1).collect().row(0, named=True)
+            yield f"{count:,} rows: one {name}, the first: {_named(first)}"
 
 
 def _wrong_keys(results: Results, cache: LogitsCache) -> Iterator[str]:
-    expected_settings = _settings_frame(results)
-    selection = _selection(results)
-    masks = selection.masks(cache)
-    found = results.frame.select(KEYS).group_by(KEYS).len()
-    seen = found.with_columns(pl.lit(True).alias("seen")).collect()
-    doubled = seen.filter(pl.col("len") > 1)
-    yield from _lines(doubled.lazy(), "stands more than once")
-    missing = 0
-    first: dict[str, Any] = {}
+    """Rows missing, doubled, or of no setting, shard by shard: memory holds the keys of one."""
+    settings = _settings_frame(results)
+    masks = _selection(results).masks(cache)
+    missing, doubled, of_no_setting, of_no_place = (_Counted() for _ in range(4))
+    chosen: list[pl.DataFrame] = []
     for shard in cache.shards:
         if shard.index not in masks:
             continue
         places = cache.read_positions(shard).select(PLACE).filter(masks[shard.index])
-        wanted = places.join(expected_settings, how="cross")
-        absent = wanted.join(seen, on=KEYS, how="anti", nulls_equal=True)
-        seen = seen.join(wanted, on=KEYS, how="anti", nulls_equal=True)
-        if absent.height:
-            first = first or absent.row(0, named=True)
-        missing += absent.height
-    if missing:
-        yield f"{missing:,} rows are missing, the first: {_named(first)}"
-    if seen.height:
-        yield (
-            f"{seen.height:,} rows belong to no position and setting of the run, the first: "
-            f"{_named(seen.row(0, named=True))}"
+        chosen.append(places)
+        # Documents of a shard are neighbours, so that other parts of the file are not read.
+        of_shard = results.frame.select(KEYS).filter(
+            pl.col("doc_id").is_between(places["doc_id"].min(), places["doc_id"].max())
         )
+        found = of_shard.join(places.lazy(), on=PLACE, how="semi").group_by(KEYS).len().collect()
+        wanted = places.join(settings, how="cross")
+        missing.add(wanted.join(found, on=KEYS, how="anti", nulls_equal=True))
+        doubled.add(found.filter(pl.col("len") > 1))
+        of_no_setting.add(found.join(wanted, on=KEYS, how="anti", nulls_equal=True))
+    every = pl.concat(chosen).lazy() if chosen else pl.LazyFrame(schema=_PLACES)
+    outside = results.frame.select(KEYS).join(every, on=PLACE, how="anti", nulls_equal=True)
+    of_no_place.add(outside.group_by(KEYS).len().collect())
+    for fault, what in (
+        (missing, "are missing"),
+        (doubled, "stand more than once"),
+        (of_no_setting, "belong to no setting of the run"),
+        (of_no_place, "belong to no position of the run"),
+    ):
+        if fault.count:
+            yield f"{fault.count:,} rows {what}, the first: {_named(fault.first)}"
+
+
+@dataclass
+class _Counted:
+    """Rows of one fault: how many, and the first."""
+
+    count: int = 0
+    first: Mapping[str, Any] = field(default_factory=dict)
+
+    def add(self, rows: pl.DataFrame) -> None:
+        if rows.height:
+            self.first = self.first or rows.row(0, named=True)
+        self.count += rows.height
+
+
+_PLACES = {name: RESULT_SCHEMA[name] for name in PLACE}
 
 
 def _selection(results: Results) -> Selection:
@@ -90,12 +117,8 @@ def _settings_frame(results: Results) -> pl.DataFrame:
             setting = SolveSetting.from_dict(values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CacheError(f"{results.path}: damaged settings ({error}); solve again") from error
-        distinct = set(setting.draft_temperatures)
-        shared = min(distinct) if len(distinct) == 1 else None
-        rows += [
-            {**setting.columns(), "num_drafts": n, "draft_temperature": shared}
-            for n in setting.num_drafts
-        ]
+        named = {**setting.columns(), "draft_temperature": setting.shared_draft_temperature}
+        rows += [{**named, "num_drafts": n} for n in setting.num_drafts]
     columns = (*SETTING_COLUMNS, "draft_temperature")
     return pl.DataFrame(rows, schema={name: RESULT_SCHEMA[name] for name in columns})
 
@@ -139,13 +162,6 @@ _CONDITIONS: Mapping[str, pl.Expr] = {
     "lacks its entropy": pl.col("target_entropy").is_not_null() & (pl.col("target_entropy") >= 0.0),
 }
 """What holds of every row, by what is said of a row of which it does not."""
-
-
-def _lines(bad: pl.LazyFrame, what: str) -> Iterator[str]:
-    count = int(bad.select(pl.len()).collect().item())
-    if count:
-        first = bad.head(1).collect().row(0, named=True)
-        yield f"{count:,} rows: one {what}, the first: {_named(first)}"
 
 
 def _named(row: Mapping[str, Any]) -> str:

@@ -99,6 +99,15 @@ class LogitsCache:
         """Positions in all finished shards."""
         return sum(shard.rows for shard in self.shards)
 
+    def require_finished(self) -> None:
+        """Refuse a capture that is not finished, or holds nothing.
+
+        Raises:
+            CacheError: It is neither.
+        """
+        if not self.manifest.complete or self.num_positions == 0:
+            raise CacheError(f"{self.path} is not a finished capture; finish it first")
+
     @property
     def bytes_on_disk(self) -> int:
         """Size of all shard files in bytes."""
