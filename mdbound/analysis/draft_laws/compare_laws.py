@@ -136,17 +136,9 @@ def _sums(
 
 def _rates(target: Logits, draft: Logits, cells: list[tuple[float, float]], most: int) -> Floats:
     """(cells, ways, B, N)."""
-    return np.stack(
-        [
-            np.stack([rates(*_pair(target, draft, cell), draft, most) for rates in WAYS.values()])
-            for cell in cells
-        ]
-    )
-
-
-def _pair(target: Logits, draft: Logits, cell: tuple[float, float]) -> tuple[Floats, Floats]:
-    p, q = (
-        np.asarray(bounds.distribution_from_logits(rows, temperature=temperature))
-        for rows, temperature in zip((target, draft), cell, strict=True)
-    )
-    return p, q
+    found = []
+    for of_target, of_draft in cells:
+        p = np.asarray(bounds.distribution_from_logits(target, temperature=of_target))
+        q = np.asarray(bounds.distribution_from_logits(draft, temperature=of_draft))
+        found.append(np.stack([rates(p, q, draft, most) for rates in WAYS.values()]))
+    return np.stack(found)

@@ -13,26 +13,28 @@ from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.style import BAND_OPACITY, INK, PALETTE, LineStyle, figure_settings
 from mdbound.analysis.tables.table import Interval, Row, Table
 
-_STYLES = dict(
+_LOOKS = dict(
     zip(
         WAYS,
         (
-            LineStyle(PALETTE["grey"], "-.", "^"),
-            LineStyle(PALETTE["orange"], ":", "v"),
-            LineStyle(PALETTE["blue"], "--", "s"),
-            LineStyle(PALETTE["vermillion"], "-", "o"),
-            LineStyle(PALETTE["green"], (0, (5, 1, 1, 1)), "D"),
+            ("fixed set", LineStyle(PALETTE["grey"], "-.", "^")),
+            ("exact match", LineStyle(PALETTE["orange"], ":", "v")),
+            ("with repl.", LineStyle(PALETTE["blue"], "--", "s")),
+            ("without repl.", LineStyle(PALETTE["vermillion"], "-", "o")),
+            ("greedy", LineStyle(PALETTE["green"], (0, (5, 1, 1, 1)), "D")),
         ),
         strict=True,
     )
 )
-_LABELS = dict(
-    zip(
-        WAYS,
-        ("fixed set", "exact match", "with repl.", "without repl.", "greedy"),
-        strict=True,
-    )
-)
+"""What a legend calls each way, and how it is drawn."""
+
+
+def _by_cell(found: Sequence[WayRates]) -> dict[tuple[float, float], list[WayRates]]:
+    """Rates by target and draft temperature."""
+    cells: dict[tuple[float, float], list[WayRates]] = {}
+    for each in found:
+        cells.setdefault((each.temperature, each.draft_temperature), []).append(each)
+    return cells
 
 
 def law_table(
@@ -46,18 +48,14 @@ def law_table(
         notes: Provenance.
     """
     rows: list[Row] = []
-    for each in found:
-        rivals = [
-            other
-            for other in found
-            if (other.temperature, other.draft_temperature)
-            == (each.temperature, each.draft_temperature)
-        ]
-        cells = tuple(
-            Interval.of(mean, low, high, _rank(mean, [one.mean[k] for one in rivals]))
-            for k, (mean, low, high) in enumerate(zip(each.mean, each.low, each.high, strict=True))
-        )
-        rows.append(((f"{each.temperature:g}", f"{each.draft_temperature:g}", each.way), cells))
+    for temperatures, rivals in _by_cell(found).items():
+        for each in rivals:
+            ends = enumerate(zip(each.mean, each.low, each.high, strict=True))
+            cells = tuple(
+                Interval.of(mean, low, high, _rank(mean, [one.mean[k] for one in rivals]))
+                for k, (mean, low, high) in ends
+            )
+            rows.append(((*(f"{value:g}" for value in temperatures), each.way), cells))
     return Table(
         caption="Probability that the output token is one of n drafted tokens, by the way they are "
         "drafted. Of drawn drafts the optimum over all lossless rules, and exact match; of a fixed "
@@ -81,15 +79,13 @@ def draw_laws(found: Sequence[WayRates], num_drafts: Sequence[int]) -> Drawing:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    cells = list(dict.fromkeys((each.temperature, each.draft_temperature) for each in found))
+    cells = _by_cell(found)
     x = np.array(num_drafts)
     with figure_settings():
         figure, axes = new_figure(len(cells), share_x=True)
-        for panel, cell in zip(axes, cells, strict=True):
-            for each in found:
-                if (each.temperature, each.draft_temperature) != cell:
-                    continue
-                style = _STYLES[each.way]
+        for panel, (cell, ways) in zip(axes, cells.items(), strict=True):
+            for each in ways:
+                label, style = _LOOKS[each.way]
                 panel.fill_between(
                     x, each.low, each.high, color=style.colour, alpha=BAND_OPACITY, linewidth=0
                 )
@@ -100,7 +96,7 @@ def draw_laws(found: Sequence[WayRates], num_drafts: Sequence[int]) -> Drawing:
                     linestyle=style.dashes,
                     marker=style.marker,
                     linewidth=style.width,
-                    label=_LABELS[each.way],
+                    label=label,
                 )
             panel.set_title(f"target {cell[0]:g}, draft {cell[1]:g}", color=INK)
             panel.set_ylabel("acceptance")
