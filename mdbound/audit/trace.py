@@ -22,7 +22,7 @@ import numpy as np
 
 from mdbound.audit.report import AuditReport, ProblemResult, Witness
 from mdbound.audit.sampling.evidence import LEVEL, RUNS, log_evidence, looks
-from mdbound.bounds.problem.array_types import FloatArray
+from mdbound.bounds.problem.array_types import FloatArray, IntArray
 from mdbound.errors import AuditError, InvalidSettingError, refuse_unknown
 
 BINS = 16
@@ -204,7 +204,7 @@ def uniform_evidence(places: list[float] | FloatArray) -> float:
         >>> uniform_evidence(spread) < 0 < uniform_evidence([0.01] * 100)
         True
     """
-    bins = np.minimum((np.asarray(places) * BINS).astype(np.int64), BINS - 1)
+    bins = _bins(places)
     law = np.full(BINS, 1 / BINS)
     return max(
         log_evidence(np.bincount(bins[:until], minlength=BINS), law) for until in looks(len(bins))
@@ -228,10 +228,12 @@ def surplus_evidence(hits: FloatArray, bounds: FloatArray) -> float:
     return float(mixed.max())
 
 
+def _bins(places: list[float] | FloatArray) -> IntArray:
+    return np.minimum((np.asarray(places) * BINS).astype(np.int64), BINS - 1)
+
+
 def _binned_gap(places: list[float]) -> float:
-    counts = np.bincount(
-        np.minimum((np.array(places) * BINS).astype(np.int64), BINS - 1), minlength=BINS
-    )
+    counts = np.bincount(_bins(places), minlength=BINS)
     return float(np.abs(counts / counts.sum() - 1 / BINS).sum()) / 2
 
 

@@ -87,6 +87,7 @@ def test_trees_follow_from_their_steps_and_selected_paths() -> None:
     for problem in document()["trees"]:
         target = problem["rows"]["target"]
         first: dict[str, Any] = {}
+        lengths = dict.fromkeys(problem["expected_length"], 0.0)
         for tree in problem["trees"]:
             for name, found in tree["verifiers"].items():
                 law = {(node, token): mass for node, token, mass in found["law"]}
@@ -98,10 +99,13 @@ def test_trees_follow_from_their_steps_and_selected_paths() -> None:
                     seen += 1
                 output = first.setdefault(name, np.zeros(len(target[""])))
                 for (node, token), mass in law.items():
+                    lengths[name] += tree["probability"] * mass * len(node.split())
                     begins = int(node.split()[0]) if node else token
                     output[begins] += tree["probability"] * mass
         for name, output in first.items():
             assert output == pytest.approx(target[""], abs=1e-8), name
+        # By the law of each tree here, by tails over all trees in the file: two roads to E tau.
+        assert lengths == pytest.approx(problem["expected_length"], abs=1e-8)
     assert seen > 1000
 
 

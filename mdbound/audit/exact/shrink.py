@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any, TypeVar
 
+from mdbound.audit.problems.positions import Row
+
 P = TypeVar("P")
-Row = tuple[Fraction, ...]
 
 _MOST_TRIES = 1500
 """Problems that are tried: a tree's takes milliseconds each, so that a witness takes seconds."""

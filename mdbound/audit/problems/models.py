@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeAlias
 
+from mdbound.audit.problems.positions import Row
 from mdbound.errors import InvalidSettingError
 from mdbound.paths.tiny.model import Prefix, strings
 from mdbound.trees.drafting.tree_law import TreeLaw
 
-Row: TypeAlias = tuple[Fraction, ...]
 Rows: TypeAlias = dict[Prefix, Row]
 
 MOST_TREES = 4096

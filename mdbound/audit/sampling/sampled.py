@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from mdbound.audit.calls import call, rows_for
-from mdbound.audit.exact.path import drafted_paths, most_accepted
-from mdbound.audit.exact.position import position_given
-from mdbound.audit.exact.simpler_models import given_models
-from mdbound.audit.problems.models import ModelProblem, Rows, path_problems, tree_problems
-from mdbound.audit.problems.positions import INDEPENDENT, PositionProblem, position_problems
+from mdbound.audit.problems.models import ModelProblem, path_problems, tree_problems
+from mdbound.audit.problems.positions import PositionProblem, position_problems
 from mdbound.audit.report import AuditReport, ProblemResult, Witness
 from mdbound.audit.sampling.evidence import LEVEL, RUNS, Draws, alarm_at, draw_until
-from mdbound.bounds.problem.array_types import FloatArray, IntArray
-from mdbound.errors import AuditError, InvalidSettingError
-from mdbound.paths.tiny.model import Prefix
+from mdbound.audit.sampling.trials import Trial, path_trial, position_trial, tree_trial
+from mdbound.bounds.problem.array_types import IntArray
+from mdbound.errors import InvalidSettingError
 from mdbound.trees import DraftedTree, TreeLaw
 
 Announce: TypeAlias = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class _Trial:
-    """One problem, ready to be drawn from.
-
-    Attributes:
-        name: of the problem.
-        law: of the outcomes under the target, (k,).
-        run: one run: the outcome, and the drafted tokens that were put out.
-        outcome: an outcome in words.
-        bound: the most that a lossless rule accepts.
-        given: the problem, ready for JSON.
-    """
-
-    name: str
-    law: FloatArray
-    run: Callable[[np.random.Generator], tuple[int, int]]
-    outcome: Callable[[int], str]
-    bound: float | None
-    given: Mapping[str, Any]
 
 
 def sampled(
@@ -89,7 +63,7 @@ def sampled(
         (False, True)
     """
     chosen = position_problems(num_drafts, sampling) if problems is None else tuple(problems)
-    trials = (_position_trial(sampler, problem) for problem in chosen)
+    trials = (position_trial(sampler, problem) for problem in chosen)
     return _audit(trials, len(chosen), seed, runs, level, announce)
 
 
@@ -127,7 +101,7 @@ def sampled_path(
         False
     """
     chosen = path_problems(draft_length) if problems is None else tuple(problems)
-    trials = (_path_trial(sampler, problem) for problem in chosen)
+    trials = (path_trial(sampler, problem) for problem in chosen)
     return _audit(trials, len(chosen), seed, runs, level, announce)
 
 
@@ -165,12 +139,12 @@ def sampled_tree(
         False
     """
     chosen = tree_problems(law) if problems is None else tuple(problems)
-    trials = (_tree_trial(sampler, law, problem) for problem in chosen)
+    trials = (tree_trial(sampler, law, problem) for problem in chosen)
     return _audit(trials, len(chosen), seed, runs, level, announce)
 
 
 def _audit(
-    trials: Iterable[_Trial],
+    trials: Iterable[Trial],
     count: int,
     seed: int,
     runs: int,
@@ -188,7 +162,7 @@ def _audit(
         rng = np.random.default_rng([seed, number])
         hits = 0
 
-        def draw(size: int, trial: _Trial = trial, rng: np.random.Generator = rng) -> IntArray:
+        def draw(size: int, trial: Trial = trial, rng: np.random.Generator = rng) -> IntArray:
             nonlocal hits
             found = [trial.run(rng) for _ in range(size)]
             hits += sum(hit for _, hit in found)
@@ -217,13 +191,13 @@ def _audit(
     )
 
 
-def _result(trial: _Trial, draws: Draws, hits: int) -> ProblemResult:
+def _result(trial: Trial, draws: Draws, hits: int) -> ProblemResult:
     frequencies = draws.counts / draws.runs
     gap = float(np.abs(frequencies - trial.law).sum()) / 2
     return ProblemResult(trial.name, gap, hits / draws.runs, trial.bound, draws.runs)
 
 
-def _witness(trial: _Trial, draws: Draws) -> Witness:
+def _witness(trial: Trial, draws: Draws) -> Witness:
     # What is furthest off in units of its own noise; what can never be seen comes first.
     noise = np.sqrt(np.maximum(trial.law * (1 - trial.law), 0.0) * draws.runs)
     surplus = np.abs(draws.counts - draws.runs * trial.law)
@@ -244,138 +218,3 @@ def _witness(trial: _Trial, draws: Draws) -> Witness:
         f"frequencies in {draws.runs:,} runs are not the target's ({odds}; standard error of the "
         f"frequency shown {error:.4f})",
     )
-
-
-def _position_trial(sampler: Callable[..., Any], problem: PositionProblem) -> _Trial:
-    size = len(problem.target)
-    target = rows_for(problem.target, "float")
-    drafts = [rows_for(row, "float") for row in problem.drafts]
-    draft = drafts if problem.sampling == INDEPENDENT else drafts[0]
-    lists = [drafted for drafted, _ in problem.lists]
-    upto = np.cumsum([float(mass) for _, mass in problem.lists])
-
-    def run(rng: np.random.Generator) -> tuple[int, int]:
-        drafted = lists[_drawn(upto, rng)]
-        where = f"{problem.name}, drafted {drafted}"
-        token = _token(call(sampler, (target, draft, drafted, rng), where), size, where)
-        return token, int(token in drafted)
-
-    return _Trial(
-        problem.name,
-        np.array([float(mass) for mass in problem.target]),
-        run,
-        lambda token: f"token {token}",
-        float(problem.bound),
-        position_given(problem),
-    )
-
-
-def _path_trial(sampler: Callable[..., Any], problem: ModelProblem) -> _Trial:
-    target, draft = (_float_rows(rows) for rows in (problem.target, problem.draft))
-    found = list(drafted_paths(problem))
-    paths = [path for path, _ in found]
-    upto = np.cumsum([float(mass) for _, mass in found])
-
-    def run(rng: np.random.Generator) -> tuple[int, int]:
-        path = paths[_drawn(upto, rng)]
-        prefixes = [path[:end] for end in range(len(path) + 1)]
-        p, q = (
-            np.stack([rows[each] for each in part])
-            for rows, part in ((target, prefixes), (draft, prefixes[:-1]))
-        )
-        where = f"{problem.name}, path {path}"
-        length, token = _pair(call(sampler, (p, q, path, rng), where), where)
-        if not isinstance(length, int | np.integer) or not 0 <= length <= len(path):
-            raise AuditError(f"the sampler accepted {length!r} of {len(path)} tokens ({where})")
-        token = _token(token, problem.vocab_size, where)
-        again = length < len(path) and token == path[length]
-        return _text(target, problem, (*path[:length], token), rng), int(length) + int(again)
-
-    return _text_trial(problem, run, float(most_accepted(problem)))
-
-
-def _tree_trial(sampler: Callable[..., Any], law: TreeLaw, problem: ModelProblem) -> _Trial:
-    target, draft = (_float_rows(rows) for rows in (problem.target, problem.draft))
-    found = [(tree, float(mass)) for tree, mass in law.trees(problem.draft) if mass > 0]
-    nodes = [{(), *tree.nodes()} for tree, _ in found]
-    upto = np.cumsum([mass for _, mass in found])
-
-    def run(rng: np.random.Generator) -> tuple[int, int]:
-        number = _drawn(upto, rng)
-        tree = found[number][0]
-        where = f"{problem.name}, tree {tree.drafted}"
-        node, token = _pair(call(sampler, (target, draft, tree, rng), where), where)
-        if node not in nodes[number]:
-            raise AuditError(f"the sampler accepted {node!r}, which is no node ({where})")
-        token = _token(token, problem.vocab_size, where)
-        again = (*node, token) in nodes[number]
-        return _text(target, problem, (*node, token), rng), len(node) + again
-
-    return _text_trial(problem, run, None)
-
-
-def _text_trial(
-    problem: ModelProblem,
-    run: Callable[[np.random.Generator], tuple[int, int]],
-    bound: float | None,
-) -> _Trial:
-    size, depth = problem.vocab_size, problem.length + 1
-    law = np.ones(1)
-    prefixes: list[Prefix] = [()]
-    for _ in range(depth):
-        rows = [[float(mass) for mass in problem.target[prefix]] for prefix in prefixes]
-        law = (law[:, None] * np.array(rows)).ravel()
-        prefixes = [(*prefix, token) for prefix in prefixes for token in range(size)]
-
-    def words(outcome: int) -> str:
-        return f"text {' '.join(map(str, prefixes[outcome]))}"
-
-    return _Trial(problem.name, law, run, words, bound, given_models(problem))
-
-
-def _text(
-    target: Mapping[Prefix, FloatArray],
-    problem: ModelProblem,
-    block: Prefix,
-    rng: np.random.Generator,
-) -> int:
-    """The number of the text of L + 1 tokens that begins with a block."""
-    text = block
-    while len(text) <= problem.length:
-        text = (*text, _drawn(np.cumsum(target[text]), rng))
-    number = 0
-    for token in text:
-        number = number * problem.vocab_size + token
-    return number
-
-
-def _drawn(upto: FloatArray, rng: np.random.Generator) -> int:
-    """A place in a law, given its running sums."""
-    return int(np.searchsorted(upto, rng.random() * upto[-1], side="right"))
-
-
-def _float_rows(rows: Rows) -> dict[Prefix, FloatArray]:
-    return {prefix: rows_for(row, "float") for prefix, row in rows.items()}
-
-
-def _token(found: Any, size: int, where: str) -> int:
-    try:
-        token = int(found)
-    except (TypeError, ValueError):
-        token = -1
-    if token != found or not 0 <= token < size:
-        raise AuditError(
-            f"the sampler answered {found!r} ({where}): answer with a token from 0 to {size - 1}"
-        )
-    return token
-
-
-def _pair(found: Any, where: str) -> tuple[Any, Any]:
-    try:
-        first, second = found
-    except (TypeError, ValueError):
-        raise AuditError(
-            f"the sampler answered {found!r} ({where}): answer with what is accepted and the token "
-            "that follows it"
-        ) from None
-    return first, second

@@ -8,13 +8,13 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mdbound import bounds, schemes
 from mdbound.audit.ours import sampling_of
 from mdbound.audit.problems.positions import PositionProblem, Row, position_problems
 from mdbound.audit.vectors.edges import edges
 from mdbound.audit.vectors.numbers import number
+from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.errors import InvalidSettingError
 
 #: Drafted tokens per problem.
@@ -71,12 +71,12 @@ def _problem(name: str, target: Row, draft: Row) -> dict[str, Any]:
             for scheme in schemes.names()
             if scheme not in _SEARCHED
             for n in NUM_DRAFTS
-            for rate in _rates(scheme, target, draft, n)
+            for rate in _rates(scheme, (p, q), (target, draft), n)
         ],
     }
 
 
-def _bound(p: NDArray[np.float64], q: NDArray[np.float64], n: int, law: str) -> dict[str, Any]:
+def _bound(p: FloatArray, q: FloatArray, n: int, law: str) -> dict[str, Any]:
     solution = bounds.solve(p, q, n, law)
     return {
         "sampling": law,
@@ -86,12 +86,13 @@ def _bound(p: NDArray[np.float64], q: NDArray[np.float64], n: int, law: str) -> 
     }
 
 
-def _rates(name: str, target: Row, draft: Row, n: int) -> Iterator[dict[str, Any]]:
+def _rates(
+    name: str, floats: tuple[FloatArray, FloatArray], rows: tuple[Row, Row], n: int
+) -> Iterator[dict[str, Any]]:
     scheme = schemes.get(name)
     if not scheme.supports(n):
         return
-    p, q = (np.array([float(mass) for mass in row]) for row in (target, draft))
-    rate = scheme.acceptance(p, q, n)
+    rate = scheme.acceptance(*floats, n)
     if rate.standard_error == 0.0:
         yield {
             "scheme": name,
@@ -99,12 +100,14 @@ def _rates(name: str, target: Row, draft: Row, n: int) -> Iterator[dict[str, Any
             "num_drafts": n,
             "accept": number(rate.accept),
             "membership": number(rate.membership),
-            "branches": list(_branches(scheme, target, draft, n)),
+            "branches": list(_branches(scheme, floats, rows, n)),
         }
 
 
-def _branches(scheme: schemes.Scheme, target: Row, draft: Row, n: int) -> Iterator[dict[str, Any]]:
-    p, q = (np.array([float(mass) for mass in row]) for row in (target, draft))
+def _branches(
+    scheme: schemes.Scheme, floats: tuple[FloatArray, FloatArray], rows: tuple[Row, Row], n: int
+) -> Iterator[dict[str, Any]]:
+    target, draft = rows
     try:
         lists = PositionProblem("", target, (draft,) * n, sampling_of(scheme.name)).lists
     except InvalidSettingError:
@@ -113,7 +116,7 @@ def _branches(scheme: schemes.Scheme, target: Row, draft: Row, n: int) -> Iterat
         yield {
             "drafted": list(drafted),
             "probability": float(mass),
-            "output": _law(scheme.output_law(p, q, drafted)),
+            "output": _law(scheme.output_law(*floats, drafted)),
         }
 
 

@@ -51,6 +51,7 @@ def _problem(name: str, law: TreeLaw, problem: ModelProblem) -> dict[str, Any]:
         and verifier.law_is_exact
         and verifier.suits(law)
     }
+    rows = RowArrays(problem.target, "target"), RowArrays(problem.draft, "draft")
     inner = {node: row for node, row in problem.draft.items() if len(node) < problem.length}
     return {
         "name": problem.name,
@@ -63,7 +64,7 @@ def _problem(name: str, law: TreeLaw, problem: ModelProblem) -> dict[str, Any]:
             for each, verifier in verifiers.items()
         },
         "trees": [
-            _tree(problem, tree, Fraction(mass), verifiers)
+            _tree(rows, tree, Fraction(mass), verifiers)
             for tree, mass in law.trees(problem.draft)
             if mass > 0
         ],
@@ -71,12 +72,11 @@ def _problem(name: str, law: TreeLaw, problem: ModelProblem) -> dict[str, Any]:
 
 
 def _tree(
-    problem: ModelProblem,
+    rows: tuple[RowArrays, RowArrays],
     tree: DraftedTree,
     mass: Fraction,
     verifiers: dict[str, RunnableVerifier],
 ) -> dict[str, Any]:
-    p, q = RowArrays(problem.target, "target"), RowArrays(problem.draft, "draft")
     return {
         "drafted": {_node(node): list(tokens) for node, tokens in tree.drafted.items()},
         "probability": float(mass),
@@ -84,10 +84,10 @@ def _tree(
             name: {
                 "law": [
                     [_node(node), token, number(share)]
-                    for (node, token), share in sorted(verifier.outcomes(p, q, tree).items())
+                    for (node, token), share in sorted(verifier.outcomes(*rows, tree).items())
                     if number(share) > 0.0
                 ],
-                **_inside(verifier, p, q, tree),
+                **_inside(verifier, *rows, tree),
             }
             for name, verifier in verifiers.items()
         },
