@@ -9,12 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdbound.bounds.papers.truncated import (
-    _along_paths,
-    _balance,
-    truncated_alphabet,
-    truncated_selection,
-)
+from mdbound.bounds.papers.match_balance import along_paths, balance
+from mdbound.bounds.papers.truncated import truncated_alphabet, truncated_selection
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
 from tests.hard_rows import random_distribution
 from tests.oracles.acceptance_over_all_sets import (
@@ -161,7 +157,7 @@ def test_sweeps_alone_are_stuck() -> None:
     a, target = q[order], p[order]
     capacity = 2.0 * np.outer(a, a)
     np.fill_diagonal(capacity, 0.0)
-    flow, gap = _balance(target, a * a, capacity, 20_000)
+    flow, gap = balance(target, a * a, capacity, 20_000)
     assert gap > 5e-12
-    _, moved = _along_paths(target, a * a, flow)
+    _, moved = along_paths(target, a * a, flow)
     assert moved < 1e-14
