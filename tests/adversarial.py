@@ -97,6 +97,10 @@ def check(found: Found, p: Row, drafts: list[Row], n: int, rng: np.random.Genera
         found.try_call(
             f"decomposition {law}", row, lambda law=law: _decomposition(p, q, n, law, rng)
         )
+    if n <= 3:
+        found.try_call(
+            "decomposition independent", row, lambda: _decomposition_independent(p, drafts, n, rng)
+        )
     found.try_call("closed form of two drafts", row, lambda: _two(p, q))
     for name in schemes.names():
         scheme = schemes.get(name)
@@ -122,12 +126,36 @@ def _decomposition(p: Row, q: Row, n: int, law: str, rng: np.random.Generator) -
     best = bounds.optimal_acceptance(p, q, n, law)
     if abs(rule.acceptance - best) > 1e-9:
         return f"{rule.acceptance} where the optimum is {best}"
-    if law == "with_replacement":
-        drafted = rng.choice(len(q), size=n, p=q / q.sum()).tolist()
-        law_of = rule.selection_probabilities(drafted)
-        if abs(sum(law_of.values()) - 1.0) > 1e-9 or min(law_of.values()) < 0.0:
-            return f"selection {law_of} of {drafted}"
+    drafted = _draw(q, n, law, rng)
+    law_of = rule.selection_probabilities(drafted)
+    if abs(sum(law_of.values()) - 1.0) > 1e-9 or min(law_of.values()) < 0.0:
+        return f"selection {law_of} of {drafted}"
     return None
+
+
+def _decomposition_independent(
+    p: Row, drafts: list[Row], n: int, rng: np.random.Generator
+) -> str | None:
+    rule = bounds.canonical_decomposition(p, drafts, n, "independent")
+    best = bounds.optimal_acceptance(p, drafts, n, "independent")
+    if abs(rule.acceptance - best) > 1e-9:
+        return f"{rule.acceptance} where the optimum is {best}"
+    drafted = [int(rng.choice(len(q), p=q / q.sum())) for q in drafts]
+    law_of = rule.selection_probabilities(drafted)
+    if abs(sum(law_of.values()) - 1.0) > 1e-9 or min(law_of.values()) < 0.0:
+        return f"selection {law_of} of {drafted}"
+    return None
+
+
+def _draw(q: Row, n: int, law: str, rng: np.random.Generator) -> list[int]:
+    if law == "with_replacement":
+        return [int(x) for x in rng.choice(len(q), size=n, p=q / q.sum())]
+    support = np.flatnonzero(q)
+    if law == "greedy":
+        support = np.argsort(-q, kind="stable")[: len(support)]
+        top = support[: n - 1].tolist()
+        return [*top, *(int(x) for x in rng.permutation(support[n - 1 :])[:1])]
+    return [int(x) for x in rng.permutation(support)[:n]]
 
 
 def _two(p: Row, q: Row) -> str | None:

@@ -14,7 +14,7 @@ def test_legal_rows_raise_nothing_but_documented_refusals() -> None:
     found = adversarial.run(500, seed=0)
     assert found.faults == []
     answered = [name for name in found.counts if not name.endswith("refused")]
-    assert len(answered) == 8 + 2 * len(schemes.names()) + 3
+    assert len(answered) == 9 + 2 * len(schemes.names()) + 3
 
 
 @pytest.mark.parametrize("wrong", ["raises", "range"])

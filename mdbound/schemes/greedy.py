@@ -18,6 +18,7 @@ from mdbound.schemes.rates.residual_mass import overlap_mass, total_mass
 from mdbound.schemes.rates.token_share import capped_share
 from mdbound.schemes.sampling.draws import draw_tokens
 from mdbound.schemes.sampling.speculative_step import speculative_sampling
+from mdbound.schemes.sampling.tuples import can_draw, draw_tuples
 
 
 @kernel
@@ -70,9 +71,7 @@ class Greedy(Scheme):
 
     def possible(self, drafts: list[FloatArray], drafted: Sequence[int]) -> bool:
         """The most likely tokens in their order, then any other token of positive probability."""
-        top = tuple(int(x) for x in most_likely_tokens(drafts[0], len(drafted) - 1))
-        last = drafted[-1]
-        return tuple(drafted[:-1]) == top and drafts[0][last] > 0.0 and last not in top
+        return can_draw(self.sampling, drafts, drafted)
 
     def _token_acceptance(self, p: FloatArray, drafts: list[FloatArray], token: int) -> float:
         top = most_likely_tokens(drafts[0], len(drafts) - 1)
@@ -83,14 +82,11 @@ class Greedy(Scheme):
     def _draw(
         self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int
     ) -> Samples:
-        top = most_likely_tokens(drafts[0], len(drafts) - 1)
-        h = draft_without(drafts[0], top)
-        drafted = np.full((size, len(drafts)), NO_TOKEN, dtype=np.int64)
-        drafted[:, : len(top)] = top
+        h = draft_without(drafts[0], most_likely_tokens(drafts[0], len(drafts) - 1))
+        drafted = draw_tuples(self.sampling, drafts, rng, size)
         if not h.any():
             return Samples(drafted, draw_tokens(p, rng, size), np.zeros(size, dtype=np.bool_))
-        tokens = draw_tokens(h, rng, size)
-        drafted[:, len(top)] = tokens
+        tokens = drafted[:, (drafted != NO_TOKEN).all(axis=0)][:, -1]
         return Samples(drafted, *speculative_sampling(p, h, tokens, rng))
 
     def _output(

@@ -8,19 +8,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdbound.bounds import canonical_decomposition, draft_law
+from mdbound.bounds import CanonicalDecomposition, canonical_decomposition, draft_law
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.errors import InvalidSettingError
 from mdbound.schemes.contract.inputs import Problem
 from mdbound.schemes.contract.registry import register
-from mdbound.schemes.contract.results import RowRates, Samples, exact_rates
+from mdbound.schemes.contract.results import NO_TOKEN, RowRates, Samples, exact_rates
 from mdbound.schemes.contract.scheme import Scheme
 from mdbound.schemes.rates.output_row import output_row
 from mdbound.schemes.rates.token_share import capped_share
-from mdbound.schemes.sampling.draws import draw_independent, draw_tokens
-
-_RUNNABLE = "with_replacement"
-"""The draft law whose selection rule is known at full vocabulary."""
+from mdbound.schemes.sampling.draws import draw_tokens
+from mdbound.schemes.sampling.tuples import can_draw, draw_tuples
 
 
 @register
@@ -33,8 +31,9 @@ class Optimal(Scheme):
     sits on tokens outside every draft that could have used it, so membership equals accept.
 
     Rates exist for every draft law (drafts of different laws count as "independent"). Running the
-    algorithm needs the selection rule, which is known at full vocabulary for independent draws
-    from one distribution.
+    algorithm needs the selection rule: at full vocabulary with replacement and greedy, on cut
+    vocabularies without replacement and for drafts of different laws
+    (`CanonicalDecomposition.selection_probabilities` names the limits).
 
     Source: Khisti et al. 2025, Theorem 1 and Remark 2; Hu et al. 2025 for the optimum.
 
@@ -66,30 +65,28 @@ class Optimal(Scheme):
         curve = law.curve(problem.target, drafts, max(counts), strict).acceptance
         return exact_rates(curve[:, np.array(counts) - 1])
 
-    def _check_runnable(self, drafts: list[FloatArray]) -> None:
-        if self.sampling != _RUNNABLE or any(q is not drafts[0] for q in drafts):
-            raise InvalidSettingError(
-                f"sampling is {self.sampling!r}, and the optimal scheme can be run for identical "
-                f"drafts drawn {_RUNNABLE!r} only: use its acceptance(), or scheme 'greedy', which "
-                "is optimal for greedy drafts"
-            )
+    def possible(self, drafts: list[FloatArray], drafted: Sequence[int]) -> bool:
+        """Whether the draft law gives this tuple a positive probability."""
+        return can_draw(self._law(drafts), drafts, drafted)
+
+    def _law(self, drafts: list[FloatArray]) -> str:
+        return self.sampling if all(q is drafts[0] for q in drafts) else "independent"
+
+    def _rule(self, p: FloatArray, drafts: list[FloatArray]) -> CanonicalDecomposition:
+        law = self._law(drafts)
+        of_law = drafts if law == "independent" else drafts[0]
+        return canonical_decomposition(p, of_law, len(drafts), law)
 
     def _token_acceptance(self, p: FloatArray, drafts: list[FloatArray], token: int) -> float:
-        if any(q is not drafts[0] for q in drafts):
-            raise InvalidSettingError(
-                "drafts of different laws have no closed canonical decomposition, so scheme "
-                "'optimal' has no acceptance of one token: use its acceptance()"
-            )
-        rule = canonical_decomposition(p, drafts[0], len(drafts), self.sampling)
-        return capped_share(rule.selected[token], p[token])
+        return capped_share(self._rule(p, drafts).selected[token], p[token])
 
     def _draw(
         self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int
     ) -> Samples:
-        self._check_runnable(drafts)
-        rule = canonical_decomposition(p, drafts[0], len(drafts), self.sampling)
-        drafted = draw_independent(drafts, rng, size)
-        output = rule.select(drafted, rng)
+        rule = self._rule(p, drafts)
+        drafted = draw_tuples(self._law(drafts), drafts, rng, size)
+        # Fewer tokens than drafts: the last places of every tuple are empty.
+        output = rule.select(drafted[:, (drafted != NO_TOKEN).all(axis=0)], rng)
         fired = rng.random(size) * rule.selected[output] < p[output]
         rejected = int((~fired).sum())
         if rejected:
@@ -99,8 +96,7 @@ class Optimal(Scheme):
     def _output(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
     ) -> FloatArray:
-        self._check_runnable(drafts)
-        rule = canonical_decomposition(p, drafts[0], len(drafts), self.sampling)
+        rule = self._rule(p, drafts)
         accepted = {
             z: share * rule.accept_probability(z)
             for z, share in rule.selection_probabilities(drafted).items()

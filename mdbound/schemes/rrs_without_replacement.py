@@ -11,7 +11,7 @@ from mdbound.bounds.numerics.compiled.kernels import kernel
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
 from mdbound.errors import InvalidSettingError
 from mdbound.schemes.contract.registry import register
-from mdbound.schemes.contract.results import NO_TOKEN, RowRates, Samples
+from mdbound.schemes.contract.results import RowRates, Samples
 from mdbound.schemes.contract.scheme import Scheme
 from mdbound.schemes.rates.output_row import output_row
 from mdbound.schemes.rates.rejection_curve import rejection_curve
@@ -20,6 +20,7 @@ from mdbound.schemes.rates.sorted_residual import SortedResidual, sort_residual
 from mdbound.schemes.sampling.draws import token_at
 from mdbound.schemes.sampling.speculative_step import next_residual
 from mdbound.schemes.sampling.streams import row_generator, stratified_errors
+from mdbound.schemes.sampling.tuples import can_draw, draw_tuples
 
 
 @register
@@ -99,13 +100,14 @@ class RRSWithoutReplacement(Scheme):
 
     def possible(self, drafts: list[FloatArray], drafted: Sequence[int]) -> bool:
         """Distinct tokens of positive probability."""
-        return len(set(drafted)) == len(drafted) and super().possible(drafts, drafted)
+        return can_draw(self.sampling, drafts, drafted)
 
     def _draw(
         self, p: FloatArray, drafts: list[FloatArray], rng: np.random.Generator, size: int
     ) -> Samples:
-        uniforms = rng.random((size, 2 * len(drafts) + 1))
-        return Samples(*_run(p, drafts[0], len(drafts), uniforms))
+        drafted = draw_tuples(self.sampling, drafts, rng, size)
+        uniforms = rng.random((size, len(drafts) + 1))
+        return Samples(drafted, *_verify(p, drafts[0], drafted, uniforms))
 
     def _output(
         self, p: FloatArray, drafts: list[FloatArray], drafted: Sequence[int]
@@ -128,30 +130,22 @@ class RRSWithoutReplacement(Scheme):
 
 
 @kernel
-def _run(
-    p: FloatArray, q: FloatArray, num_drafts: int, uniforms: FloatArray
-) -> tuple[IntArray, IntArray, BoolArray]:
-    # Literal runs, one after the other: draft all tokens first, then verify them in order.
-    size = len(uniforms)
-    drafts = np.full((size, num_drafts), NO_TOKEN)
+def _verify(
+    p: FloatArray, q: FloatArray, drafts: IntArray, uniforms: FloatArray
+) -> tuple[IntArray, BoolArray]:
+    # Literal runs, one after the other: the drafted tokens are verified in order.
+    size, num_drafts = drafts.shape
     output = np.empty(size, dtype=np.int64)
     accepted = np.zeros(size, dtype=np.bool_)
     for run in range(size):
         proposal = q.copy()
-        for slot in range(num_drafts):
-            x = token_at(proposal, uniforms[run, slot] * proposal.sum())
-            if x < 0:
-                break
-            drafts[run, slot] = x
-            proposal[x] = 0.0
-        proposal[:] = q
         residual = p.copy()
         for slot in range(num_drafts):
             x = drafts[run, slot]
             if x < 0:
                 break
             total = proposal.sum()
-            if uniforms[run, num_drafts + slot] * proposal[x] / total < residual[x]:
+            if uniforms[run, slot] * proposal[x] / total < residual[x]:
                 output[run] = x
                 accepted[run] = True
                 break
@@ -159,5 +153,5 @@ def _run(
             residual /= residual.sum()
             proposal[x] = 0.0
         if not accepted[run]:
-            output[run] = token_at(residual, uniforms[run, 2 * num_drafts])
-    return drafts, output, accepted
+            output[run] = token_at(residual, uniforms[run, num_drafts])
+    return output, accepted

@@ -225,6 +225,15 @@ def test_refusals() -> None:
         scheme.token_acceptance([1.0, 0.0], [0.5, 0.5], 2, 2)
     with pytest.raises(InvalidSettingError, match="`token` has shape"):
         scheme.token_acceptance([1.0, 0.0], [0.5, 0.5], 2, 0.5)
-    rows = [np.array([0.5, 0.5]), np.array([0.25, 0.75])]
-    with pytest.raises(InvalidSettingError, match="different laws have no closed canonical"):
-        schemes.get("optimal").token_acceptance([0.5, 0.5], rows, 2, 0)
+    flat = np.full(600, 1 / 600)
+    rows = [flat, np.r_[flat[:300] * 1.5, flat[300:] * 0.5]]
+    with pytest.raises(InvalidSettingError, match="drafts of different laws from 600 tokens"):
+        schemes.get("optimal").token_acceptance(rows[0], rows, 2, 0)
+
+
+def test_optimal_with_drafts_of_different_laws() -> None:
+    """p_I over p by the program: over the target it adds up to the optimum."""
+    p, rows = np.array([0.5, 0.3, 0.2]), [np.array([0.2, 0.5, 0.3]), np.array([0.6, 0.1, 0.3])]
+    scheme = schemes.get("optimal")
+    shares = [scheme.token_acceptance(p, rows, 2, token) for token in range(3)]
+    assert p @ shares == pytest.approx(scheme.acceptance(p, rows, 2).membership, abs=1e-11)

@@ -2,8 +2,7 @@
 
 With tokens sorted by q/p descending, P_k and F_k the target mass and the containment of the first
 k, the blocks are the linear pieces of the least concave majorant of the points (P_k, F_k), and s
-their slopes. `BLOCKS` has how each draft law makes them; a law has an entry if the sets that
-maximise F - s p are prefixes of one order.
+their slopes. A draft law has them if the sets that maximise F - s p are prefixes of one order.
 """
 
 from __future__ import annotations
@@ -42,15 +41,17 @@ BlocksOf = Callable[[FloatArray, FloatArray, int], tuple[Blocks, FloatArray]]
 """From p and q, shape (V,), and n to the blocks and to p_I, shape (V,)."""
 
 
-def _with_replacement_blocks(
+def with_replacement_blocks(
     p: FloatArray, q: FloatArray, num_drafts: int
 ) -> tuple[Blocks, FloatArray]:
+    """Blocks and p_I under i.i.d. draws; of the type `BlocksOf`."""
     return _prefix_blocks(p, q, num_drafts, with_replacement_increments)
 
 
-def _without_replacement_blocks(
+def without_replacement_blocks(
     p: FloatArray, q: FloatArray, num_drafts: int
 ) -> tuple[Blocks, FloatArray]:
+    """Blocks and p_I under draws without replacement; of the type `BlocksOf`."""
     return _prefix_blocks(p, q, num_drafts, without_replacement_increments)
 
 
@@ -71,7 +72,7 @@ def _prefix_blocks(
     return Blocks(order, starts, slopes), selected
 
 
-def _greedy_blocks(p: FloatArray, q: FloatArray, num_drafts: int) -> tuple[Blocks, FloatArray]:
+def greedy_blocks(p: FloatArray, q: FloatArray, num_drafts: int) -> tuple[Blocks, FloatArray]:
     """The first block holds the certain drafts and the likeliest draws; every other is a token.
 
     F(H) = h(H) if H holds the certain drafts and 0 otherwise, h the law of the one draw. So the
@@ -110,11 +111,3 @@ def _proportional(
     certain = ~np.isfinite(slope)
     slope[certain] = 0.0
     return np.where(certain, heights, slope * p)
-
-
-BLOCKS: dict[str, BlocksOf] = {
-    "with_replacement": _with_replacement_blocks,
-    "without_replacement": _without_replacement_blocks,
-    "greedy": _greedy_blocks,
-}
-"""How a law makes its blocks. `"independent"` has none: its sets are prefixes of no one order."""

@@ -131,8 +131,10 @@ def test_a_nearly_certain_token_keeps_the_others_apart() -> None:
 
 def test_bad_arguments_are_refused() -> None:
     half = [0.5, 0.5]
-    with pytest.raises(InvalidSettingError, match="closed canonical decompositions exist for"):
-        canonical_decomposition(half, [half, half], 2, "independent")
+    with pytest.raises(InvalidSettingError, match="drafts of different laws from"):
+        canonical_decomposition(
+            np.full(500, 1 / 500), [np.full(500, 1 / 500)] * 2, 2, "independent"
+        )
     with pytest.raises(InvalidDistributionError, match="one position, not 2 rows"):
         canonical_decomposition([half, half], half, 2)
     with pytest.raises(InvalidSettingError, match="num_drafts is 0"):

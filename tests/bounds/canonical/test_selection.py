@@ -145,9 +145,6 @@ def test_bad_arguments_are_refused() -> None:
         rule.selection_probabilities([9, 0])
     with pytest.raises(InvalidSettingError, match=r"give \(size, 2\)"):
         rule.select([[0, 1, 1]], np.random.default_rng(0))
-    other = canonical_decomposition([0.5, 0.5], [0.5, 0.5], 2, "without_replacement")
-    with pytest.raises(InvalidSettingError, match=r"known for i\.i\.d\. drafts"):
-        other.selection_probabilities([0, 1])
 
 
 def test_marginals_that_no_rule_has_are_an_error() -> None:

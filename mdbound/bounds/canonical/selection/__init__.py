@@ -1,0 +1,1 @@
+"""Which drafted token to select: a rule for each draft law."""
