@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mdbound.analysis.tables.comparison import compare as compare
     from mdbound.analysis.tables.comparison import compare_schemes as compare_schemes
     from mdbound.analysis.tables.report import write_report as write_report
-    from mdbound.analysis.verification.verify import Verification as Verification
+    from mdbound.analysis.verification.outcome import Verification as Verification
     from mdbound.analysis.verification.verify import verify_results as verify_results
 
 __all__ = [
@@ -72,7 +72,7 @@ _HOMES = {
     "SolveSetting": "solving.setting",
     "SolveSummary": "solving.solve_cache",
     "Study": "studies.study",
-    "Verification": "verification.verify",
+    "Verification": "verification.outcome",
     "compare": "tables.comparison",
     "compare_schemes": "tables.comparison",
     "open_results": "solving.results",

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mdbound.errors import InvalidSettingError
+
 if TYPE_CHECKING:
-    from mdbound.analysis.verification.verify import Verification
+    from mdbound.analysis.verification.outcome import Verification
 
 EXAMPLE = "Example: mdbound verify results.parquet --cache caches/smollm2 --rows 200"
 
@@ -20,37 +22,77 @@ def register(app: typer.Typer) -> None:
     app.command("verify", epilog=EXAMPLE)(verify)
 
 
+# Long: each kind of file has its own referee, and its words are help.
 def verify(
-    results: Annotated[Path, typer.Argument(help="Results file written by `solve`.")],
+    results: Annotated[
+        Path, typer.Argument(help="Results file written by `solve`, `paths` or `trees`.")
+    ],
     *,
-    cache: Annotated[Path, typer.Option(help="Cache folder that it was solved from.")],
-    rows: Annotated[int, typer.Option(help="Rows to draw at random.")] = 200,
-    every: Annotated[bool, typer.Option("--all", help="Check every row instead.")] = False,
+    cache: Annotated[Path | None, typer.Option(help="Cache folder that it was made from.")] = None,
+    logprobs: Annotated[
+        Path | None, typer.Option(help="Or the file of log-probabilities, of `paths --logprobs`.")
+    ] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            help="Rows to draw at random (default 200); of `paths` documents, of `trees` contexts "
+            "(default 20)."
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Check every one instead.")] = False,
     cvxpy_rows: Annotated[
-        int, typer.Option(help="How many of them cvxpy checks, too (it is slow).")
+        int, typer.Option(help="How many rows of `solve` cvxpy checks, too (it is slow).")
     ] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
 ) -> None:
-    """Check a results file, all of it and drawn rows one by one; exit 1 on a contradiction.
+    """Check a results file, all of it and drawn parts one by one; exit 1 on a contradiction.
 
-    Of the file, that every row is there once and has values that it can have. Of a drawn row, that
-    it is the same in every column when solved again, that its optimum is enclosed at full
-    vocabulary by exact or ball arithmetic, and that its setting has the same optimum as a linear
-    program on the most likely tokens. Nothing is taken from the file itself.
+    Of `solve`: every row is there once and has values that it can have; a drawn row is the same in
+    every column when solved again, its optimum is enclosed at full vocabulary by exact or ball
+    arithmetic, and its setting has the same optimum as a linear program on the most likely tokens.
+    Of `paths`: every row is what the run gives when done again; tails and calls of drawn documents
+    follow from their definitions. Of `trees`: likewise, for drawn contexts, and verifiers are
+    summed over every tree of small problems. Nothing is taken from the file itself.
     """
+    from mdbound.analysis.paths.path_results import holds_paths
+    from mdbound.analysis.trees.tree_results import holds_trees
     from mdbound.analysis.verification.verify import verify_results
+    from mdbound.analysis.verification.verify_paths import verify_paths
+    from mdbound.analysis.verification.verify_trees import verify_trees
     from mdbound.cli.progress_bar import progress_bar
     from mdbound.logits_cache.store.cache import LogitsCache
 
-    with progress_bar("verify", "rows") as bar:
-        found = verify_results(
-            results,
-            LogitsCache.open(cache),
-            rows=None if every else rows,
-            cvxpy_rows=cvxpy_rows,
-            seed=seed,
-            on_progress=lambda done, total: bar.update(done, total, done),
-        )
+    if (cache is None) == (logprobs is None):
+        raise InvalidSettingError("give --cache, or --logprobs for results of `paths --logprobs`")
+    if logprobs is not None and not holds_paths(results):
+        raise InvalidSettingError(f"--logprobs is for results of `paths`, which {results} is not")
+    if rows is not None and rows < 1:
+        raise InvalidSettingError(f"--rows {rows}: give at least 1")
+    source = logprobs if cache is None else LogitsCache.open(cache)
+    count = None if every else (rows or 20)
+    with progress_bar("verify", "steps") as bar:
+
+        def on_progress(done: int, total: int) -> None:
+            bar.update(done, total, done)
+
+        if holds_paths(results):
+            assert source is not None  # one of the two was given
+            found = verify_paths(results, source, texts=count, seed=seed, on_progress=on_progress)
+        elif holds_trees(results):
+            assert isinstance(source, LogitsCache)  # refused above
+            found = verify_trees(
+                results, source, contexts=count, seed=seed, on_progress=on_progress
+            )
+        else:
+            assert isinstance(source, LogitsCache)  # refused above
+            found = verify_results(
+                results,
+                source,
+                rows=None if every else (rows or 200),
+                cvxpy_rows=cvxpy_rows,
+                seed=seed,
+                on_progress=on_progress,
+            )
     _print(found)
     if not found.passed:
         raise typer.Exit(1)

@@ -124,14 +124,20 @@ def read_offsets(path: Path | str) -> ChosenOffsets:
         if path.stat().st_size > LARGEST_FILE:
             raise CacheError(f"{path} has more than {LARGEST_FILE} bytes: no file of offsets")
         raw = json.loads(path.read_text(encoding="utf-8"))
-        return _offsets_from(raw)
+        return offsets_from(raw)
     except OSError as error:
         raise CacheError(f"{path} cannot be read ({error}); choose offsets again") from error
     except (KeyError, TypeError, ValueError, RecursionError, InvalidSettingError) as error:
         raise CacheError(f"{path} is no file of offsets ({error}); choose them again") from error
 
 
-def _offsets_from(raw: Any) -> ChosenOffsets:
+def offsets_from(raw: Any) -> ChosenOffsets:
+    """Read back what `ChosenOffsets.as_dict` made, of JSON that anybody may have written.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is no such record; says where.
+    """
+    raw = dict(raw) if isinstance(raw, dict) else raw
     if not isinstance(raw, dict) or raw.pop("mdbound_offsets", None) != _VERSION:
         raise ValueError(f"it does not say mdbound_offsets {_VERSION}")
     step = float(_of(raw, "step", float | int))

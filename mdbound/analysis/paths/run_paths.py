@@ -163,14 +163,14 @@ def settings_of(cache: LogitsCache, grid: PathGrid) -> tuple[PathSetting, ...]:
         InvalidSettingError: A setting that the capture has no text for.
     """
     cache.require_finished()
-    return grid.settings(cache.draft_names, _law_of_text(cache))
+    return grid.settings(cache.draft_names, law_of_text(cache))
 
 
 def paths_provenance(
     cache: LogitsCache, grid: PathGrid, settings: Sequence[PathSetting], command: str
 ) -> Provenance:
     """What the metadata of results of a capture says."""
-    law = GIVEN if _law_of_text(cache) is None else OF_TARGET
+    law = GIVEN if law_of_text(cache) is None else OF_TARGET
     return Provenance(
         version=mdbound.__version__,
         capture_identity=cache.manifest.identity(),
@@ -181,7 +181,8 @@ def paths_provenance(
     )
 
 
-def _law_of_text(cache: LogitsCache) -> Warpers | None:
+def law_of_text(cache: LogitsCache) -> Warpers | None:
+    """What the texts of a capture were sampled with; None for text that was given."""
     recorded = cache.manifest.generation.warpers
     return None if recorded is None else Warpers.from_dict(recorded)
 

@@ -18,8 +18,7 @@ may be off by is the error of the row solved again.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 from mdbound import bounds
 from mdbound.analysis.solving.results import Results, open_results
 from mdbound.analysis.verification.inventory import wrong_rows
+from mdbound.analysis.verification.outcome import Record, Verification
 from mdbound.analysis.verification.reproduced import changed_columns
 from mdbound.analysis.verification.verify_rows import SolvedRow, sample_rows
 from mdbound.bounds.programs.draft_sets import count_sets
@@ -70,75 +70,6 @@ STANDARD_ERRORS = 6.0
 """Of an estimated rate, by which it may be above the optimum: one row in a billion is."""
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A row that a check contradicts.
-
-    Attributes:
-        row: Position and setting; of the check of all rows what is wrong with them.
-        check: Which of `CHECKS`.
-        claimed: The value checked, or what its column is called.
-        discrepancy: How far it is from the check's value.
-        allowed: How far it may be.
-    """
-
-    row: str
-    check: str
-    claimed: float | str
-    discrepancy: float
-    allowed: float
-
-
-@dataclass
-class CheckSummary:
-    """What one check found.
-
-    Attributes:
-        rows: Rows checked.
-        worst: Largest discrepancy.
-        worst_share: Largest discrepancy as a share of what was allowed there; above 1 is a
-            failure.
-        skipped: Rows not checked, by reason.
-    """
-
-    rows: int = 0
-    worst: float = 0.0
-    worst_share: float = 0.0
-    skipped: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Verification:
-    """Outcome of `verify_results`.
-
-    Attributes:
-        rows: Rows drawn.
-        checks: By name, in the order of `CHECKS`.
-        failures: Every contradiction.
-        total: Rows of the file.
-    """
-
-    rows: int
-    checks: dict[str, CheckSummary]
-    failures: Sequence[Failure]
-    total: int = 0
-
-    @property
-    def power(self) -> float:
-        """Probability that a single row that is wrong was drawn.
-
-        Example:
-            >>> Verification(200, {}, [], 20_000).power
-            0.01
-        """
-        return self.rows / self.total if self.total else 0.0
-
-    @property
-    def passed(self) -> bool:
-        """Whether no check contradicts a row."""
-        return not self.failures
-
-
 def verify_results(
     results: Path | str,
     cache: LogitsCache,
@@ -169,7 +100,7 @@ def verify_results(
         raise InvalidSettingError(f"`seed` {seed}: give 0 or more")
     if cvxpy_rows < 0:
         raise InvalidSettingError(f"`cvxpy_rows` {cvxpy_rows}: give 0 or more")
-    record = _Record()
+    record = Record(CHECKS)
     opened = open_results(results)
     total = int(opened.frame.select(pl.len()).collect().item())
     drawn = sample_rows(opened, cache, rows, seed)
@@ -192,53 +123,27 @@ def verify_results(
     return Verification(done, record.checks, record.failures, total)
 
 
-class _Record:
-    """Collects discrepancies."""
-
-    def __init__(self) -> None:
-        self.checks = {name: CheckSummary() for name in CHECKS}
-        self.failures: list[Failure] = []
-
-    def add(
-        self, row: SolvedRow, check: str, claimed: float | str, discrepancy: float, allowed: float
-    ) -> None:
-        summary = self.checks[check]
-        summary.rows += 1
-        # NaN compares as a failure.
-        if not discrepancy <= allowed:
-            self.failures.append(Failure(row.name, check, claimed, discrepancy, allowed))
-        summary.worst = float(np.fmax(summary.worst, discrepancy))
-        summary.worst_share = float(np.fmax(summary.worst_share, discrepancy / allowed))
-
-    def skip(self, check: str, reason: str) -> None:
-        skipped = self.checks[check].skipped
-        skipped[reason] = skipped.get(reason, 0) + 1
-
-
-def _check_all_rows(results: Results, cache: LogitsCache, total: int, record: _Record) -> None:
+def _check_all_rows(results: Results, cache: LogitsCache, total: int, record: Record) -> None:
     record.checks[ROWS].rows = total
     for line in wrong_rows(results, cache):
-        record.failures.append(Failure(line, ROWS, "the file", np.inf, 0.0))
-        record.checks[ROWS].worst = record.checks[ROWS].worst_share = np.inf
+        record.contradict(line, ROWS, "the file")
 
 
-def _check_columns(row: SolvedRow, record: _Record) -> None:
+def _check_columns(row: SolvedRow, record: Record) -> None:
     summary = record.checks[COLUMNS]
     changed = list(changed_columns(row.claimed, row.again))
     summary.rows += 1
-    for name, off, allowed in changed:
-        record.failures.append(Failure(row.name, COLUMNS, name, off, allowed))
-        summary.worst = float(np.fmax(summary.worst, off))
-        summary.worst_share = np.inf
+    for name, off, _ in changed:
+        record.contradict(row.name, COLUMNS, name, off)
 
 
-def _check_entropy(row: SolvedRow, record: _Record) -> None:
+def _check_entropy(row: SolvedRow, record: Record) -> None:
     mass = row.target[row.target > 0.0]
     entropy = -math.fsum(mass * np.log(mass))
     claimed = row.claimed["target_entropy"]
     value = math.nan if claimed is None else float(claimed)
     allowed = ENTROPY_ROUNDING * entropy + 1e-15
-    record.add(row, ENTROPY, value, abs(value - entropy), allowed)
+    record.add(row.name, ENTROPY, value, abs(value - entropy), allowed)
 
 
 def _stated_error(row: SolvedRow) -> float:
@@ -247,7 +152,7 @@ def _stated_error(row: SolvedRow) -> float:
     return 0.0 if error is None else float(error)
 
 
-def _check_certificate(row: SolvedRow, record: _Record) -> None:
+def _check_certificate(row: SolvedRow, record: Record) -> None:
     if row.claimed["acceptance"] is None:
         record.skip(CERTIFICATE, "the row is not solved, nor when solved again")
         return
@@ -272,18 +177,18 @@ def _check_certificate(row: SolvedRow, record: _Record) -> None:
     rounding = interval.width + (row.num_drafts + 1) * REPRODUCED
     if row.is_bound:
         allowed = _stated_error(row) + rounding
-        record.add(row, CERTIFICATE, claimed, interval.error_of(claimed), allowed)
+        record.add(row.name, CERTIFICATE, claimed, interval.error_of(claimed), allowed)
         return
     above = max(0.0, claimed - float(interval.upper))
     allowed = STANDARD_ERRORS * float(row.again["standard_error"] or 0.0) + rounding + 1e-12
-    record.add(row, CERTIFICATE, claimed, above, allowed)
+    record.add(row.name, CERTIFICATE, claimed, above, allowed)
 
 
 def _drafts_of_its_own(row: SolvedRow) -> bool:
     return dict(row.setting.scheme_options).get("alphabet_size") is not None
 
 
-def _check_own_set(row: SolvedRow, record: _Record) -> None:
+def _check_own_set(row: SolvedRow, record: Record) -> None:
     """1 + p(H*) - F(H*) from the row's own columns."""
     acceptance, mass, containment = (
         math.nan if row.claimed[name] is None else float(row.claimed[name])
@@ -291,10 +196,10 @@ def _check_own_set(row: SolvedRow, record: _Record) -> None:
     )
     value = 1.0 + (mass - containment)
     allowed = _stated_error(row) + (row.num_drafts + 1) * REPRODUCED
-    record.add(row, OWN_SET, acceptance, abs(value - acceptance), allowed)
+    record.add(row.name, OWN_SET, acceptance, abs(value - acceptance), allowed)
 
 
-def _check_program(row: SolvedRow, backend: Backend, record: _Record) -> None:
+def _check_program(row: SolvedRow, backend: Backend, record: Record) -> None:
     problem = _most_likely(row, LARGEST_PROGRAM[backend])
     if problem is None:
         record.skip(backend, f"no vocabulary is small enough for {row.num_drafts} drafts")
@@ -305,7 +210,7 @@ def _check_program(row: SolvedRow, backend: Backend, record: _Record) -> None:
     except (MissingDependencyError, UnsolvedError) as error:
         record.skip(backend, str(error))
         return
-    record.add(row, backend, solved, abs(value - solved), GAP_TOLERANCE)
+    record.add(row.name, backend, solved, abs(value - solved), GAP_TOLERANCE)
 
 
 def _most_likely(row: SolvedRow, largest: int) -> tuple[Floats, Any] | None:
