@@ -56,7 +56,7 @@ def verify(
     """
     from mdbound.analysis.paths.path_results import holds_paths
     from mdbound.analysis.trees.tree_results import holds_trees
-    from mdbound.analysis.verification.verify import verify_results
+    from mdbound.analysis.verification.verify import missing_extras, verify_results
     from mdbound.analysis.verification.verify_paths import verify_paths
     from mdbound.analysis.verification.verify_trees import verify_trees
     from mdbound.cli.progress_bar import progress_bar
@@ -70,6 +70,9 @@ def verify(
         raise InvalidSettingError(f"--rows {rows}: give at least 1")
     source = logprobs if cache is None else LogitsCache.open(cache)
     count = None if every else (rows or 20)
+    of_solve = not (holds_paths(results) or holds_trees(results))
+    for line in missing_extras(results, cvxpy_rows) if of_solve else ():
+        typer.echo(f"note: {line}", err=True)
     with progress_bar("verify", "steps") as bar:
 
         def on_progress(done: int, total: int) -> None:

@@ -68,3 +68,22 @@ def test_missing_results_are_one_line_and_status_2(
     write_cache(tmp_path / "c", target, {"small": target})
     assert mdbound(monkeypatch, "verify", tmp_path / "no", "--cache", tmp_path / "c") == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_missing_package_is_named_first(
+    solved: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mdbound.analysis.verification import verify
+
+    monkeypatch.setattr(verify, "find_spec", lambda name: None)
+    mdbound(monkeypatch, "verify", solved, "--cache", solved.parent / "c", "--rows", "1")
+    assert capsys.readouterr().err.startswith("note: cvxpy is not installed")
+
+
+def test_paths_and_trees_need_the_right_source(
+    solved: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mdbound(monkeypatch, "verify", solved) == 2
+    assert "give --cache" in capsys.readouterr().err
+    assert mdbound(monkeypatch, "verify", solved, "--logprobs", solved) == 2
+    assert "--logprobs is for results of `paths`" in capsys.readouterr().err

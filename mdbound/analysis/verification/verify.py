@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,35 @@ def verify_results(
     return Verification(done, record.checks, record.failures, total)
 
 
+def missing_extras(results: Path | str, cvxpy_rows: int) -> list[str]:
+    """What checks of a file will be skipped for want of a package, known before anything is run.
+
+    Args:
+        results: File written by `solve`.
+        cvxpy_rows: As of `verify_results`.
+
+    Returns:
+        A line for each package that is not installed.
+
+    Raises:
+        CacheError: The file is missing or damaged.
+    """
+    settings = open_results(results).provenance.settings
+    in_balls = any(
+        each.get("sampling") == "without_replacement" and max(each.get("num_drafts", [0])) >= 3
+        for each in settings
+    )
+    found = []
+    if in_balls and find_spec("flint") is None:
+        found.append(
+            "python-flint is not installed: rows without replacement of 3 drafts and more get no "
+            "certificate; install mdbound[certificates]"
+        )
+    if cvxpy_rows and find_spec("cvxpy") is None:
+        found.append("cvxpy is not installed: its check is left out; install mdbound[lp]")
+    return found
+
+
 def _check_all_rows(results: Results, cache: LogitsCache, total: int, record: Record) -> None:
     record.checks[ROWS].rows = total
     for line in wrong_rows(results, cache):
@@ -167,7 +197,7 @@ def _check_certificate(row: SolvedRow, record: Record) -> None:
     law = "independent" if row.setting.has_several_distributions else row.sampling
     try:
         # Any set gives an upper bound. This one is found by what `solve` has compiled, or sorting.
-        subset = bounds.draft_law(law).optimal_subset(*problem, row.num_drafts)
+        subset = _SUBSETS.get(law, bounds.draft_law(law).optimal_subset)(*problem, row.num_drafts)
         certificate = make_certificate(*problem, row.num_drafts, law, subset)
         interval = certificate.check(*problem)
     except (MissingDependencyError, UnsolvedError) as error:
@@ -182,6 +212,29 @@ def _check_certificate(row: SolvedRow, record: Record) -> None:
     above = max(0.0, claimed - float(interval.upper))
     allowed = STANDARD_ERRORS * float(row.again["standard_error"] or 0.0) + rounding + 1e-12
     record.add(row.name, CERTIFICATE, claimed, above, allowed)
+
+
+def _greedy_subset(p: Floats, q: Floats, num_drafts: int) -> NDArray[np.bool_]:
+    """The certain drafts, and of the others those that are drawn more often than wanted.
+
+    By sorting: the law's own way has kernels that `solve` does not need.
+    """
+    order = np.argsort(-q, kind="stable")
+    top = order[: num_drafts - 1]
+    rest = q.copy()
+    rest[top] = 0.0
+    total = math.fsum(rest)
+    subset = np.zeros(len(q), dtype=np.bool_)
+    if total > 0.0:
+        subset = p < rest / total
+        if not subset.any():
+            return subset
+    subset[top[q[top] > 0.0]] = True
+    return subset if math.fsum(p[subset]) < 1.0 else np.zeros_like(subset)
+
+
+_SUBSETS: dict[str, Callable[[Floats, Any, int], NDArray[np.bool_]]] = {"greedy": _greedy_subset}
+"""Sets of laws whose own search would be compiled here for the first time."""
 
 
 def _drafts_of_its_own(row: SolvedRow) -> bool:

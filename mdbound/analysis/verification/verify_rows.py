@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from mdbound.analysis.solving.results import BOUND, SETTING_COLUMNS, Results
 from mdbound.analysis.solving.setting import SolveSetting
-from mdbound.analysis.solving.setting_distributions import DraftRows, TargetRows
+from mdbound.analysis.solving.setting_distributions import TargetRows
 from mdbound.analysis.solving.solve_batch import solve_batch
+from mdbound.analysis.verification.plain_rows import plain_distribution
 from mdbound.errors import CacheError, InvalidSettingError
 from mdbound.logits_cache.store.cache import LogitsCache
 
@@ -151,8 +152,10 @@ def _solved_rows(
     rows: pl.DataFrame, place: pl.DataFrame, logits: Mapping[str, Any], setting: SolveSetting
 ) -> Iterator[SolvedRow]:
     """The drawn rows of one position and setting, which is solved again once."""
-    target = TargetRows(logits, setting)
-    drafts = [each[0] for each in DraftRows(target, setting).distributions]
+    rows_of = TargetRows(logits, setting)
+    target = plain_distribution(rows_of.logits[0], setting.warpers)
+    pairs = zip(setting.drafts, setting.draft_warpers, strict=True)
+    drafts = [plain_distribution(rows_of.restricted(name)[0], each) for name, each in pairs]
     solved = solve_batch(place, logits, [setting])
     again = {row["num_drafts"]: row for row in solved.iter_rows(named=True)}
     for values in rows.iter_rows(named=True):
@@ -165,7 +168,7 @@ def _solved_rows(
             name=f"{where}, {', '.join(f'{name} {value}' for name, value in shown.items())}",
             setting=setting,
             num_drafts=n,
-            target=target.distribution[0],
+            target=target,
             draft=drafts[:n] if setting.has_several_distributions else drafts[0],
             claimed=values,
             again=again[n],
