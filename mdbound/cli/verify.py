@@ -63,9 +63,9 @@ def verify(
     from mdbound.logits_cache.store.cache import LogitsCache
 
     if (cache is None) == (logprobs is None):
-        raise InvalidSettingError("give --cache, or --logprobs for results of `paths --logprobs`")
+        raise InvalidSettingError("give --cache, or --logprobs for results of mdbound paths --logprobs")
     if logprobs is not None and not holds_paths(results):
-        raise InvalidSettingError(f"--logprobs is for results of `paths`, which {results} is not")
+        raise InvalidSettingError(f"--logprobs is for results of mdbound paths, which {results} is not")
     if rows is not None and rows < 1:
         raise InvalidSettingError(f"--rows {rows}: give at least 1")
     source = logprobs if cache is None else LogitsCache.open(cache)

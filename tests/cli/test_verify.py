@@ -75,7 +75,7 @@ def test_a_missing_package_is_named_first(
 ) -> None:
     from mdbound.analysis.verification import verify
 
-    monkeypatch.setattr(verify, "find_spec", lambda name: None)
+    monkeypatch.setattr(verify, "find_spec", lambda _: None)
     mdbound(monkeypatch, "verify", solved, "--cache", solved.parent / "c", "--rows", "1")
     assert capsys.readouterr().err.startswith("note: cvxpy is not installed")
 
@@ -86,4 +86,4 @@ def test_paths_and_trees_need_the_right_source(
     assert mdbound(monkeypatch, "verify", solved) == 2
     assert "give --cache" in capsys.readouterr().err
     assert mdbound(monkeypatch, "verify", solved, "--logprobs", solved) == 2
-    assert "--logprobs is for results of `paths`" in capsys.readouterr().err
+    assert "--logprobs is for results of mdbound paths" in capsys.readouterr().err
