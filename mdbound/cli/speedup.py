@@ -62,7 +62,7 @@ def speedup(
     table = speedup_table(found, notes)
     show_table(table, notes=False)
     if out is not None:
-        for file in write_table(table, out, "speedup"):
+        for file in write_table(table, out, "speedup", [results]):
             typer.echo(f"wrote {file}")
     if figure is not None:
         from mdbound.analysis.figures import write_as

@@ -32,6 +32,10 @@ def verify(
     logprobs: Annotated[
         Path | None, typer.Option(help="Or the file of log-probabilities, of `paths --logprobs`.")
     ] = None,
+    tables: Annotated[
+        Path | None,
+        typer.Option(help="Folder that `report` wrote from the file: check its tables instead."),
+    ] = None,
     rows: Annotated[
         int | None,
         typer.Option(
@@ -43,7 +47,12 @@ def verify(
     cvxpy_rows: Annotated[
         int, typer.Option(help="How many rows of `solve` cvxpy checks, too (it is slow).")
     ] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the draw; with --tables, of the report's resampling.")
+    ] = 0,
+    resamples: Annotated[
+        int, typer.Option(help="With --tables, the report's bootstrap resamples.")
+    ] = 9999,
 ) -> None:
     """Check a results file, all of it and drawn parts one by one; exit 1 on a contradiction.
 
@@ -52,7 +61,8 @@ def verify(
     arithmetic, and its setting has the same optimum as a linear program on the most likely tokens.
     Of `paths`: every row is what the run gives when done again; tails and calls of drawn documents
     follow from their definitions. Of `trees`: likewise, for drawn contexts, and verifiers are
-    summed over every tree of small problems. Nothing is taken from the file itself.
+    summed over every tree of small problems. Nothing is taken from the file itself. With --tables
+    the report is made again from the file, and every file of the folder must be the same.
     """
     from mdbound.analysis.paths.path_results import holds_paths
     from mdbound.analysis.trees.tree_results import holds_trees
@@ -62,10 +72,17 @@ def verify(
     from mdbound.cli.progress_bar import progress_bar
     from mdbound.logits_cache.store.cache import LogitsCache
 
+    if tables is not None:
+        _show(_verified_tables(results, tables, resamples, seed, cache or logprobs))
+        return
     if (cache is None) == (logprobs is None):
-        raise InvalidSettingError("give --cache, or --logprobs for results of mdbound paths --logprobs")
+        raise InvalidSettingError(
+            "give --cache, or --logprobs for results of mdbound paths --logprobs"
+        )
     if logprobs is not None and not holds_paths(results):
-        raise InvalidSettingError(f"--logprobs is for results of mdbound paths, which {results} is not")
+        raise InvalidSettingError(
+            f"--logprobs is for results of mdbound paths, which {results} is not"
+        )
     if rows is not None and rows < 1:
         raise InvalidSettingError(f"--rows {rows}: give at least 1")
     source = logprobs if cache is None else LogitsCache.open(cache)
@@ -96,6 +113,24 @@ def verify(
                 seed=seed,
                 on_progress=on_progress,
             )
+    _show(found)
+
+
+def _verified_tables(
+    results: Path, tables: Path, resamples: int, seed: int, source: Path | None
+) -> Verification:
+    from mdbound.analysis.statistics.bootstrap import Bootstrap
+    from mdbound.analysis.verification.verify_tables import verify_tables
+
+    if source is not None:
+        raise InvalidSettingError(
+            "--tables holds tables against the results file; check the file itself against its "
+            "capture in a call of its own"
+        )
+    return verify_tables(results, tables, Bootstrap(resamples=resamples, seed=seed))
+
+
+def _show(found: Verification) -> None:
     _print(found)
     if not found.passed:
         raise typer.Exit(1)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from mdbound import schemes
-from mdbound.analysis.figures.style import scheme_label, scheme_style
+from mdbound.analysis.figures.style import scheme_style
 from mdbound.analysis.solving.scheme_settings import add_schemes, left_out
 from mdbound.analysis.solving.setting import SolveSetting
+from mdbound.analysis.tables.names import scheme_name
 from mdbound.bounds.problem.array_types import FloatArray
 from mdbound.errors import InvalidSettingError
 from mdbound.schemes.contract import facts, registry
@@ -80,7 +81,7 @@ def test_solving_and_figures_know_it(toy: schemes.Scheme) -> None:
         ("toy", (1, 2)),
     ]
     assert [each.reason for each in left_out(rated, ["toy"])] == ["not defined for n = 3"]
-    assert scheme_label("toy") == "toy"
+    assert scheme_name("toy") == "toy"
     assert scheme_style("toy") != scheme_style("bound")
 
 

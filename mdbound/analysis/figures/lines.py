@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 from mdbound.analysis.figures.style import (
     BAND_OPACITY,
     LineStyle,
-    law_label,
     law_style,
-    scheme_label,
     scheme_style,
 )
 from mdbound.analysis.solving.results import BOUND
 from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.statistics.task_means import task_means
 from mdbound.analysis.tables.files import rounded
+from mdbound.analysis.tables.names import law_name, scheme_name
 
 if TYPE_CHECKING:
     from mdbound.analysis.figures.style import Axes
@@ -143,13 +142,13 @@ def _look(line: Line, lines: Sequence[Line]) -> tuple[LineStyle, str]:
     """Style and label: laws tell bounds apart, names tell schemes apart."""
     laws = {each.sampling for each in lines}
     if line.scheme == BOUND and len(laws) > 1:
-        return law_style(line.sampling), f"bound, {law_label(line.sampling)}"
+        return law_style(line.sampling), f"bound, {law_name(line.sampling)}"
     if line.scheme == BOUND:
         return scheme_style(BOUND), "bound"
-    label, style = scheme_label(line.scheme), scheme_style(line.scheme)
+    label, style = scheme_name(line.scheme), scheme_style(line.scheme)
     same = [each.sampling for each in lines if each.scheme == line.scheme]
     if len(same) == 1:
         return style, label
     if same[0] != line.sampling:
         style = replace(style, width=style.width / 2, hollow=True)
-    return style, f"{label}, {law_label(line.sampling)}"
+    return style, f"{label}, {law_name(line.sampling)}"

@@ -46,24 +46,6 @@ _LAW_COLOURS = {
     "independent": PALETTE["purple"],
 }
 
-# Short, so that two columns of a legend fit one column of a paper.
-_LAW_LABELS = {
-    "with_replacement": "with repl.",
-    "without_replacement": "without repl.",
-    "independent": "indep.",
-}
-
-_SCHEME_LABELS = {
-    "nss": "NSS",
-    "k_seq": "K-SEQ",
-    "k_seq_membership": "K-SEQ, membership",
-    "rrs_with_replacement": "RRS with repl.",
-    "rrs_without_replacement": "RRS without repl.",
-    "spechub": "SpecHub",
-    "importance_sampling": "imp. sampling",
-    "gumbel_list": "Gumbel list",
-}
-
 _COLOURS = tuple(
     PALETTE[name] for name in ("orange", "sky", "green", "vermillion", "blue", "purple", "grey")
 )
@@ -150,26 +132,6 @@ def scheme_style(scheme: str) -> LineStyle:
     # When colours come round again, markers have moved on by one.
     marker = (at + at // len(_COLOURS)) % len(_MARKERS)
     return LineStyle(_COLOURS[at % len(_COLOURS)], _DASHES[at % len(_DASHES)], _MARKERS[marker])
-
-
-def law_label(law: str) -> str:
-    """A draft law as legends call it.
-
-    Example:
-        >>> law_label("with_replacement")
-        'with repl.'
-    """
-    return _LAW_LABELS.get(law, law.replace("_", " "))
-
-
-def scheme_label(scheme: str) -> str:
-    """A scheme as legends call it.
-
-    Example:
-        >>> scheme_label("k_seq"), scheme_label("single_draft")
-        ('K-SEQ', 'single draft')
-    """
-    return _SCHEME_LABELS.get(scheme, scheme.replace("_", " "))
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def compare_paths(
         )
     notes = [interval_note(how), *provenance_notes(results.provenance, command)]
     table = _table(rows, there[0], how, notes)
-    files = [] if out is None else write_table(table, Path(out), "comparison")
+    files = [] if out is None else write_table(table, Path(out), "comparison", [results.path])
     return PathReport(table, tuple(files))
 
 

@@ -162,15 +162,17 @@ def write_path_report(
     below = [*notes, *document_notes(positions), *path_notes(results, how, command)]
     at_positions = path_table(positions, AT_POSITIONS, below)
     if not has_calls(results):
-        return PathReport(at_positions, tuple(write_table(at_positions, out, _POSITIONS_FILE)))
+        return PathReport(
+            at_positions, tuple(write_table(at_positions, out, _POSITIONS_FILE, [results.path]))
+        )
     calls = rounded(per_call_means(results, how))
     table = path_table(calls, PER_CALL, below)
     by_document = path_table(calls, f"{PER_CALL}, mean of documents", below, "document_")
     files = [
-        *write_table(table, out, "tokens_per_call"),
-        *write_table(by_document, out, "tokens_per_call_by_document"),
-        *write_table(at_positions, out, _POSITIONS_FILE),
-        *write_frame(calls, out, "tokens_per_call_long", (table.caption, *below)),
+        *write_table(table, out, "tokens_per_call", [results.path]),
+        *write_table(by_document, out, "tokens_per_call_by_document", [results.path]),
+        *write_table(at_positions, out, _POSITIONS_FILE, [results.path]),
+        *write_frame(calls, out, "tokens_per_call_long", (table.caption, *below), [results.path]),
     ]
     return PathReport(table, tuple(files))
 

@@ -128,7 +128,7 @@ def _run_on_capture(
     drawings = _drawings(run, experiment, options.bootstrap)
     files: list[Path] = []
     for name, table in {**published, **timed}.items():
-        files += write_table(table, options.out, name)
+        files += write_table(table, options.out, name, [run.results.path])
     for drawing in drawings:
         files += write_drawing(drawing, options.out)
     names = [*(spec.name for spec in run.study.all_tables), *timed]

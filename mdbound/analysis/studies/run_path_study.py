@@ -103,10 +103,10 @@ def _written(study: PathStudy, results: Results, settings: int, solved: int) -> 
     )
     files = [results.path]
     for spec, table in zip(specs, tables, strict=True):
-        files += write_table(table, study.out, spec.name)
+        files += write_table(table, study.out, spec.name, [results.path])
     for of, frame in means.items():
         name = next(one.file for one in PATH_VALUES.values() if one.means is of)
-        files += write_frame(frame, study.out, name, notes)
+        files += write_frame(frame, study.out, name, notes, [results.path])
     described = json.dumps(study.as_dict(), indent=1, default=list)
     files.append(write_text(study.out / "study.json", f"{described}\n"))
     return PathStudyRun(study, results, tables, tuple(files), settings, solved)

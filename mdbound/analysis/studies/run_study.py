@@ -183,9 +183,9 @@ def _write(
 ) -> tuple[Path, ...]:
     how = study.bootstrap
     notes = [f"Study {study.name}.", *table_notes(means, results.provenance, how)]
-    files = [results.path, *write_frame(means, study.out, "means", notes)]
+    files = [results.path, *write_frame(means, study.out, "means", notes, [results.path])]
     for spec, table in zip(study.all_tables, tables, strict=True):
-        files += write_table(table, study.out, spec.name)
+        files += write_table(table, study.out, spec.name, [results.path])
     described = json.dumps(study.as_dict(), indent=1, default=list)
     files.append(write_text(study.out / "study.json", f"{described}\n"))
     return tuple(files)

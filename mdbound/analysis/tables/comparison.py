@@ -98,8 +98,8 @@ def compare(
     files: list[Path] = []
     if out is not None:
         for name, table in tables.items():
-            files += write_table(table, Path(out), name)
-        files += write_frame(means, Path(out), "comparison", notes)
+            files += write_table(table, Path(out), name, [opened.path])
+        files += write_frame(means, Path(out), "comparison", notes, [opened.path])
     return Comparison(means, tuple(tables.values()), tuple(files))
 
 

@@ -1,4 +1,4 @@
-"""Tables as CSV and Markdown text; every one carries its notes. LaTeX is in `latex`."""
+"""Tables as CSV, which holds nothing but the numbers, and as Markdown, notes below."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import csv
 import io
 from collections.abc import Sequence
 
-import polars as pl
-
 from mdbound.analysis.tables.table import Interval, Table
 
 
 def to_csv(table: Table) -> str:
-    """Write a table as CSV: mean, low and high per value column; notes as `#` lines on top.
+    """Write a table as CSV: mean, low and high per value column.
+
+    `polars.read_csv` and `pandas.read_csv` read it as it stands; caption and notes are in the JSON
+    file beside it.
 
     Example:
         >>> from mdbound.analysis.tables.table import Interval
         >>> row = (("qa",), (Interval(0.5, 0.4, 0.6),))
         >>> table = Table("Mean.", ("task",), ("n = 1",), (row,), ())
         >>> print(to_csv(table), end="")
-        # Mean.
         task,n = 1,n = 1 low,n = 1 high
         qa,0.5,0.4,0.6
     """
@@ -29,23 +29,10 @@ def to_csv(table: Table) -> str:
     writer.writerow([*table.labels, *spread])
     for labels, cells in table.rows:
         numbers = [number for cell in cells for number in (cell.mean, cell.low, cell.high)]
-        writer.writerow([*labels, *("" if number is None else repr(number) for number in numbers)])
-    return _commented("#", (table.caption, *table.notes)) + text.getvalue()
-
-
-def frame_to_csv(frame: pl.DataFrame, notes: Sequence[str]) -> str:
-    """Write a whole frame as CSV with its notes as `#` lines on top.
-
-    Read it back with `polars.read_csv(path, comment_prefix="#")` or
-    `pandas.read_csv(path, comment="#")`.
-
-    Example:
-        >>> print(frame_to_csv(pl.DataFrame({"n": [1]}), ["seed 0"]), end="")
-        # seed 0
-        n
-        1
-    """
-    return _commented("#", notes) + frame.write_csv()
+        writer.writerow(
+            [*labels, *("" if number is None else repr(float(number)) for number in numbers)]
+        )
+    return text.getvalue()
 
 
 def to_markdown(table: Table) -> str:
@@ -99,10 +86,6 @@ def _marked(cell: Interval) -> str:
 
 def _markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(escape_markdown(cell) for cell in cells) + " |"
-
-
-def _commented(mark: str, lines: Sequence[str]) -> str:
-    return "".join(f"{mark} {_one_line(line)}\n" for line in lines)
 
 
 def _one_line(text: str) -> str:

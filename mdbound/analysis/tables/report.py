@@ -37,10 +37,10 @@ def write_report(
 ) -> Report:
     """Write the tables of a results file.
 
-    `acceptance.csv`, `acceptance.tex` and `acceptance.md` hold mean acceptance per task with n
-    across: the pooled mean over positions. `acceptance_by_document` averages the means per
-    document, in which every document weighs the same. `acceptance_long` (CSV and Parquet) has a
-    row per task, setting and n, with every mean.
+    `acceptance` (CSV, LaTeX, Markdown, and JSON for where it comes from) holds mean acceptance per
+    task with n across: the pooled mean over positions. `acceptance_by_document` averages the means
+    per document, in which every document weighs the same. `acceptance_long` (CSV and Parquet) has
+    a row per task, setting and n, with every mean.
 
     Args:
         results: A file written by `mdbound solve`.
@@ -69,10 +69,11 @@ def write_report(
         nulls_equal=True,
         maintain_order="left",
     )
+    made_of = [opened.path]
     files = [
-        *write_table(table, out, "acceptance"),
-        *write_table(by_document, out, "acceptance_by_document"),
-        *write_frame(long, out, "acceptance_long", (table.caption, *notes)),
+        *write_table(table, out, "acceptance", made_of),
+        *write_table(by_document, out, "acceptance_by_document", made_of),
+        *write_frame(long, out, "acceptance_long", (table.caption, *notes), made_of),
     ]
     return Report(table, tuple(files))
 

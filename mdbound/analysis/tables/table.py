@@ -146,8 +146,9 @@ LABEL_NAMES = {
     "num_drafts": "n",
 }
 
-#: Rows that differ in these alone are alternatives, among which the best is marked.
-_ALTERNATIVES = ("sampling", "scheme")
+#: Rows that differ in this alone are alternatives, among which the best is marked: a draft law is
+#: part of the question, not of the answer.
+_ALTERNATIVE = "scheme"
 
 
 def acceptance_table(
@@ -155,9 +156,9 @@ def acceptance_table(
 ) -> Table:
     """Lay out a mean with n, or another setting, across; one row per task and other settings.
 
-    Columns that are the same in every row move to the caption. Among rows that differ in draft
-    law or scheme alone, the best scheme of each column is marked, and the second best; among
-    bounds, where there are no schemes.
+    Columns that are the same in every row move to the caption. Among rows that differ in the scheme
+    alone the best of each column is marked, all that are tied, and the second best unless it is the
+    worst.
 
     Args:
         means: From `task_means.task_means` over a results file, or columns as `measure` names.
@@ -177,8 +178,8 @@ def acceptance_table(
     rows: list[Row] = []
     for group in _ordered_groups(means, ["task", *_row_columns(means, across)]):
         row = group.row(0, named=True)
-        if row["scheme"] != BOUND or _only_bounds(means):
-            block = tuple(_label(name, row[name]) for name in varying if name not in _ALTERNATIVES)
+        if row["scheme"] != BOUND:
+            block = tuple(_label(name, row[name]) for name in varying if name != _ALTERNATIVE)
             blocks.setdefault(block, []).append(len(rows))
         labels = tuple(_label(name, row[name]) for name in varying)
         rows.append((labels, _cells(group, columns, measure)))
@@ -239,12 +240,13 @@ def _ranked(rows: Sequence[Row], blocks: Sequence[list[int]], best: str | None) 
                 if (mean := cells[row][column].mean) is not None
             }
             order = sorted(set(shown_values.values()), reverse=best == "max")
-            # With one value for all there is nothing to choose.
-            for row, value in shown_values.items() if len(order) > 1 else ():
-                rank = order.index(value) + 1
-                if rank <= 2:
+            # With one value for all there is nothing to choose, and the last place is no mark.
+            marked = order[: min(2, len(order) - 1)]
+            for row, value in shown_values.items():
+                if value in marked:
+                    rank = marked.index(value) + 1
                     cells[row][column] = replace(cells[row][column], rank=rank)
-    return tuple((row[0], tuple(marked)) for row, marked in zip(rows, cells, strict=True))
+    return tuple((row[0], tuple(of_row)) for row, of_row in zip(rows, cells, strict=True))
 
 
 def _ordered_groups(means: pl.DataFrame, keys: Sequence[str]) -> list[pl.DataFrame]:

@@ -66,7 +66,7 @@ def compare_trees(
     means = rounded(expected_lengths_of(differences.lazy(), how))
     notes = [interval_note(how), *provenance_notes(results.provenance, command)]
     table = _as_differences(length_table(means, notes), there[0])
-    files = [] if out is None else write_table(table, Path(out), "comparison")
+    files = [] if out is None else write_table(table, Path(out), "comparison", [results.path])
     return TreeReport(table, tuple(files))
 
 

@@ -148,6 +148,7 @@ def write_tree_report(
     """
     how, out = bootstrap or Bootstrap(), Path(out)
     sources = _sources([results, *beside], command)
+    made_of = [one.path for one in (results, *beside)]
     results = together(results, beside)
     means = rounded(expected_lengths(results, how))
     shown_means = _with_intervals(means)
@@ -163,12 +164,12 @@ def write_tree_report(
     ]
     table = length_table(shown_means, below)
     files = [
-        *write_table(table, out, "expected_length"),
-        *write_frame(means, out, "expected_length_long", (table.caption, *below)),
+        *write_table(table, out, "expected_length", made_of),
+        *write_frame(means, out, "expected_length_long", (table.caption, *below), made_of),
     ]
     runs = sampled_lengths(results)
     if not runs.is_empty():
-        files += write_table(_sampled_table(runs, sources), out, "sampled_runs")
+        files += write_table(_sampled_table(runs, sources), out, "sampled_runs", made_of)
     return TreeReport(table, tuple(files))
 
 

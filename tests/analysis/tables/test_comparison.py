@@ -108,11 +108,13 @@ def test_estimates_are_neither_optimal_nor_not(means: pl.DataFrame, results: Pat
 
 def test_files_hold_every_measure_and_do_not_change(results: Path, tmp_path: Path) -> None:
     first = compare(results, tmp_path, bootstrap=QUICK, command="mdbound compare r.parquet")
-    names = [f"{name}.{kind}" for name in MEASURES for kind in ("csv", "tex", "md")]
+    kinds = (".csv", ".tex", "-tasks.tex", "-standalone.tex", ".md", ".json")
+    names = [f"{name}{kind}" for name in MEASURES for kind in kinds]
     assert [file.name for file in first.files] == [
         *names,
         "comparison.csv",
         "comparison.parquet",
+        "comparison.json",
     ]
     before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in first.files}
     compare(results, tmp_path, bootstrap=QUICK, command="mdbound compare r.parquet")

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
-import shutil
-import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -15,10 +15,12 @@ from mdbound.analysis.solving.solve_cache import solve_cache
 from mdbound.analysis.statistics.bootstrap import Bootstrap
 from mdbound.analysis.tables.csv_markdown import to_csv, to_markdown
 from mdbound.analysis.tables.latex import to_latex
+from mdbound.analysis.tables.origin import read_origin
 from mdbound.analysis.tables.report import Report, write_report
 from mdbound.analysis.tables.table import Interval, Table, acceptance_table
 from mdbound.errors import CacheError, OutputError
 from mdbound.logits_cache.store.cache import LogitsCache
+from tests.analysis.tables.tex import CLASSES, compile_document, compile_tables, has_tex
 
 QUICK = Bootstrap(resamples=199, seed=3)
 NASTY = Table(
@@ -53,23 +55,69 @@ def report(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
     return write_report(results, folder, bootstrap=QUICK, command="mdbound report r.parquet")
 
 
-def test_every_format_says_where_it_comes_from(report: Report, results: Path) -> None:
-    names = [
-        f"{stem}.{kind}"
-        for stem in ("acceptance", "acceptance_by_document")
-        for kind in ("csv", "tex", "md")
-    ]
-    names += ["acceptance_long.csv", "acceptance_long.parquet"]
+def fragments(report: Report) -> list[Path]:
+    """Files of LaTeX to be put into a paper."""
+    tex = [file for file in report.files if file.suffix == ".tex"]
+    return [file for file in tex if not file.stem.endswith("standalone")]
+
+
+KINDS = (".csv", ".tex", "-tasks.tex", "-standalone.tex", ".md", ".json")
+
+
+def test_every_table_says_where_it_comes_from(report: Report, results: Path) -> None:
+    names = [f"{stem}{kind}" for stem in ("acceptance", "acceptance_by_document") for kind in KINDS]
+    names += ["acceptance_long.csv", "acceptance_long.parquet", "acceptance_long.json"]
     assert [file.name for file in report.files] == names
     identity = open_results(results).provenance.capture_identity
-    for file in report.files:
-        parquet = file.suffix == ".parquet"
-        text = pl.read_parquet_metadata(file)["notes"] if parquet else file.read_text("utf-8")
+    saying = [file for file in report.files if file.suffix in (".json", ".md")]
+    saying += [file for file in report.files if file.name.endswith(("acceptance.tex", "tasks.tex"))]
+    for file in saying:
+        text = file.read_text("utf-8")
         for part in (identity, "mdbound 0.", "6 documents, 24 positions", "seed 3", "numpy"):
             assert part in text, (file.name, part)
         assert "Fewer than 20 documents" in text
         assert re.search(r"mdbound solve a\\?_b", text)
         assert "mdbound report r.parquet" in text
+
+
+def test_provenance_has_the_digest_of_rows_and_files(report: Report, results: Path) -> None:
+    folder = report.files[0].parent
+    origins = {file.name: read_origin(file) for file in report.files if file.suffix == ".json"}
+    assert len(origins) == 3
+    for origin in origins.values():
+        digest = hashlib.sha256(results.read_bytes()).hexdigest()
+        assert origin.results == {results.name: digest}
+        for name, recorded in origin.files.items():
+            assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == recorded
+    named = {name for origin in origins.values() for name in origin.files} | set(origins)
+    assert named == {file.name for file in report.files}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "[" * 100_000,
+        '{"mdbound_table": 2}',
+        '{"mdbound_table": 1, "caption": "", "notes": [], "results": {}, "files": {"../x": "0"}}',
+        '{"mdbound_table": 1, "caption": 1, "notes": [], "results": {}, "files": {}}',
+        '{"mdbound_table": 1, "caption": "", "notes": "x", "results": [], "files": {}}',
+    ],
+)
+def test_damaged_provenance_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.json").write_text(text)
+    with pytest.raises(CacheError, match=r"t\.json"):
+        read_origin(tmp_path / "t.json")
+
+
+def test_every_reader_takes_the_csv_as_it_stands(report: Report) -> None:
+    pandas = pytest.importorskip("pandas")
+    for file in report.files:
+        if file.suffix == ".csv":
+            ours, theirs = pl.read_csv(file), pandas.read_csv(file)
+            assert ours.columns == list(theirs.columns)
+            assert ours.height == len(theirs) > 1
 
 
 def test_the_wide_table_has_n_across_and_a_row_per_task_and_setting(report: Report) -> None:
@@ -86,8 +134,8 @@ def test_the_wide_table_has_n_across_and_a_row_per_task_and_setting(report: Repo
 
 
 def test_csv_reads_back_with_the_means_of_the_rows(report: Report, results: Path) -> None:
-    wide = pl.read_csv(report.files[0], comment_prefix="#")
-    long = pl.read_csv(report.files[6], comment_prefix="#")
+    wide = pl.read_csv(report.files[0])
+    long = pl.read_csv(report.files[12])
     key = {"sampling": "with_replacement", "draft": "small", "temperature": 0.7}
     rows = open_results(results).frame.filter(num_drafts=2, **key).collect()
     expected = rows["acceptance"].to_numpy().mean()
@@ -115,8 +163,8 @@ def test_the_same_results_give_the_same_bytes(
 
 def assert_balanced(text: str) -> None:
     """Braces, dollars and environments open and close; nothing special stays unescaped."""
-    body = text.partition(r"\makeatother")[2] or text
-    live = "\n".join(line for line in body.splitlines() if not line.startswith("%"))
+    lines = [line for line in text.splitlines() if not line.startswith(("%", r"\ifdim"))]
+    live = "\n".join(re.sub(r"(?<!\\)%$", "", line) for line in lines)
     bare = re.sub(r"\\[\\{}$&%#_]", "", live)
     depth = 0
     for char in bare:
@@ -136,15 +184,20 @@ def assert_balanced(text: str) -> None:
 
 
 def test_latex_is_balanced_and_every_row_has_every_column(report: Report) -> None:
-    for text in (report.files[1].read_text(), to_latex(NASTY)):
+    texts = [file.read_text() for file in fragments(report)]
+    for text in (*texts, to_latex(NASTY)):
         assert_balanced(text)
-        columns = re.search(r"\\begin\{longtable\}\{(l+)((?:S\[table-format=[-\d.()]+\])+)\}", text)
-        assert columns
-        count = len(columns[1]) + columns[2].count("S[")
-        rows = re.findall(r"^([^%].*[^\\]&.*) \\\\$", text, flags=re.MULTILINE)
-        assert len(rows) > 3
-        for line in rows:
-            assert len(re.findall(r"(?<!\\)&", line)) == count - 1, line
+        floats = re.findall(r"(?s)\\begin\{tabular\}.*?\\end\{tabular\}", text)
+        assert floats
+        for one in floats:
+            columns = re.search(r"\{@\{\}(l*)((?:S\[table-format=[-\d.()]+\])+)@\{\}\}", one)
+            assert columns
+            count = len(columns[1]) + columns[2].count("S[")
+            rows = re.findall(r"^([^%].*[^\\]&.*) \\\\$", one, flags=re.MULTILINE)
+            assert len(rows) > 2
+            for line in rows:
+                spanned = sum(int(each) - 1 for each in re.findall(r"\\multicolumn\{(\d+)\}", line))
+                assert len(re.findall(r"(?<!\\)&", line)) + spanned == count - 1, line
 
 
 def test_the_balance_check_can_fail() -> None:
@@ -153,28 +206,53 @@ def test_the_balance_check_can_fail() -> None:
             assert_balanced(broken)
 
 
-def compiled(folder: Path, name: str, text: str) -> str:
-    """Compile a document as it stands; return the engine's log."""
-    (folder / f"{name}.tex").write_text(text)
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{name}.tex"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
+@pytest.mark.skipif(not has_tex(), reason="no TeX engine on this machine")
+@pytest.mark.parametrize("document_class", CLASSES)
+def test_latex_compiles_as_it_stands(report: Report, tmp_path: Path, document_class: str) -> None:
+    texts = [file.read_text() for file in fragments(report)]
+    assert compile_tables([*texts, to_latex(NASTY)], document_class, tmp_path) == []
+
+
+@pytest.mark.skipif(not has_tex(), reason="no TeX engine on this machine")
+def test_the_standalone_document_compiles(report: Report) -> None:
+    folder = report.files[0].parent
+    assert compile_document(folder / "acceptance-standalone.tex") == []
+
+
+@pytest.mark.skipif(not has_tex(), reason="no TeX engine on this machine")
+def test_a_table_that_is_too_wide_is_found(tmp_path: Path) -> None:
+    """Control: without the scaling the log has an overfull box."""
+    wide = replace(
+        NASTY,
+        labels=("task", "draft law"),
+        rows=tuple(((f"{'x' * 90}", labels[1]), cells) for labels, cells in NASTY.rows),
     )
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert (folder / f"{name}.pdf").exists()
-    return done.stdout
+    text = to_latex(wide)
+    assert compile_tables([text], "article", tmp_path) == []
+    unscaled = text.replace(r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else", "")
+    unscaled = unscaled.replace(r"\usebox0\fi", r"\usebox0")
+    assert any("Overfull" in line for line in compile_tables([unscaled], "article", tmp_path))
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX engine on this machine")
-def test_latex_compiles_as_it_stands(report: Report, tmp_path: Path) -> None:
-    for name, text in (("report", report.files[1].read_text()), ("nasty", to_latex(NASTY))):
-        assert "Overfull" not in compiled(tmp_path, name, text)
-        # The same where siunitx is missing, and where it is there in an old version.
-        without = text.replace("IfFileExists{siunitx.sty}", "IfFileExists{no-such-file.sty}")
-        assert "Overfull" not in compiled(tmp_path, f"{name}-without", without)
+def test_many_rows_and_columns_are_broken_over_floats() -> None:
+    rows = tuple(((f"t{k}", "s"), (Interval(0.5),) * 20) for k in range(100))
+    table = Table("Mean.", ("task", "scheme"), tuple(f"n = {k}" for k in range(20)), rows, ())
+    text = to_latex(table)
+    floats = re.findall(r"(?s)\\begin\{tabular\}.*?\\end\{tabular\}", text)
+    assert len(floats) == text.count(r"\begin{table") >= 9
+    for k in range(100):
+        assert text.count(f"t{k} &") == 3
+    assert "(1 of " in text
+
+
+def test_rows_stand_under_their_draft_law() -> None:
+    laws = ("with_replacement", "greedy", "with_replacement")
+    rows = tuple((("all", law, f"s{k}"), (Interval(0.5),)) for k, law in enumerate(laws))
+    text = to_latex(Table("Mean.", ("task", "draft law", "scheme"), ("n = 1",), rows, ()))
+    body = text[text.index(r"\midrule") :]
+    order = [body.index(each) for each in ("with repl.", "s0", "s2", "greedy", "s1")]
+    assert order == sorted(order)
+    assert text.count(r"\cmidrule(r)") == 2
 
 
 def test_the_best_of_a_block_is_bold_and_the_second_underlined(report: Report) -> None:

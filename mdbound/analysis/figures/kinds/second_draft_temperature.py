@@ -12,8 +12,9 @@ from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
 from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.lines import Line, draw_lines, mean_lines
 from mdbound.analysis.figures.slices import band_words, draws_pairs, settings_of, take_slice
-from mdbound.analysis.figures.style import figure_settings, scheme_label, scheme_style
+from mdbound.analysis.figures.style import figure_settings, scheme_style
 from mdbound.analysis.solving.results import BOUND, Results
+from mdbound.analysis.tables.names import scheme_name
 
 if TYPE_CHECKING:
     from mdbound.analysis.figures.style import Axes
@@ -74,7 +75,7 @@ def _draw_levels(axes: Axes, lines: Sequence[Line]) -> None:
             color=scheme_style(line.scheme).colour,
             linewidth=0.8,
             linestyle=(0, (1, 1.5)),
-            label=f"{scheme_label(line.scheme)}, identical",
+            label=f"{scheme_name(line.scheme)}, identical",
         )
 
 
