@@ -78,6 +78,8 @@ def laws(
     show_table(table, notes=False)
     if out is not None:
         files = [*write_table(table, out, "draft-laws")]
-        files += write_drawing(draw_laws(found, grid.num_drafts), out)
+        target = opened.manifest.models()[0].source.rsplit("/", 1)[-1]
+        held = f"Held fixed: target {target}; draft {draft or opened.draft_names[0]}."
+        files += write_drawing(draw_laws(found, grid.num_drafts, held), out)
         for file in files:
             typer.echo(f"wrote {file}")

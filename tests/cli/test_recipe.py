@@ -83,7 +83,7 @@ def test_report_html_writes_the_page(
     out = tmp_path / "acceptance.png"
     arguments = ("figure", "acceptance", tmp_path / "r.parquet", "--out", out, "--resamples", "100")
     assert mdbound(monkeypatch, *arguments) == 0
-    assert "Held fixed: draft law with replacement" in " ".join(capsys.readouterr().out.split())
+    assert "draft law with replacement; draft" in " ".join(capsys.readouterr().out.split())
     assert out.read_bytes().startswith(b"\x89PNG")
     assert mdbound(monkeypatch, "figure", "acceptance", "--out", out) == 2
     assert (

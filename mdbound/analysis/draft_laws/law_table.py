@@ -10,7 +10,14 @@ from mdbound.analysis.draft_laws.compare_laws import WayRates
 from mdbound.analysis.draft_laws.ways import WAYS
 from mdbound.analysis.figures.drawing import Drawing
 from mdbound.analysis.figures.layout import arrange, new_figure
-from mdbound.analysis.figures.style import BAND_OPACITY, INK, PALETTE, LineStyle, figure_settings
+from mdbound.analysis.figures.style import (
+    BAND_OPACITY,
+    INK,
+    PALETTE,
+    LineStyle,
+    figure_settings,
+    law_style,
+)
 from mdbound.analysis.tables.table import Interval, Row, Table
 
 _LOOKS = dict(
@@ -19,9 +26,9 @@ _LOOKS = dict(
         (
             ("fixed set", LineStyle(PALETTE["grey"], "-.", "^")),
             ("exact match", LineStyle(PALETTE["orange"], ":", "v")),
-            ("with repl.", LineStyle(PALETTE["blue"], "--", "s")),
-            ("without repl.", LineStyle(PALETTE["vermillion"], "-", "o")),
-            ("greedy", LineStyle(PALETTE["green"], (0, (5, 1, 1, 1)), "D")),
+            ("with repl.", law_style("with_replacement")),
+            ("without repl.", law_style("without_replacement")),
+            ("greedy", law_style("greedy")),
         ),
         strict=True,
     )
@@ -73,8 +80,13 @@ def _rank(mean: float, rivals: Sequence[float]) -> int | None:
     return place if place <= 2 and len(shown) > 2 else None
 
 
-def draw_laws(found: Sequence[WayRates], num_drafts: Sequence[int]) -> Drawing:
+def draw_laws(found: Sequence[WayRates], num_drafts: Sequence[int], held: str = "") -> Drawing:
     """A panel for each pair of temperatures, a line for each way of drafting.
+
+    Args:
+        found: Of `compare_laws`.
+        num_drafts: The n of the axis.
+        held: What is held fixed, for the file.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -82,7 +94,7 @@ def draw_laws(found: Sequence[WayRates], num_drafts: Sequence[int]) -> Drawing:
     cells = _by_cell(found)
     x = np.array(num_drafts)
     with figure_settings():
-        figure, axes = new_figure(len(cells), share_x=True)
+        figure, axes = new_figure(len(cells), share_x=True, share_y=True)
         for panel, (cell, ways) in zip(axes, cells.items(), strict=True):
             for each in ways:
                 label, style = _LOOKS[each.way]
@@ -100,9 +112,9 @@ def draw_laws(found: Sequence[WayRates], num_drafts: Sequence[int]) -> Drawing:
                 )
             panel.set_title(f"target {cell[0]:g}, draft {cell[1]:g}", color=INK)
             panel.set_ylabel("acceptance")
-        axes[-1].set_xlabel("drafted tokens $n$")
-        axes[-1].xaxis.get_major_locator().set_params(integer=True)
-        arrange(figure, axes)
+            panel.set_xlabel("drafted tokens $n$")
+            panel.xaxis.get_major_locator().set_params(integer=True)
+        arrange(figure, axes, held=held)
     return Drawing(
         "draft-laws",
         figure,

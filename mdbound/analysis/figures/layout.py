@@ -6,9 +6,10 @@ figure to the next, which changes the bytes of the file.
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
-from mdbound.analysis.figures.style import COLUMN_WIDTH
+from mdbound.analysis.figures.style import COLUMN_WIDTH, INK
 
 if TYPE_CHECKING:
     from mdbound.analysis.figures.style import Axes, Figure
@@ -27,66 +28,127 @@ _LABEL = 0.17
 _BETWEEN = 0.12
 _LEGEND_ROW = 0.145
 
+_SMALL = 5.5
+_SMALL_LETTER = 0.043
+_SMALL_LINE = 0.10
+_BESIDE = 0.06
+
+#: Both columns of a two-column paper, in inches.
+PAGE_WIDTH = 6.8
+
+#: Panels side by side: more are too narrow for their tick labels.
+MOST_COLUMNS = 4
+
 #: Height of a panel unless the figure says otherwise.
 PANEL_HEIGHT = 1.15
 
 
-def new_figure(panels: int = 1, *, share_x: bool = False) -> tuple[Figure, list[Axes]]:
-    """Make a figure one column wide with a stack of axes; `arrange` puts them in place.
+def new_figure(
+    panels: int = 1, *, share_x: bool = False, share_y: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure with a stack of axes, or a row of them; `arrange` puts them in place.
 
     Args:
         panels: Number of axes.
         share_x: Whether the axes have the same horizontal range; then only the lowest has labels
             there.
+        share_y: Whether they show one quantity: then they stand side by side with one vertical
+            axis, up to `MOST_COLUMNS` of them in a row, across both columns of a paper.
 
     Returns:
-        The figure, and its axes from top to bottom.
+        The figure, and its axes, row by row.
     """
     from matplotlib.figure import Figure as NewFigure
 
+    columns = min(panels, MOST_COLUMNS) if share_y else 1
+    rows = -(-panels // columns)
     figure = NewFigure(figsize=(COLUMN_WIDTH, COLUMN_WIDTH))
-    axes = figure.subplots(panels, 1, sharex=share_x, squeeze=False)[:, 0]
-    return figure, list(axes)
+    grid = figure.subplots(rows, columns, sharex=share_x, sharey=share_y, squeeze=False)
+    axes = list(grid.ravel())
+    for left_over in axes[panels:]:
+        left_over.remove()
+    for each in axes[max(panels - columns, 0) : panels]:
+        each.tick_params(labelbottom=True)  # the lowest of its column
+    return figure, axes[:panels]
 
 
 def arrange(
-    figure: Figure, axes: list[Axes], panel_height: float = PANEL_HEIGHT, legend_columns: int = 2
+    figure: Figure,
+    axes: list[Axes],
+    panel_height: float = PANEL_HEIGHT,
+    legend_columns: int = 2,
+    held: str = "",
 ) -> None:
     """Put one legend for all axes under them, where it covers no data, and fit the height.
 
     Args:
         figure: From `new_figure`, with everything drawn.
-        axes: Its axes from top to bottom.
+        axes: Its axes, row by row.
         panel_height: Of each, in inches.
-        legend_columns: Columns of the legend.
+        legend_columns: Columns of the legend; twice as many where the figure is twice as wide.
+        held: What is held fixed; stands under the legend, so that the file says it.
     """
+    columns = axes[0].get_subplotspec().get_gridspec().ncols
+    width = COLUMN_WIDTH if columns == 1 else PAGE_WIDTH
+    legend_columns *= 1 if columns == 1 else 2
     handles: dict[str, Any] = {}
     for each in axes:
         for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    rows = -(-len(handles) // legend_columns)
-    above = [_TITLE if each.get_title(loc="left") else _EDGE for each in axes]
-    below = [_room_below(each) for each in axes]
-    legend = rows * _LEGEND_ROW + 2 * _EDGE
-    height = legend + sum(above) + sum(below) + len(axes) * panel_height
-    height += (len(axes) - 1) * _BETWEEN
-    figure.set_size_inches(COLUMN_WIDTH, height)
-    left = _LEFT_LABEL + _DIGIT * max(_longest_label(each, panel_height) for each in axes)
+    rows = [axes[start : start + columns] for start in range(0, len(axes), columns)]
+    above = [_TITLE if any(each.get_title(loc="left") for each in row) else _EDGE for row in rows]
+    below = [max(_room_below(each) for each in row) for row in rows]
+    foot = foot_height(held, width)
+    legend = -(-len(handles) // legend_columns) * _LEGEND_ROW + 2 * _EDGE
+    height = legend + foot + sum(above) + sum(below) + len(rows) * panel_height
+    height += (len(rows) - 1) * _BETWEEN
+    figure.set_size_inches(width, height)
+    firsts = [row[0] for row in rows]
+    left = _LEFT_LABEL + _DIGIT * max(_longest_label(each, panel_height) for each in firsts)
+    inner = (width - left - columns * _RIGHT - (columns - 1) * _BESIDE) / columns
     top = height
-    for each, over, under in zip(axes, above, below, strict=True):
+    for row, over, under in zip(rows, above, below, strict=True):
         bottom = top - over - panel_height
-        width = COLUMN_WIDTH - left - _RIGHT
-        each.set_position(_share(left, bottom, width, panel_height, height))
-        each.yaxis.set_label_coords((_LABEL_EDGE - left) / width, 0.5)
+        for place, each in enumerate(row):
+            start = left + place * (inner + _RIGHT + _BESIDE)
+            each.set_position(_share(start, bottom, inner, panel_height, height, width))
+            each.yaxis.set_label_coords((_LABEL_EDGE - left) / inner, 0.5)
+            if place:
+                each.set_ylabel("")
         top = bottom - under - _BETWEEN
     figure.legend(
         *(list(handles.values()), list(handles)),
         loc="lower center",
-        bbox_to_anchor=(0.5, 0.0),
+        bbox_to_anchor=(0.5, foot / height),
         borderaxespad=0.2,
         ncols=legend_columns,
         labelspacing=0.35,
     )
+    write_foot(figure, held, width, height)
+
+
+def foot_height(held: str, width: float) -> float:
+    """Inches that `write_foot` takes at the bottom of a figure.
+
+    Example:
+        >>> foot_height("", 3.3), foot_height("Held fixed: n = 2.", 3.3) > 0.0
+        (0.0, True)
+    """
+    return len(_foot_lines(held, width)) * _SMALL_LINE
+
+
+def write_foot(figure: Figure, held: str, width: float, height: float) -> None:
+    """Say at the bottom of a figure what it holds fixed, so that the file says it."""
+    for number, line in enumerate(reversed(_foot_lines(held, width))):
+        # Mathematics is not meant: a name may hold a dollar sign.
+        figure.text(
+            *(0.5, (number + 0.25) * _SMALL_LINE / height, line.replace("$", r"\$")),
+            **{"ha": "center", "va": "bottom", "fontsize": _SMALL, "color": INK},
+        )
+
+
+def _foot_lines(held: str, width: float) -> list[str]:
+    return textwrap.wrap(held, int(width / _SMALL_LETTER)) if held else []
 
 
 def arrange_map(figure: Figure, axes: Axes) -> Axes:
@@ -102,10 +164,10 @@ def arrange_map(figure: Figure, axes: Axes) -> Axes:
 
 
 def _share(
-    left: float, bottom: float, width: float, height: float, whole: float
+    left: float, bottom: float, width: float, height: float, whole: float, of: float = COLUMN_WIDTH
 ) -> tuple[float, float, float, float]:
-    """A rectangle in inches as shares of a figure of a height."""
-    return left / COLUMN_WIDTH, bottom / whole, width / COLUMN_WIDTH, height / whole
+    """A rectangle in inches as shares of a figure of a height and width."""
+    return left / of, bottom / whole, width / of, height / whole
 
 
 def _longest_label(axes: Axes, panel_height: float) -> int:
@@ -116,7 +178,7 @@ def _longest_label(axes: Axes, panel_height: float) -> int:
 
 
 def _room_below(axes: Axes) -> float:
-    """Room for tick labels and axis label, which shared axes have at the bottom only."""
+    """Room for tick labels and axis label, which axes that share them have at the bottom only."""
     room = _LABEL if axes.get_xlabel() else 0.0
     labelled = axes.xaxis.get_tick_params().get("labelbottom", True)
     if not labelled:

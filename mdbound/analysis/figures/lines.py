@@ -106,36 +106,83 @@ def _line(group: pl.DataFrame, x: str) -> Line:
     return Line(group["sampling"][0], group["scheme"][0], *columns)
 
 
+#: Difference of means below which one line hides another, as a share of the range of values.
+HIDDEN = 5e-3
+
+
 def draw_lines(
     axes: Axes,
     lines: Sequence[Line],
     place: Callable[[Floats], Floats] = lambda x: x,
     *,
     marks: bool = True,
+    joined: bool = True,
+    steps: bool = False,
 ) -> None:
     """Draw lines with their bands, labelled for the legend.
 
     Args:
         axes: Where to.
-        lines: All lines of these axes.
+        lines: All lines of these axes. One that lies on another has rings for marks, so that both
+            are seen.
         place: Maps values to places on the axis.
         marks: Whether to mark the points; too many marks make a thick line.
+        joined: Whether points are joined; if not, they have bars, side by side.
+        steps: Whether a line keeps its height until its next point.
     """
-    for line in lines:
+    for number, line in enumerate(lines):
         style, label = _look(line, lines)
-        x = place(line.x)
-        axes.fill_between(
-            x, line.low, line.high, color=style.colour, alpha=BAND_OPACITY, linewidth=0
-        )
-        axes.plot(
-            *(x, line.mean),
-            color=style.colour,
-            linestyle=style.dashes,
-            marker=(style.marker or "o") if marks else "",
-            linewidth=style.width,
-            markerfacecolor="none" if style.hollow else style.colour,
-            label=label,
-        )
+        if any(_hides(before, line) for before in lines[:number]):
+            style = replace(style, hollow=True)
+        if joined:
+            _draw_joined(axes, line, place(line.x), style, label, marks, steps)
+        else:
+            _draw_bars(axes, line, place(line.x), style, label, number - (len(lines) - 1) / 2)
+
+
+def _draw_joined(
+    axes: Axes, line: Line, x: Floats, style: LineStyle, label: str, marks: bool, steps: bool
+) -> None:
+    after = "post" if steps else None
+    axes.fill_between(
+        x, line.low, line.high, color=style.colour, alpha=BAND_OPACITY, linewidth=0, step=after
+    )
+    axes.plot(
+        *(x, line.mean),
+        color=style.colour,
+        linestyle=style.dashes,
+        drawstyle="steps-post" if steps else "default",
+        marker=(style.marker or "o") if marks else "",
+        linewidth=style.width,
+        markersize=5.0 if style.hollow else 3.2,
+        markerfacecolor="none" if style.hollow else style.colour,
+        label=label,
+    )
+
+
+def _draw_bars(
+    axes: Axes, line: Line, x: Floats, style: LineStyle, label: str, beside: float
+) -> None:
+    """Points with bars, moved aside by a share of the distance between points."""
+    apart = float(np.diff(line.x).min()) if len(line.x) > 1 else 1.0
+    bars = np.abs(np.nan_to_num(np.stack([line.mean - line.low, line.high - line.mean])))
+    axes.errorbar(
+        *(x + 0.04 * apart * beside, line.mean, bars),
+        color=style.colour,
+        linestyle="",
+        marker=style.marker or "o",
+        markerfacecolor="none" if style.hollow else style.colour,
+        elinewidth=0.9,
+        label=label,
+    )
+
+
+def _hides(before: Line, line: Line) -> bool:
+    """Whether a line lies on one that was drawn before it."""
+    if len(before.x) != len(line.x) or not np.array_equal(before.x, line.x):
+        return False
+    span = float(np.nanmax(before.mean) - min(np.nanmin(before.mean), 0.0)) or 1.0
+    return float(np.nanmax(np.abs(before.mean - line.mean))) < HIDDEN * span
 
 
 def _look(line: Line, lines: Sequence[Line]) -> tuple[LineStyle, str]:

@@ -12,6 +12,7 @@ import polars as pl
 
 from mdbound import paths
 from mdbound.analysis.figures.drawing import Drawing
+from mdbound.analysis.figures.held import held_words
 from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.style import (
     BAND_OPACITY,
@@ -107,7 +108,7 @@ def draw_tokens_per_call(results: Results, bootstrap: Bootstrap) -> Drawing:
         ("at any position", per_position_means(results, bootstrap)),
     )
     with figure_settings():
-        figure, axes = new_figure(len(panels), share_x=True)
+        figure, axes = new_figure(len(panels), share_x=True, share_y=True)
         for each, (title, means) in zip(axes, panels, strict=True):
             for line in _lines(means):
                 style = _STYLES[line.scheme]
@@ -116,9 +117,9 @@ def draw_tokens_per_call(results: Results, bootstrap: Bootstrap) -> Drawing:
                 _plot(each, style, line.lengths, line.mean, line.scheme)
             each.set_title(title)
             each.set_ylabel("tokens")
-        axes[-1].set_xlabel("drafted tokens $L$")
-        axes[-1].xaxis.get_major_locator().set_params(integer=True)
-        arrange(figure, axes)
+            each.set_xlabel("drafted tokens $L$")
+            each.xaxis.get_major_locator().set_params(integer=True)
+        arrange(figure, axes, held=held_words(results))
     return Drawing(
         "tokens-per-call",
         figure,
@@ -147,7 +148,7 @@ def draw_accepted_depth(results: Results, bootstrap: Bootstrap) -> Drawing:
         axes[1].set_ylabel(r"$P(\tau = l)$")
         axes[1].set_xlabel("accepted drafted tokens $l$")
         axes[1].xaxis.get_major_locator().set_params(integer=True)
-        arrange(figure, axes)
+        arrange(figure, axes, held=f"{held_words(results)} L = {longest}.")
     return Drawing(
         "accepted-depth",
         figure,

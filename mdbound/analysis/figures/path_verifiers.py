@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from mdbound.analysis.figures.drawing import Drawing
+from mdbound.analysis.figures.held import held_words
 from mdbound.analysis.figures.layout import arrange, new_figure
 from mdbound.analysis.figures.style import (
     BAND_OPACITY,
@@ -93,7 +94,7 @@ def draw_paths_gap(results: Results, bootstrap: Bootstrap) -> Drawing:
         axes.set_xticks(sorted(rows["num_paths"].unique().to_list()))
         axes.set_xlabel("paths $K$")
         axes.set_ylabel(r"accepted length $E\,\tau$")
-        arrange(figure, [axes], panel_height=2.2)
+        arrange(figure, [axes], panel_height=2.2, held=f"{held_words(results)} L = {length}.")
     return Drawing(
         "paths-gap",
         figure,
@@ -153,8 +154,11 @@ def draw_paths_where(results: Results, bootstrap: Bootstrap) -> Drawing:
             each.set_xlabel(label)
             each.set_ylabel(r"$E\,\tau$ less GBV")
         axes[-1].set_ylabel(r"$P(\tau\geq d)$ less GBV")
-        arrange(figure, axes)
-    shape = largest.row(0, named=True)
+        shape = largest.row(0, named=True)
+        contexts = differences.select("doc_id", "position", "number").n_unique()
+        size = f"K = {shape['num_paths']}, L = {shape['depth']}; {BINS} bins of"
+        bins = f"{contexts // BINS} to {-(-contexts // BINS)} contexts each."
+        arrange(figure, axes, held=f"{held_words(results)} {size} {bins}")
     return Drawing(
         "paths-where",
         figure,

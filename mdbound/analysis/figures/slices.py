@@ -104,7 +104,8 @@ def take_slice(results: Results, options: FigureOptions, free: Collection[str]) 
             pl.lit(ALL_TASKS).alias("task"),
         )
     )
-    return Slice(rows, kept, _in_words(kept, free, options))
+    target = str(results.provenance.capture.get("target") or "").rsplit("/", 1)[-1]
+    return Slice(rows, kept, _in_words(kept, free, options, target))
 
 
 def varies(settings: pl.DataFrame, name: str) -> bool:
@@ -161,8 +162,11 @@ def _preferred(name: str, values: Sequence[Any]) -> Any:
     return max(values, key=float)
 
 
-def _in_words(kept: pl.DataFrame, free: Collection[str], options: FigureOptions) -> str:
-    words = [f"task {shown(options.where['task'])}"] if "task" in options.where else []
+def _in_words(
+    kept: pl.DataFrame, free: Collection[str], options: FigureOptions, target: str
+) -> str:
+    words = [f"target {target}"] if target else []
+    words += [f"task {shown(options.where['task'])}"] if "task" in options.where else []
     if kept["sampling"].n_unique() == 1:
         words.append(f"draft law {kept['sampling'][0].replace('_', ' ')}")
     for name, label in _FIXED.items():

@@ -22,7 +22,8 @@ COLUMN_WIDTH = 3.3
 INK = "#1a1a1a"
 
 #: Colour-blind safe colours of Okabe and Ito (2008), with grey for their black (that is `INK`) and
-#: without their yellow (too pale on white). The HTML page lightens them on dark ground, by name.
+#: without their yellow (too pale on white); three more, so that no two schemes share one. The HTML
+#: page lightens them on dark ground, by name.
 PALETTE = {
     "blue": "#0072b2",
     "vermillion": "#d55e00",
@@ -31,6 +32,9 @@ PALETTE = {
     "orange": "#e69f00",
     "sky": "#56b4e9",
     "grey": "#808080",
+    "brown": "#7f4f24",
+    "teal": "#3a9188",
+    "olive": "#8a8a00",
 }
 
 #: Opacity of the band around a line.
@@ -39,16 +43,37 @@ BAND_OPACITY = 0.18
 #: Map from low to high that reads the same in grey and to the colour-blind.
 COLOUR_MAP = "cividis"
 
-_LAW_COLOURS = {
-    "with_replacement": PALETTE["blue"],
-    "without_replacement": PALETTE["vermillion"],
-    "greedy": PALETTE["green"],
-    "independent": PALETTE["purple"],
+#: Optima are dark in every figure, and dashes tell their draft laws apart, in grey, too; colours
+#: are for schemes. So no colour has two meanings.
+_LAW_DASHES: dict[str, Any] = {
+    "with_replacement": "-",
+    "without_replacement": (0, (6, 1.5)),
+    "greedy": (0, (2, 1.2)),
+    "independent": (0, (6, 1.5, 1, 1.5)),
 }
 
-_COLOURS = tuple(
-    PALETTE[name] for name in ("orange", "sky", "green", "vermillion", "blue", "purple", "grey")
-)
+_LAW_MARKERS = {
+    "with_replacement": "o",
+    "without_replacement": "s",
+    "greedy": "^",
+    "independent": "D",
+}
+
+_SCHEME_COLOURS = {
+    "single_draft": PALETTE["grey"],
+    "nss": PALETTE["sky"],
+    "first_draft": PALETTE["brown"],
+    "rrs_with_replacement": PALETTE["vermillion"],
+    "rrs_without_replacement": PALETTE["blue"],
+    "k_seq": PALETTE["purple"],
+    "k_seq_membership": PALETTE["purple"],  # the same algorithm with another constant
+    "spechub": PALETTE["olive"],
+    "greedy": PALETTE["green"],
+    "importance_sampling": PALETTE["orange"],
+    "gumbel_list": PALETTE["teal"],
+    "optimal": INK,
+}
+
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
@@ -84,6 +109,7 @@ _SETTINGS: Any = {
     "savefig.dpi": 300,
     "pdf.fonttype": 42,  # TrueType: some journals refuse Type 3
     "svg.hashsalt": "mdbound",  # ids of clip paths, else different in every run
+    "svg.fonttype": "none",  # text, which can be searched and edited
     "text.usetex": False,
 }
 
@@ -111,10 +137,10 @@ def law_style(law: str) -> LineStyle:
     """Style of the bound of a draft law, where several laws share axes.
 
     Example:
-        >>> law_style("greedy").dashes
-        '-'
+        >>> law_style("greedy").marker, law_style("greedy").colour == INK
+        ('^', True)
     """
-    return LineStyle(_LAW_COLOURS.get(law, INK), width=1.6)
+    return LineStyle(INK, _LAW_DASHES.get(law, "-"), _LAW_MARKERS.get(law, "v"), width=1.3)
 
 
 def scheme_style(scheme: str) -> LineStyle:
@@ -129,9 +155,9 @@ def scheme_style(scheme: str) -> LineStyle:
     from mdbound import schemes
 
     at = schemes.names().index(scheme) if scheme in schemes.names() else len(schemes.names())
-    # When colours come round again, markers have moved on by one.
-    marker = (at + at // len(_COLOURS)) % len(_MARKERS)
-    return LineStyle(_COLOURS[at % len(_COLOURS)], _DASHES[at % len(_DASHES)], _MARKERS[marker])
+    colours = list(PALETTE.values())
+    colour = _SCHEME_COLOURS.get(scheme, colours[at % len(colours)])
+    return LineStyle(colour, _DASHES[at % len(_DASHES)], _MARKERS[at % len(_MARKERS)])
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mdbound.analysis.figures.drawing import Drawing
-from mdbound.analysis.figures.layout import new_figure
+from mdbound.analysis.figures.held import held_words
+from mdbound.analysis.figures.layout import foot_height, new_figure, write_foot
 from mdbound.analysis.figures.style import COLUMN_WIDTH, INK, PALETTE, figure_settings
 from mdbound.analysis.solving.results import Results
 from mdbound.analysis.statistics.bootstrap import Bootstrap
@@ -109,7 +110,9 @@ def draw_gaps(frame: pl.DataFrame, seed: int) -> Drawing:
         gap, error = group["gap"].to_numpy(), 2.0 * group["standard_error"].to_numpy()
         series.append(_Marks(size.title, group["value"].to_list(), gap, gap - error, gap + error))
     with figure_settings():
-        figure = _marked_rows(series, r"missing to the optimum, in $E\,\tau$", line_at=0.0)
+        models = f"{frame['instances'][0]} random models of each kind, seed {seed}."
+        label = r"missing to the optimum, in $E\,\tau$"
+        figure = _marked_rows(series, label, line_at=0.0, held=models)
     return Drawing(
         "tree-gap",
         figure,
@@ -146,7 +149,8 @@ def draw_tree_lengths(results: Results, bootstrap: Bootstrap) -> Drawing:
         for group in pooled.partition_by("tree", maintain_order=True)
     ]
     with figure_settings():
-        figure = _marked_rows(series, r"accepted length $E\,\tau$")
+        held = held_words(results)
+        figure = _marked_rows(series, r"accepted length $E\,\tau$", held=held)
     return Drawing(
         "tree-lengths",
         figure,
@@ -175,11 +179,14 @@ class _Marks:
     high: NDArray[np.float64]
 
 
-def _marked_rows(series: Sequence[_Marks], label: str, line_at: float | None = None) -> Figure:
-    """A row for each name, in it a mark for each series; the legend below."""
+def _marked_rows(
+    series: Sequence[_Marks], label: str, line_at: float | None = None, *, held: str
+) -> Figure:
+    """A row for each name, in it a mark for each series; the legend and what is held below."""
     names = list(dict.fromkeys(name for one in series for name in one.rows))
     figure, (axes,) = new_figure()
-    legend = 0.145 * ((len(series) + 1) // 2)
+    foot = foot_height(held, COLUMN_WIDTH)
+    legend = 0.145 * ((len(series) + 1) // 2) + foot
     height = _AROUND + _ROW * len(names) + legend
     figure.set_size_inches(COLUMN_WIDTH, height)
     for number, one in enumerate(series):
@@ -202,7 +209,14 @@ def _marked_rows(series: Sequence[_Marks], label: str, line_at: float | None = N
     axes.set_xlabel(label)
     bottom = (legend + 0.5) / height
     axes.set_position((0.35, bottom, 0.62, 1 - bottom - 0.1 / height))
-    figure.legend(loc="lower center", ncols=2, labelspacing=0.35, borderaxespad=0.2)
+    figure.legend(
+        loc="lower center",
+        bbox_to_anchor=(0.5, foot / height),
+        ncols=2,
+        labelspacing=0.35,
+        borderaxespad=0.2,
+    )
+    write_foot(figure, held, COLUMN_WIDTH, height)
     return figure
 
 

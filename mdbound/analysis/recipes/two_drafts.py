@@ -83,7 +83,7 @@ def draw_curves(panels: list[TwoDraftPanel]) -> Drawing:
         MissingDependencyError: matplotlib is not installed.
     """
     with figure_settings():
-        figure, axes = new_figure(len(panels))
+        figure, axes = new_figure(len(panels), share_y=True)
         for each, panel in zip(axes, panels, strict=True):
             reached = panel.x[panel.equals_one]
             if len(reached):
@@ -100,8 +100,9 @@ def draw_curves(panels: list[TwoDraftPanel]) -> Drawing:
             each.set_title(_target(panel).replace("-", "−"))
             each.set_xlim(0.0, float(panel.x[-1]))
             each.set_ylabel("acceptance")
-        axes[-1].set_xlabel("$x$")
-        arrange(figure, axes, legend_columns=3)
+            each.set_xlabel("$x$")
+        held = "Held fixed: n = 2 i.i.d. drafts of q = (1/3, 1/3, 1/3). Grey: the optimum is 1."
+        arrange(figure, axes, legend_columns=3, held=held)
     return Drawing(
         "figure2", figure, f"{_CAPTION}. Exact values; the distributions are the paper's."
     )

@@ -6,6 +6,7 @@ import itertools
 import re
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mdbound import bounds, schemes
 from mdbound.analysis.figures import FIGURES, Drawing, FigureOptions, draw, draw_all
 from mdbound.analysis.figures.layout import arrange, new_figure
+from mdbound.analysis.figures.lines import Line, draw_lines
 from mdbound.analysis.figures.save import FORMATS, inline_svg, write_as, write_drawing
-from mdbound.analysis.figures.style import INK, figure_settings, scheme_style
+from mdbound.analysis.figures.style import INK, figure_settings, law_style, scheme_style
 from mdbound.analysis.solving.results import Results, open_results
 from mdbound.analysis.solving.solve_cache import solve_cache
 from mdbound.errors import InvalidSettingError, MissingDependencyError
@@ -42,6 +45,12 @@ def drawings(results: Results) -> dict[str, Drawing]:
 def curve(axes: Any, label: str) -> dict[float, float]:
     (line,) = [line for line in axes.get_lines() if line.get_label() == label]
     return dict(zip(line.get_xdata(), line.get_ydata(), strict=True))
+
+
+def bars(axes: Any, label: str) -> dict[float, float]:
+    """Points of a line that is not joined."""
+    (found,) = [each for each in axes.containers if each.get_label() == label]
+    return dict(zip(*found[0].get_data(), strict=True))
 
 
 def rows(results: Results, **where: Any) -> pl.DataFrame:
@@ -77,7 +86,7 @@ def test_bounds_alone_share_one_panel(results: Results) -> None:
         "bound, with repl.",
         "bound, without repl.",
     }
-    assert "Held fixed: draft small; temperature 1.0" in drawing.caption
+    assert "Held fixed: target arrays; draft small; temperature 1.0" in drawing.caption
     assert "too narrow to rely on with 6 documents." in drawing.caption
 
 
@@ -85,14 +94,17 @@ def test_gap_is_taken_position_by_position(results: Results) -> None:
     (axes,) = draw(
         "gap", results, options(num_drafts=(2,), sampling=("with_replacement",))
     ).figure.axes
-    shown = curve(axes, "RRS with repl.")
+    shown = bars(axes, "RRS with repl.")
     for temperature in (0.5, 1.0):
         of = {"num_drafts": 2, "sampling": "with_replacement", "temperature": temperature}
         of["draft_temperatures"] = str(temperature)
         bound = average(rows(results, scheme="bound", **of))
         rate = average(rows(results, scheme="rrs_with_replacement", **of))
-        assert shown[temperature] == pytest.approx(bound - rate, abs=1e-12)
+        (at,) = [x for x in shown if abs(x - temperature) < 0.1]
+        assert shown[at] == pytest.approx(bound - rate, abs=1e-12)
     assert axes.get_ylim()[0] <= 0
+    # Nothing is known between two temperatures, so nothing is drawn there.
+    assert all(line.get_linestyle() == "None" for line in axes.get_lines())
 
 
 def test_vocabulary_ends_at_the_whole_one(results: Results) -> None:
@@ -174,12 +186,62 @@ def test_nothing_is_clipped_and_the_legend_covers_no_data(
         whole = figure.bbox.padded(0.5)
         boxes = [axes.get_tightbbox(renderer) for axes in figure.axes]
         legends = [legend.get_window_extent(renderer) for legend in figure.legends]
-    assert figure.get_figwidth() == pytest.approx(3.3)
+    columns = {round(axes.get_position().x0, 3) for axes in figure.axes}
+    side_by_side = len(columns) > 1 and name != "draft-temperatures"
+    assert figure.get_figwidth() == pytest.approx(6.8 if side_by_side else 3.3)
     for box in (*boxes, *legends):
         assert whole.contains(box.x0, box.y0)
         assert whole.contains(box.x1, box.y1)
     for legend, box in itertools.product(legends, boxes):
         assert not legend.overlaps(box)
+
+
+def test_every_figure_says_what_it_holds_fixed(drawings: dict[str, Drawing]) -> None:
+    for name, drawing in drawings.items():
+        written = " ".join(each.get_text() for each in drawing.figure.texts)
+        assert ("Held fixed: target arrays" in written) == (name != "draft-temperatures"), name
+
+
+def test_svg_has_text_as_text(drawings: dict[str, Drawing], tmp_path: Path) -> None:
+    text = write_as(drawings["acceptance"], tmp_path / "f.svg").read_text()
+    assert ">acceptance</text>" in text
+
+
+def test_optima_are_dark_and_schemes_have_colours_of_their_own() -> None:
+    laws = [law_style(law) for law in bounds.SAMPLING_LAWS]
+    assert {style.colour for style in laws} == {INK}
+    assert len({str(style.dashes) for style in laws}) == len(laws)
+    styles = {name: scheme_style(name) for name in schemes.names()}
+    colours = {name: style.colour for name, style in styles.items()}
+    same = [name for name in colours if list(colours.values()).count(colours[name]) > 1]
+    assert same == ["k_seq", "k_seq_membership"]
+    assert colours["optimal"] == scheme_style("bound").colour == INK
+
+
+def test_a_line_on_another_has_rings(drawings: dict[str, Drawing]) -> None:
+    with figure_settings():
+        _, (axes,) = new_figure()
+        x = np.array([1.0, 2.0])
+        band = np.full(2, np.nan)
+        bound = Line("greedy", "bound", x, np.array([0.5, 0.6]), band, band)
+        scheme = replace(bound, scheme="greedy")
+        other = replace(bound, scheme="spechub", mean=np.array([0.4, 0.5]))
+        draw_lines(axes, [bound, scheme, other])
+    hollow = [line.get_markerfacecolor() == "none" for line in axes.get_lines()]
+    assert hollow == [False, True, False]
+
+
+def test_distributions_are_steps_at_values_that_occur(
+    drawings: dict[str, Drawing], results: Results
+) -> None:
+    axes = drawings["ecdf"].figure.axes[0]
+    line = axes.get_lines()[0]
+    assert line.get_drawstyle() == "steps-post"
+    x, y = line.get_data()
+    law = line.get_label().removeprefix("bound, ").replace("repl.", "replacement").replace(" ", "_")
+    values = rows(results, scheme="bound", sampling=law, num_drafts=2)["acceptance"].to_numpy()
+    for at, share in zip(x, y, strict=True):
+        assert share == pytest.approx((values <= at + 1e-12).mean(), abs=1e-9)
 
 
 def test_draw_all_draws_what_the_results_hold(drawings: dict[str, Drawing]) -> None:

@@ -175,7 +175,10 @@ def test_results_without_calls_have_tables_of_positions_alone(
 ) -> None:
     results = open_paths(run_on_capture(answers, GRID, tmp_path / "p.parquet").path)
     report = write_path_report(results, tmp_path / "report")
-    assert {file.stem for file in report.files} == {"tokens_at_positions"}
+    assert {file.stem for file in report.files} == {
+        "tokens_at_positions",
+        "tokens_at_positions-standalone",
+    }
     assert "at any position" in report.table.caption
     with pytest.raises(InvalidSettingError, match="holds tails and no calls"):
         per_call_means(results)

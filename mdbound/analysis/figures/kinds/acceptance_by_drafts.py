@@ -30,14 +30,14 @@ def draw_acceptance(results: Results, options: FigureOptions) -> Drawing:
     panels = law_panels(lines)
     with_schemes = any(line.scheme != BOUND for line in lines)
     with figure_settings():
-        figure, axes = new_figure(len(panels), share_x=True)
+        figure, axes = new_figure(len(panels), share_x=True, share_y=True)
         for each, (title, panel) in zip(axes, panels, strict=True):
             draw_lines(each, panel)
             each.set_title(title)
             each.set_ylabel("acceptance")
-        axes[-1].set_xlabel("number of drafts $n$")
-        axes[-1].xaxis.get_major_locator().set_params(integer=True)
-        arrange(figure, axes)
+            each.set_xlabel("number of drafts $n$")
+            each.xaxis.get_major_locator().set_params(integer=True)
+        arrange(figure, axes, held=part.fixed)
     return Drawing(
         _NAME,
         figure,

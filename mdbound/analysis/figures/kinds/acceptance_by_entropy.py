@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
 from mdbound.analysis.figures.layout import arrange, new_figure
@@ -33,17 +34,18 @@ def draw_entropy(results: Results, options: FigureOptions) -> Drawing:
         MissingDependencyError: matplotlib is not installed.
     """
     part = take_slice(results, options, ())
-    rows, bins = _with_bins(part.rows)
+    rows, bins, sizes = _with_bins(part.rows)
+    counts = f"{bins} bins of {_range(sizes)} positions each."
     lines = mean_lines(rows.lazy(), "entropy", options.bootstrap)
     with figure_settings():
         panels = law_panels(lines, most=6)
-        figure, axes = new_figure(len(panels), share_x=True)
+        figure, axes = new_figure(len(panels), share_x=True, share_y=True)
         for each, (title, panel) in zip(axes, panels, strict=True):
             draw_lines(each, panel)
             each.set_title(title)
             each.set_ylabel("acceptance")
-        axes[-1].set_xlabel("target entropy (nats)")
-        arrange(figure, axes)
+            each.set_xlabel("target entropy (nats)")
+        arrange(figure, axes, held=f"{counts} {part.fixed}")
     return Drawing(
         _NAME,
         figure,
@@ -53,8 +55,8 @@ def draw_entropy(results: Results, options: FigureOptions) -> Drawing:
     )
 
 
-def _with_bins(rows: pl.LazyFrame) -> tuple[pl.DataFrame, int]:
-    """Add to each row the mean entropy of its bin; and say how many bins there are."""
+def _with_bins(rows: pl.LazyFrame) -> tuple[pl.DataFrame, int, NDArray[np.int64]]:
+    """Add to each row the mean entropy of its bin; how many bins there are, and of what size."""
     collected = rows.select(
         "sampling", "scheme", "task", "doc_id", "position", "acceptance", "target_entropy"
     ).collect()
@@ -66,7 +68,13 @@ def _with_bins(rows: pl.LazyFrame) -> tuple[pl.DataFrame, int]:
     means = totals / np.maximum(counts, 1)
     # Sums depend on the order of their terms in the last digits, and the picture must not.
     at = np.searchsorted(edges, collected["target_entropy"].to_numpy())
-    return collected.with_columns(pl.Series("entropy", means[at].round(9))), int((counts > 0).sum())
+    placed = collected.with_columns(pl.Series("entropy", means[at].round(9)))
+    return placed, int((counts > 0).sum()), counts[counts > 0]
+
+
+def _range(sizes: NDArray[np.int64]) -> str:
+    least, most = int(sizes.min()), int(sizes.max())
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _lacks(settings: pl.DataFrame) -> str | None:

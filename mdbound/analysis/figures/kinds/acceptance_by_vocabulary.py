@@ -44,15 +44,16 @@ def draw_vocabulary(results: Results, options: FigureOptions) -> Drawing:
     name, meaning = _MEANING[across]
     with figure_settings():
         panels = law_panels(lines, most=6)
-        figure, axes = new_figure(len(panels), share_x=True)
+        figure, axes = new_figure(len(panels), share_x=True, share_y=True)
         for each, (title, panel) in zip(axes, panels, strict=True):
             draw_lines(each, panel)
             each.set_title(title)
             each.set_xscale("log")
             each.set_ylabel("acceptance")
-        _name_sizes(axes[-1], np.unique(np.concatenate([line.x for line in lines])), full)
-        axes[-1].set_xlabel(name)
-        arrange(figure, axes)
+        for each in axes:
+            _name_sizes(each, np.unique(np.concatenate([line.x for line in lines])), full)
+            each.set_xlabel(name)
+        arrange(figure, axes, held=part.fixed)
     return Drawing(
         _NAME,
         figure,

@@ -30,11 +30,15 @@ def draw_gap(results: Results, options: FigureOptions) -> Drawing:
     lines = mean_lines(paired_rows(part.rows), "temperature", options.bootstrap, "gap")
     with figure_settings():
         figure, (axes,) = new_figure()
-        draw_lines(axes, lines)
+        # Two temperatures say nothing of those between them.
+        few = max(len(line.x) for line in lines) <= 2
+        draw_lines(axes, lines, joined=not few)
+        if few:
+            axes.set_xticks(sorted({float(x) for line in lines for x in line.x}))
         axes.set_xlabel("temperature")
         axes.set_ylabel("bound − scheme")
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-        arrange(figure, [axes])
+        arrange(figure, [axes], held=part.fixed)
     return Drawing(
         _NAME,
         figure,

@@ -7,7 +7,7 @@ import polars as pl
 
 from mdbound.analysis.figures.drawing import Drawing, FigureKind, FigureOptions
 from mdbound.analysis.figures.layout import arrange, new_figure
-from mdbound.analysis.figures.lines import Line, draw_lines, mean_lines
+from mdbound.analysis.figures.lines import Floats, Line, draw_lines, mean_lines
 from mdbound.analysis.figures.slices import band_words, take_slice
 from mdbound.analysis.figures.style import figure_settings
 from mdbound.analysis.solving.results import BOUND, Results
@@ -16,8 +16,9 @@ from mdbound.analysis.tables.comparison import paired_rows
 
 _NAME = "ecdf"
 
-#: Steps of a curve: fewer show as corners, more weigh in every file and resample.
-_STEPS = 100
+#: Points of a curve, at values that occur: it is exact at each. More weigh in every file and
+#: resample, and no print tells them apart.
+_STEPS = 400
 
 
 def draw_distribution(results: Results, options: FigureOptions) -> Drawing:
@@ -38,14 +39,14 @@ def draw_distribution(results: Results, options: FigureOptions) -> Drawing:
         gaps = paired_rows(part.rows)
         panels.append(("gap: bound − scheme", _ecdf(gaps, "gap", options.bootstrap)))
     with figure_settings():
-        figure, axes = new_figure(len(panels))
+        figure, axes = new_figure(len(panels), share_y=True)
         for each, (label, panel) in zip(axes, panels, strict=True):
-            draw_lines(each, panel, marks=False)
+            draw_lines(each, panel, marks=False, steps=True)
             each.set_xlabel(label)
             each.set_ylabel("share of positions")
             each.set_ylim(0.0, 1.02)
             each.locator_params(axis="x", nbins=6)
-        arrange(figure, axes)
+        arrange(figure, axes, held=part.fixed)
     return Drawing(
         _NAME,
         figure,
@@ -56,17 +57,14 @@ def draw_distribution(results: Results, options: FigureOptions) -> Drawing:
 
 
 def _ecdf(rows: pl.LazyFrame, value: str, bootstrap: Bootstrap) -> list[Line]:
-    """Empirical distribution functions on a grid, with bands over documents."""
+    """Empirical distribution functions, with bands over documents."""
     keys = ["sampling", "scheme", "task", "doc_id"]
     documents = (
         rows.drop_nulls(value).group_by(keys, maintain_order=True).agg(pl.col(value)).collect()
     )
     values = [np.sort(each) for each in documents[value].to_numpy()]
-    lowest = min(float(each[0]) for each in values)
-    highest = max(float(each[-1]) for each in values)
-    start = min(lowest, 0.0) if value == "gap" else lowest - 0.02 * (highest - lowest)
-    grid = np.linspace(start, highest, _STEPS + 1)
-    # Rounding must not take the largest value out of the last step.
+    grid = _places(np.concatenate(values), value)
+    # Values that rounding alone tells apart are one step.
     counts = [np.searchsorted(each, grid + 1e-12, side="right") for each in values]
     spread = documents.select(
         *keys,
@@ -75,6 +73,17 @@ def _ecdf(rows: pl.LazyFrame, value: str, bootstrap: Bootstrap) -> list[Line]:
         pl.col(value).list.len().alias("positions"),
     ).explode("x", "below")
     return mean_lines(spread.lazy(), "x", bootstrap, "below", per="positions")
+
+
+def _places(values: Floats, value: str) -> Floats:
+    """Where steps are: at values that occur, all of them or equally many between two."""
+    distinct = np.unique(values.round(12))
+    if len(distinct) > _STEPS:
+        at = np.linspace(0, len(values) - 1, _STEPS).round().astype(np.int64)
+        distinct = np.unique(np.sort(values.round(12))[at])
+    lowest, highest = float(distinct[0]), float(distinct[-1])
+    before = min(lowest, 0.0) if value == "gap" else lowest - 0.02 * (highest - lowest)
+    return np.unique(np.append(distinct, before))
 
 
 def _lacks(settings: pl.DataFrame) -> str | None:

@@ -56,7 +56,7 @@ def draw_second_draft(results: Results, options: FigureOptions) -> Drawing:
         _draw_levels(axes, same)
         axes.set_xlabel("temperature of draft 2")
         axes.set_ylabel("acceptance")
-        arrange(figure, [axes])
+        arrange(figure, [axes], held=part.fixed)
     return Drawing(
         _NAME,
         figure,
