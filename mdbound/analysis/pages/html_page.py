@@ -11,6 +11,8 @@ from string import Template
 from typing import TypeAlias
 
 from mdbound.analysis.figures import Drawing, inline_svg
+from mdbound.analysis.figures.style import COLUMN_WIDTH
+from mdbound.analysis.tables.names import in_words
 from mdbound.analysis.tables.table import Interval, Table
 
 #: Rows above which a table is folded until it is asked for: an open one hides what comes after it,
@@ -98,6 +100,7 @@ def render_page(page: Page) -> str:
     return Template(folder.joinpath("html_report.html").read_text(encoding="utf-8")).substitute(
         title=escape(page.title),
         style=folder.joinpath("html_report.css").read_text(encoding="utf-8"),
+        script=folder.joinpath("html_report.js").read_text(encoding="utf-8"),
         lead="\n".join(_paragraph(text) for text in page.lead),
         contents="\n".join(
             f'<li><a href="#{_anchor(each.title)}">{escape(each.title)}</a></li>'
@@ -159,18 +162,26 @@ def _table(table: Table) -> str:
     head += [f'<th scope="col" class="number">{escape(name)}</th>' for name in table.values]
     rows = []
     for labels, cells in table.rows:
-        row = [f"<td>{_breakable(label)}</td>" for label in labels]
+        named = zip(table.labels, labels, strict=True)
+        row = [_label_cell(name, label) for name, label in named]
         rows.append(f"<tr>{''.join([*row, *map(_cell, cells)])}</tr>")
     is_open = " open" if len(rows) <= _LONG_TABLE else ""
     lines = [
         f"<details{is_open}><summary>{_linked(table.caption)}</summary>",
-        '<div class="scroll" tabindex="0" role="region" aria-label="Table">',
+        '<div class="scroll" tabindex="0" role="region" aria-label="Table; may scroll sideways">',
         f"<table><thead><tr>{''.join(head)}</tr></thead>",
         "<tbody>",
         *rows,
         "</tbody></table></div></details>",
     ]
     return "\n".join(lines)
+
+
+def _label_cell(name: str, label: str) -> str:
+    """A leading cell in words; what it is called in files goes into the CSV."""
+    words = in_words(name, label)
+    raw = f' data-name="{escape(label)}"' if words != label else ""
+    return f"<td{raw}>{_breakable(words)}</td>"
 
 
 def _breakable(label: str) -> str:
@@ -181,13 +192,20 @@ def _breakable(label: str) -> str:
 def _cell(cell: Interval) -> str:
     rank = {1: " best", 2: " second"}.get(cell.rank or 0, "")
     interval = f"<small>{cell.range_text}</small>" if cell.range_text else ""
-    return f'<td class="number{rank}"><span>{cell.mean_text}</span>{interval}</td>'
+    numbers = {"value": cell.mean, "low": cell.low, "high": cell.high}
+    data = " ".join(
+        f'data-{name}="{"" if number is None else repr(float(number))}"'
+        for name, number in numbers.items()
+        if number is not None or name == "value"
+    )
+    return f'<td class="number{rank}" {data}><span>{cell.mean_text}</span>{interval}</td>'
 
 
 def _figure(drawing: Drawing) -> str:
     caption = escape(drawing.caption, quote=True)
     svg = inline_svg(drawing).replace("<svg ", f'<svg role="img" aria-label="{caption}" ', 1)
-    return f"<figure>\n{svg}\n<figcaption>{_linked(drawing.caption)}</figcaption>\n</figure>"
+    wide = ' class="wide"' if drawing.figure.get_figwidth() > COLUMN_WIDTH + 1.0 else ""
+    return f"<figure{wide}>\n{svg}\n<figcaption>{_linked(drawing.caption)}</figcaption>\n</figure>"
 
 
 def _anchor(title: str) -> str:
