@@ -125,7 +125,10 @@ def test_texts_are_escaped_and_only_addresses_become_links() -> None:
     checker = checked(text)
     assert "<script>alert" not in text
     assert {link for _, link in checker.links} == {"#s-t", "https://arxiv.org/abs/1.2"}
-    assert '<td class="number best"><span>0.500</span><small>[0.400, 0.600]</small></td>' in text
+    best = (
+        '<td class="number best" data-value="0.5" data-low="0.4" data-high="0.6"><span>0.500</span>'
+    )
+    assert f"{best}<small>[0.400, 0.600]</small></td>" in text
     assert "none" not in checker.ids
 
 
