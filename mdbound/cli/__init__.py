@@ -15,6 +15,7 @@ from mdbound.cli import (
     capture,
     compare,
     demo,
+    export,
     figure,
     info,
     laws,
@@ -67,6 +68,7 @@ for _module in (
         compare,
         report,
         figure,
+        export,
     ),
     *(vectors, recipes, recipe, demo),
 ):

@@ -38,7 +38,7 @@ FLAGS: Mapping[str, str] = {
                 "parameters",
                 "contexts",
             ),
-            *("max_children", "max_depth", "rule", "kind", "runs", "problems"),
+            *("max_children", "max_depth", "rule", "kind", "runs", "problems", "scheme"),
             *("models", "num_drafts", "out", "points", "positions", "resamples", "rows"),
             *("sampling", "scheme_samples", "scheme_seed", "schemes", "seed", "shard_rows"),
             *("system", "target", "temperature", "text", "top_k", "top_p"),

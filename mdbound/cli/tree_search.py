@@ -48,6 +48,7 @@ def tree_search(
     weighted by depth under what was found; both are evaluated again on the text, where no
     assumption about slots is made.
     """
+    from mdbound.analysis.serving.engines import eagle_choices, sglang_tree
     from mdbound.analysis.solving.num_drafts import parse_num_drafts
     from mdbound.analysis.tables.files import write_table, write_text
     from mdbound.analysis.trees.topology_search.search_capture import (
@@ -86,6 +87,11 @@ def tree_search(
     show_table(table, notes=False)
     files = write_table(table, out, "tree_search")
     for one in found:
-        files.append(write_text(out / f"nodes-{one.budget}.json", one.best[0].as_json() + "\n"))
+        best = one.best[0]
+        files += [
+            write_text(out / f"nodes-{one.budget}.json", best.as_json() + "\n"),
+            write_text(out / f"eagle-choices-{one.budget}.json", eagle_choices(best)),
+            write_text(out / f"sglang-{one.budget}.txt", sglang_tree(best)),
+        ]
     for file in files:
         typer.echo(f"wrote {file}")

@@ -21,6 +21,11 @@ OF_OTHERS = {
     "analysis/figures/save.py": {"--{"},  # a variable of CSS
     "analysis/recipes/models.py": {"--extract", "--no-deps"},  # of Python and pip
     "analysis/solving/environment.py": {"--always", "--dirty", "--tags"},  # of git
+    "analysis/serving/engines.py": {  # of llama.cpp and SGLang
+        *("--spec-draft-n-max", "--spec-synthetic-acceptance-rates"),
+        *("--speculative-eagle-topk", "--speculative-num-draft-tokens"),
+        "--speculative-num-steps",
+    },
     # A command line of its own, which made the bundled models, and their card that quotes it.
     "logits_cache/tiny/model_card.py": {
         *("--draft-steps", "--out", "--seed", "--target-steps", "--threads"),

@@ -1,0 +1,1 @@
+"""What serving engines and simulators take, from results of `paths` and captures."""
