@@ -56,12 +56,18 @@ class Bootstrap:
 
 
 def ratio_intervals(
-    numerator: Floats, denominator: Floats, has_document: NDArray[np.bool_], how: Bootstrap
+    numerator: Floats,
+    denominator: Floats,
+    has_document: NDArray[np.bool_],
+    how: Bootstrap,
+    *,
+    clip_shares: bool = True,
 ) -> tuple[Floats, Floats, Floats]:
     """Ratio of sums over documents with its interval; (G, D) arrays to three (G,) arrays.
 
     Both means are such ratios: sum of values over number of positions, and sum of document
-    means over number of documents. NaN where there is no document, or no interval.
+    means over number of documents. NaN where there is no document, or no interval. Values that all
+    lie in [0, 1] are taken for shares, whose intervals end there, unless `clip_shares` is False.
     """
     ratio = _divided(numerator.sum(axis=1), denominator.sum(axis=1))
     low, high = np.full_like(ratio, np.nan), np.full_like(ratio, np.nan)
@@ -71,7 +77,9 @@ def ratio_intervals(
         if pattern.sum() >= 2:
             rows = pattern_of.ravel() == index
             at = np.ix_(rows, pattern)
-            low[rows], high[rows] = _resampled_interval(numerator[at], denominator[at], how)
+            low[rows], high[rows] = _resampled_interval(
+                numerator[at], denominator[at], how, clip_shares
+            )
     return ratio, low, high
 
 
@@ -82,7 +90,7 @@ def _divided(numerator: Floats, denominator: Floats) -> Floats:
 
 
 def _resampled_interval(
-    numerator: Floats, denominator: Floats, how: Bootstrap
+    numerator: Floats, denominator: Floats, how: Bootstrap, clip_shares: bool = True
 ) -> tuple[Floats, Floats]:
     """Studentised: quantiles of (ratio of a resample - ratio) / its own standard error.
 
@@ -96,7 +104,7 @@ def _resampled_interval(
     # Where all documents agree there is nothing to resample.
     low, high = (np.where(error[:, 0] > 0.0, end, 0.0) for end in (low, high))
     ends = ratio[:, 0] - high * error[:, 0], ratio[:, 0] - low * error[:, 0]
-    shares = (numerator >= 0.0).all(axis=1) & (numerator <= denominator).all(axis=1)
+    shares = clip_shares & (numerator >= 0.0).all(axis=1) & (numerator <= denominator).all(axis=1)
     clipped = (np.where(shares, np.clip(end, 0.0, 1.0), end) for end in ends)
     lower, upper = clipped
     return lower, upper
