@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mdbound import schemes
-from mdbound.schemes.rates.gumbel_quadrature import level_nodes, list_acceptance
+from mdbound.schemes.rates import gumbel_quadrature
+from mdbound.schemes.rates.gumbel_quadrature import Levels, level_nodes, list_acceptance
 from mdbound.schemes.rates.sorted_residual import sort_residual
 from tests.oracles import schemes as oracles
 from tests.schemes.cases import small_cases
@@ -46,13 +47,32 @@ def test_one_draft_closed_form_at_full_vocabulary() -> None:
     )
 
 
+def plain_trapezoid(step: float) -> Levels:
+    """A rule of equal steps in ln l, finer and wider than needed."""
+    levels = np.exp(np.arange(-45.0, np.log(46.0) + step, step))
+    return Levels(levels, step * levels)
+
+
 def test_quadrature_has_converged() -> None:
-    """Nodes shifted by half a step give the same value."""
+    """Against twice as many nodes at equal steps, on rows whose ratios span many decades."""
+    counts = np.array([1, 2, 4, 8, 16, 64, 128])
     rng = np.random.default_rng(6)
-    logits = rng.normal(size=(2, 2000)) * 5.0
-    p, q = (np.exp(x) / np.exp(x).sum() for x in logits)
-    row = sort_residual(p, q)
-    counts = np.array([1, 2, 4, 8, 16, 64])
-    fine = list_acceptance(row, counts, level_nodes(1))
-    shifted = list_acceptance(row, counts, level_nodes(1) * np.exp(0.125))
-    assert np.abs(fine - shifted).max() <= 1e-12
+    rows = [np.exp(5.0 * rng.normal(size=(2, 2000)))]
+    rows += [10.0 ** rng.uniform(-25, 0, size=(2, 300)) for _ in range(10)]
+    for masses in rows:
+        p, q = masses / masses.sum(axis=1, keepdims=True)
+        row = sort_residual(p, q)
+        found = list_acceptance(row, counts, level_nodes(1))
+        fine = list_acceptance(row, counts, plain_trapezoid(0.08))
+        assert np.abs(found - fine).max() <= 3e-13
+
+
+def test_fewer_nodes_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control: with 60 nodes the values are off by more than is promised."""
+    rng = np.random.default_rng(7)
+    masses = 10.0 ** rng.uniform(-25, 0, size=(2, 300))
+    p, q = masses / masses.sum(axis=1, keepdims=True)
+    row, counts = sort_residual(p, q), np.array([1, 2, 128])
+    fine = list_acceptance(row, counts, plain_trapezoid(0.08))
+    monkeypatch.setattr(gumbel_quadrature, "NODES", 60)
+    assert np.abs(list_acceptance(row, counts, level_nodes(1)) - fine).max() > 1e-12

@@ -158,8 +158,10 @@ def truncated_selection(
         )
     winner = drafts[0]
     matches: list[Match] = []
+    order: IntArray | None = None
     for challenger in drafts[1:]:
-        matches.append(_play(p[0], winner, challenger, contenders))
+        order = _ranking(p[0] - winner * challenger, order)
+        matches.append(_play(p[0], winner, challenger, order, contenders))
         winner = matches[-1].winner
     return TruncatedSelection(tuple(matches), winner, float(np.minimum(p[0], winner).sum()))
 
@@ -203,8 +205,23 @@ def _draft_rows(draft: npt.ArrayLike, num_drafts: int) -> FloatArray:
     return rows
 
 
-def _play(p: FloatArray, q1: FloatArray, q2: FloatArray, contenders: int) -> Match:
-    order = np.argsort(-(p - q1 * q2), kind="stable")
+def _ranking(key: FloatArray, before: IntArray | None) -> IntArray:
+    """Tokens by key, largest first, equal ones by id.
+
+    From the ranking of the match before, which differs in few places: a sort that takes runs as
+    they are is several times as fast on it as on the vocabulary.
+    """
+    order = np.argsort(-key) if before is None else before[np.argsort(-key[before], kind="stable")]
+    ranked = key[order]
+    equal = ranked[1:] == ranked[:-1]
+    if equal.any():
+        tied = np.append(equal, False) | np.append(False, equal)
+        places = np.flatnonzero(tied)
+        order[places] = order[places][np.lexsort((order[places], -ranked[places]))]
+    return np.asarray(order)
+
+
+def _play(p: FloatArray, q1: FloatArray, q2: FloatArray, order: IntArray, contenders: int) -> Match:
     rank = np.empty(len(p), dtype=np.int64)
     rank[order] = np.arange(len(p))
     first, second = q1[order], q2[order]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mdbound.bounds.papers import truncated
 from mdbound.bounds.papers.match_balance import along_paths, balance
 from mdbound.bounds.papers.truncated import truncated_alphabet, truncated_selection
 from mdbound.errors import InvalidDistributionError, InvalidSettingError
@@ -161,3 +162,15 @@ def test_sweeps_alone_are_stuck() -> None:
     assert gap > 5e-12
     _, moved = along_paths(target, a * a, flow)
     assert moved < 1e-14
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_rankings_are_those_of_a_stable_sort(seed: int) -> None:
+    """From the ranking before or from none; equal keys by token id, whatever they were before."""
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(1, 60))
+    first = rng.choice([0.0, 0.1, 0.1, 0.2, -0.3, -0.0], size) + seed % 2 * rng.random(size)
+    order = truncated._ranking(first, None)
+    assert (order == np.argsort(-first, kind="stable")).all()
+    then = first + rng.choice([0.0, 0.0, 0.1], size)
+    assert (truncated._ranking(then, order) == np.argsort(-then, kind="stable")).all()
