@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -124,6 +125,8 @@ def solve(
     )
     opened = LogitsCache.open(cache)
     expanded = grid.settings(opened.draft_names)
+    if grid.schemes:
+        typer.echo(_costs(expanded), err=True)
     with progress_bar("solve", "positions") as bar:
         summary = solve_cache(
             opened,
@@ -135,6 +138,30 @@ def solve(
             on_progress=lambda step: bar.update(step.done, step.total, step.new),
         )
     _print_summary(summary, expanded, grid.schemes)
+
+
+#: Softmaxes a row below which a scheme's cost is not worth a word beside that of the bounds.
+_CHEAP = 20.0
+
+
+def _costs(expanded: Sequence[SolveSetting]) -> str:
+    """What the dear schemes of a run cost, so that a wait is announced and can be spared."""
+    from mdbound import schemes
+    from mdbound.analysis.solving.results import BOUND
+
+    settings = Counter(each.scheme for each in expanded if each.scheme != BOUND)
+    dear = {
+        name: (schemes.get(name).softmaxes, count)
+        for name, count in settings.items()
+        if schemes.get(name).softmaxes > _CHEAP
+    }
+    if not dear:
+        return "schemes: each costs a few softmaxes a position and setting"
+    listed = ", ".join(
+        f"{name} about {softmaxes:.0f} ({count} settings)"
+        for name, (softmaxes, count) in sorted(dear.items(), key=lambda item: -item[1][0])
+    )
+    return f"schemes cost in softmaxes a position and setting: {listed}; others a few"
 
 
 def _print_summary(

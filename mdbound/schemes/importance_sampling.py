@@ -62,6 +62,7 @@ class ImportanceSampling(Scheme):
 
     name = "importance_sampling"
     table_order = 80
+    softmaxes = 300.0
     identical_only: ClassVar[bool] = False
     sampling = "with_replacement"
 

@@ -47,6 +47,7 @@ class Optimal(Scheme):
 
     name = "optimal"
     table_order = 100
+    softmaxes = 12.0
     identical_only: ClassVar[bool] = False
 
     sampling: str = "with_replacement"

@@ -54,6 +54,7 @@ class RRSWithoutReplacement(Scheme):
 
     name = "rrs_without_replacement"
     table_order = 40
+    softmaxes = 150.0
     sampling = "without_replacement"
 
     max_exact_paths: int = 1 << 20

@@ -192,3 +192,20 @@ def test_unsolved_positions_are_named(
     named = ", ".join([places[row] for row in bad][:5])
     assert line + named + (", and 1 more" if len(bad) == 6 else "") + "\n" in stdout
     assert pl.read_parquet(out)["acceptance"].null_count() == len(bad)
+
+
+def test_what_schemes_cost_is_said_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = np.random.default_rng(0).normal(size=(2, 9)).astype(np.float32)
+    write_cache(tmp_path / "c", target, {"small": target[:, ::-1]})
+    command = ("mdbound", "solve", str(tmp_path / "c"), "--num-drafts", "2")
+    for names, said in (
+        ("k_seq", "each costs a few softmaxes"),
+        ("k_seq,gumbel_list", "a position and setting: gumbel_list about"),
+    ):
+        out = str(tmp_path / f"{len(names)}.parquet")
+        monkeypatch.setattr(sys, "argv", [*command, "--schemes", names, "--out", out])
+        with pytest.raises(SystemExit):
+            main()
+        assert said in capsys.readouterr().err

@@ -120,7 +120,7 @@ def test_fewer_tokens_than_drafts() -> None:
 
 def test_what_cannot_be_run_is_refused() -> None:
     p, rng = np.full(2_000, 1 / 2_000), np.random.default_rng(0)
-    with pytest.raises(InvalidSettingError, match="2,000,000 at most"):
+    with pytest.raises(InvalidSettingError, match="10,000,000 at most"):
         schemes.get("optimal", sampling="without_replacement").sample(p, p, 3, rng, 5)
     with pytest.raises(InvalidSettingError, match="cannot draft"):
         schemes.get("optimal", sampling="greedy").branch_probabilities(

@@ -30,6 +30,8 @@ class Scheme(ABC):
         min_drafts: least number of drafts it is defined for.
         max_drafts: largest number, or None.
         identical_only: whether all drafts must come from one distribution.
+        softmaxes: what rating a row costs at eight drafts and a vocabulary of 150,000, in softmaxes
+            of its two distributions: about, from `benchmarks/`.
     """
 
     name: ClassVar[str]
@@ -37,6 +39,7 @@ class Scheme(ABC):
     min_drafts: ClassVar[int] = 1
     max_drafts: ClassVar[int | None] = None
     identical_only: ClassVar[bool] = True
+    softmaxes: ClassVar[float] = 5.0
 
     @property
     @abstractmethod

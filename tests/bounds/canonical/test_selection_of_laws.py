@@ -171,9 +171,9 @@ def test_drafts_that_never_come_together_are_refused() -> None:
 
 
 def test_what_is_too_large_is_refused_with_its_limit() -> None:
-    p = np.full(2_000, 1 / 2_000)
+    p = np.full(4_000, 1 / 4_000)
     large = canonical_decomposition(p, p, 2, "without_replacement")
-    with pytest.raises(InvalidSettingError, match=f"lists {listed_sets.LARGEST_LIST:,} at most"):
+    with pytest.raises(InvalidSettingError, match=f"lists {listed_sets.largest_list(2):,} at most"):
         large.selection_probabilities([0, 1])
     limit = f"takes {by_program.LARGEST_PROGRAM:,} at most"
     with pytest.raises(InvalidSettingError, match=limit):
@@ -182,11 +182,11 @@ def test_what_is_too_large_is_refused_with_its_limit() -> None:
 
 @pytest.mark.parametrize(
     ("tokens", "n", "sampling"),
-    [(1_414, 2, "without_replacement"), (159, 3, "without_replacement"), (50, 3, "independent")],
+    [(3_162, 2, "without_replacement"), (271, 3, "without_replacement"), (50, 3, "independent")],
 )
 def test_the_limits_that_docs_name(tokens: int, n: int, sampling: str) -> None:
     largest = {
-        "without_replacement": listed_sets.LARGEST_LIST,
+        "without_replacement": listed_sets.largest_list(n),
         "independent": by_program.LARGEST_PROGRAM,
     }[sampling]
 

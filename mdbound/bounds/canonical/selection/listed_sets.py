@@ -17,8 +17,22 @@ from mdbound.bounds.programs.draft_sets import count_sets, draft_sets
 from mdbound.errors import InvalidSettingError
 
 LARGEST_LIST = 2_000_000
-"""(set, token) pairs at most: 1,414 tokens at n = 2, 159 at n = 3, and top-k 20 at every n. It is
-what a block's Newton steps finish in about a minute, with 500 MB."""
+"""(set, token) pairs at most: top-k 20 at every n. It is what a block's Newton steps finish in about
+a minute, and what lists of many drafts hold in 2 GB."""
+
+LARGEST_SHORT_LIST = 10_000_000
+"""The same for two and three drafts, whose sets are cheap: 3,162 tokens at n = 2, 271 at n = 3."""
+
+
+def largest_list(num_drafts: int) -> int:
+    """(set, token) pairs at most, for so many drafts.
+
+    Example:
+        >>> largest_list(2), largest_list(8)
+        (10000000, 2000000)
+    """
+    return LARGEST_SHORT_LIST if num_drafts <= 3 else LARGEST_LIST
+
 
 _SAMPLING = "without_replacement"
 
@@ -29,12 +43,13 @@ class ListedSets:
     def __init__(self, position: DecomposedPosition) -> None:
         counts = count_sets(position.drafts, position.num_drafts, _SAMPLING)
         entries = sum(size * count for size, count in counts.items())
-        if entries > LARGEST_LIST:
+        most = largest_list(position.num_drafts)
+        if entries > most:
             tokens = len(position.blocks.order)
             raise InvalidSettingError(
                 f"without replacement, {position.num_drafts} drafts from {tokens} tokens make "
                 f"{entries:,} pairs of a drafted set and a token, and the selection rule lists "
-                f"{LARGEST_LIST:,} at most: cut the vocabulary (top_k), or take the rate alone, "
+                f"{most:,} at most: cut the vocabulary (top_k), or take the rate alone, "
                 "which needs no rule"
             )
         self._position = position

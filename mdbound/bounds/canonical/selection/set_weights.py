@@ -148,7 +148,12 @@ def _direction(
     free = 1.0 / scale
     free /= np.sqrt(free @ free)
     scaled += free[:, None] * free[None, :]
-    found, *_ = np.linalg.lstsq(scaled, -excess * scale, rcond=1e-15)
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve  # here, as highspy
+
+    try:
+        found = cho_solve(cho_factor(scaled), -excess * scale)
+    except LinAlgError:  # tokens that hardly compete with the others: singular up to rounding
+        found, *_ = np.linalg.lstsq(scaled, -excess * scale, rcond=1e-15)
     return np.asarray(found * scale)
 
 
