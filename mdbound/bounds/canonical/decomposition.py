@@ -72,7 +72,7 @@ class CanonicalDecomposition:
 
         At any vocabulary for `"with_replacement"`, where only the block that the drafts need is
         solved, once, and for `"greedy"`, in closed form. Without replacement every drafted set is
-        listed (3,162 tokens at n = 2, 271 at n = 3, top-k 20 at any n), and drafts of different
+        listed (3,162 tokens at n = 2, 272 at n = 3, top-k 20 at any n), and drafts of different
         laws take a linear program (top-k 50 at n = 2 and 3).
 
         Args:

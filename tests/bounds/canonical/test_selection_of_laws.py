@@ -182,7 +182,7 @@ def test_what_is_too_large_is_refused_with_its_limit() -> None:
 
 @pytest.mark.parametrize(
     ("tokens", "n", "sampling"),
-    [(3_162, 2, "without_replacement"), (271, 3, "without_replacement"), (50, 3, "independent")],
+    [(3_162, 2, "without_replacement"), (272, 3, "without_replacement"), (50, 3, "independent")],
 )
 def test_the_limits_that_docs_name(tokens: int, n: int, sampling: str) -> None:
     largest = {

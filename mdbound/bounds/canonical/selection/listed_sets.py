@@ -17,11 +17,11 @@ from mdbound.bounds.programs.draft_sets import count_sets, draft_sets
 from mdbound.errors import InvalidSettingError
 
 LARGEST_LIST = 2_000_000
-"""(set, token) pairs at most: top-k 20 at every n. It is what a block's Newton steps finish in about
+"""(set, token) pairs at most: top-k 20 at every n. A block's Newton steps finish on them in about
 a minute, and what lists of many drafts hold in 2 GB."""
 
 LARGEST_SHORT_LIST = 10_000_000
-"""The same for two and three drafts, whose sets are cheap: 3,162 tokens at n = 2, 271 at n = 3."""
+"""The same for two and three drafts, whose sets are cheap: 3,162 tokens at n = 2, 272 at n = 3."""
 
 
 def largest_list(num_drafts: int) -> int:
