@@ -42,3 +42,14 @@ def test_percentiles_cover_less() -> None:
         low, high = np.quantile((times @ above) / (times @ below), [0.025, 0.975])
         covered += low <= 2 / 3 <= high
     assert covered / 1000 < 0.92
+
+
+def test_a_few_documents_that_differ_do_not_fill_the_scale() -> None:
+    """Eighteen of twenty agree: resamples without the two others have next to no error."""
+    values = np.ones((1, 20))
+    values[0, :18] -= 1e-6 * np.arange(18)
+    values[0, 18:] = 0.9, 0.93
+    ones = np.ones_like(values)
+    mean, low, high = ratio_intervals(values, ones, ones > 0.0, Bootstrap())
+    assert mean[0] - low[0] < 0.08
+    assert low[0] < mean[0] < high[0] <= 1.0
