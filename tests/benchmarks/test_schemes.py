@@ -30,7 +30,7 @@ def test_costs_that_the_command_line_tells_are_those_measured() -> None:
     """Within a factor of 2, at the largest vocabulary and number of drafts."""
     measured = json.loads((ROOT / "benchmarks/results/schemes.json").read_text())["entries"]
     largest = max(entry["vocab_size"] for entry in measured)
-    for name in schemes.names():
+    for name in sorted({entry["scheme"] for entry in measured}):
         rows = [e for e in measured if e["scheme"] == name and e["vocab_size"] == largest]
         ratio = max(entry["ratio"] for entry in rows)
         told = schemes.get(name).softmaxes
