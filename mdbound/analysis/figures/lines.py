@@ -179,10 +179,11 @@ def _draw_bars(
 
 def _hides(before: Line, line: Line) -> bool:
     """Whether a line lies on one that was drawn before it."""
-    if len(before.x) != len(line.x) or not np.array_equal(before.x, line.x):
+    places = np.searchsorted(before.x, line.x)
+    if len(places) == 0 or places[-1] >= len(before.x) or (before.x[places] != line.x).any():
         return False
     span = float(np.nanmax(before.mean) - min(np.nanmin(before.mean), 0.0)) or 1.0
-    return float(np.nanmax(np.abs(before.mean - line.mean))) < HIDDEN * span
+    return float(np.nanmax(np.abs(before.mean[places] - line.mean))) < HIDDEN * span
 
 
 def _look(line: Line, lines: Sequence[Line]) -> tuple[LineStyle, str]:
