@@ -44,7 +44,7 @@ class GumbelList(Scheme):
 
     name = "gumbel_list"
     table_order = 90
-    softmaxes = 230.0
+    softmaxes = 130.0
     sampling = "with_replacement"
 
     def _row_rates(self, p: FloatArray, q: FloatArray, counts: Sequence[int]) -> RowRates:

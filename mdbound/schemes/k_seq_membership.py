@@ -53,6 +53,7 @@ class KSeqMembership(Scheme):
 
     name = "k_seq_membership"
     table_order = 55
+    softmaxes = 1_000.0
     sampling = "with_replacement"
 
     def _row_rates(self, p: FloatArray, q: FloatArray, counts: Sequence[int]) -> RowRates:
