@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -36,10 +37,8 @@ class DecomposedPosition:
         Raises:
             InvalidSettingError: a token that is never drafted.
         """
-        rank = np.full(len(self.target), -1, dtype=np.int64)
-        rank[self.blocks.order] = np.arange(len(self.blocks.order))
         outside = (tokens < 0) | (tokens >= len(self.target))
-        ranks = rank[np.where(outside, 0, tokens)]
+        ranks = self._rank[np.where(outside, 0, tokens)]
         never = outside | (ranks < 0)
         if never.any():
             raise InvalidSettingError(
@@ -47,6 +46,13 @@ class DecomposedPosition:
                 "it is outside the vocabulary or has draft probability 0"
             )
         return np.asarray(ranks)
+
+    @cached_property
+    def _rank(self) -> IntArray:
+        """Place of every token in `blocks.order`, -1 for none: kept, as draws ask again."""
+        rank = np.full(len(self.target), -1, dtype=np.int64)
+        rank[self.blocks.order] = np.arange(len(self.blocks.order))
+        return rank
 
 
 class SelectionRule(Protocol):
