@@ -86,6 +86,19 @@ def count_sets(drafts: FloatArray, num_drafts: int, sampling: str) -> dict[int, 
     return law.sizes(int((drafts > 0.0).any(axis=0).sum()), num_drafts)
 
 
+def count_pairs(drafts: FloatArray, num_drafts: int, sampling: str) -> int:
+    """How many pairs of a drafted set and a token of it: the size of a list or of a program.
+
+    Args and Raises: see `count_sets`.
+
+    Example:
+        >>> count_pairs(np.full((1, 400), 1 / 400), 2, "with_replacement")
+        160000
+    """
+    counts = count_sets(drafts, num_drafts, sampling)
+    return sum(size * count for size, count in counts.items())
+
+
 def draft_sets(drafts: FloatArray, num_drafts: int, sampling: str) -> DraftSets:
     """Enumerate the sets of distinct drafted tokens of a draft law.
 

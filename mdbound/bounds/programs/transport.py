@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mdbound.bounds.laws.position import check_position
 from mdbound.bounds.problem.array_types import FloatArray
-from mdbound.bounds.programs.draft_sets import DraftSets, count_sets, draft_sets
+from mdbound.bounds.programs.draft_sets import DraftSets, count_pairs, draft_sets
 from mdbound.errors import InvalidSettingError, UnsolvedError
 
 GAP_TOLERANCE = 1e-9
@@ -119,8 +119,7 @@ def transport_problem(
         1.0
     """
     p, drafts = check_position(target, draft, num_drafts, sampling, "a linear program")
-    counts = count_sets(drafts, num_drafts, sampling)
-    entries = sum(size * count for size, count in counts.items()) + len(p)
+    entries = count_pairs(drafts, num_drafts, sampling) + len(p)
     _refuse_if_too_large(entries * bytes_per_entry, entries, max_bytes)
     return TransportProblem(p, draft_sets(drafts, num_drafts, sampling))
 

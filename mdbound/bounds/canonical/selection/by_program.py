@@ -15,7 +15,7 @@ import numpy as np
 from mdbound.bounds.canonical.blocks import Blocks
 from mdbound.bounds.canonical.selection.position import DecomposedPosition
 from mdbound.bounds.problem.array_types import FloatArray, IntArray
-from mdbound.bounds.programs.draft_sets import count_sets
+from mdbound.bounds.programs.draft_sets import count_pairs
 from mdbound.bounds.programs.linear_program import solve_transport
 from mdbound.bounds.programs.transport import TransportSolution
 from mdbound.errors import InvalidSettingError, UnsolvedError
@@ -51,8 +51,7 @@ def by_program(p: FloatArray, drafts: FloatArray, num_drafts: int) -> PlannedPos
         InvalidSettingError: more than `LARGEST_PROGRAM` pairs of a drafted set and a token.
         UnsolvedError: no plan within `ALLOWED_GAP` of its bound.
     """
-    counts = count_sets(drafts, num_drafts, "independent")
-    entries = sum(size * count for size, count in counts.items())
+    entries = count_pairs(drafts, num_drafts, "independent")
     support = np.flatnonzero((drafts > 0.0).any(axis=0))
     if entries > LARGEST_PROGRAM:
         raise InvalidSettingError(

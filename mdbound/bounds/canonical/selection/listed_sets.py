@@ -13,7 +13,7 @@ from mdbound.bounds.canonical.selection.position import DecomposedPosition
 from mdbound.bounds.canonical.selection.selection_blocks import selection_blocks
 from mdbound.bounds.canonical.selection.set_weights import CompetingSets, set_weights
 from mdbound.bounds.problem.array_types import BoolArray, FloatArray, IntArray
-from mdbound.bounds.programs.draft_sets import count_sets, draft_sets
+from mdbound.bounds.programs.draft_sets import count_pairs, draft_sets
 from mdbound.errors import InvalidSettingError
 
 LARGEST_LIST = 2_000_000
@@ -41,8 +41,7 @@ class ListedSets:
     """Weights of each block, found when a draw needs them."""
 
     def __init__(self, position: DecomposedPosition) -> None:
-        counts = count_sets(position.drafts, position.num_drafts, _SAMPLING)
-        entries = sum(size * count for size, count in counts.items())
+        entries = count_pairs(position.drafts, position.num_drafts, _SAMPLING)
         most = largest_list(position.num_drafts)
         if entries > most:
             tokens = len(position.blocks.order)
