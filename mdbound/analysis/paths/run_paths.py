@@ -132,7 +132,7 @@ def run_on_settings(
     parts = Parts.beside(out)
     if _is_finished(out, provenance):
         parts.remove()
-        return PathsSummary(out, _height(out), None, law)
+        return PathsSummary(out, open_paths(out).height(), None, law)
     parts.start_or_resume(provenance)
     _score_missing(cache, settings, grid, parts, batch_rows, on_progress)
     scored = (pl.read_parquet(parts.path(shard.index)) for shard in cache.shards)
@@ -221,7 +221,7 @@ def run_on_logprobs(
         environment=environment(),
     )
     if _is_finished(out, provenance):
-        return PathsSummary(out, _height(out), None, OF_TARGET)
+        return PathsSummary(out, open_paths(out).height(), None, OF_TARGET)
     counts = TextCounts()
     rows = write_paths(_rows(read_logprobs(source), schemes, lengths, counts), out, provenance)
     return PathsSummary(out, rows, counts, OF_TARGET)
@@ -246,10 +246,6 @@ def _is_finished(out: Path, provenance: Provenance) -> bool:
         return False
     refuse_another_run(open_paths(out).provenance, provenance, out)
     return True
-
-
-def _height(out: Path) -> int:
-    return int(open_paths(out).frame.select(pl.len()).collect().item())
 
 
 def _rows(

@@ -206,6 +206,10 @@ class Results:
     provenance: Provenance
     frame: pl.LazyFrame
 
+    def height(self) -> int:
+        """Number of rows, counted in the file."""
+        return int(self.frame.select(pl.len()).collect().item())
+
 
 def open_results(path: Path | str) -> Results:
     """Open a file written by `mdbound solve`; schemes that were renamed have their new names.

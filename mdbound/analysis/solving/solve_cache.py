@@ -305,9 +305,11 @@ def refuse_another_run(found: Provenance, wanted: Provenance, place: Path) -> No
 
 def summarise(out: Path, positions: int, resumed: int) -> SolveSummary:
     """Count the rows of a finished results file, and find those without an acceptance."""
-    frame = open_results(out).frame
-    rows = frame.select(pl.len()).collect().item()
-    unsolved = frame.filter(pl.col("acceptance").is_null()).select("doc_id", "position").collect()
+    results = open_results(out)
+    rows = results.height()
+    unsolved = (
+        results.frame.filter(pl.col("acceptance").is_null()).select("doc_id", "position").collect()
+    )
     where = unsolved.unique(maintain_order=True)
     return SolveSummary(
         out,

@@ -149,6 +149,8 @@ def _tasks(cache: LogitsCache, shard: ShardInfo) -> dict[int, str]:
 
 
 def _summary(out: Path) -> TreesSummary:
-    frame = open_trees(out).frame
-    contexts = frame.select(pl.struct("doc_id", "position", "draft").n_unique()).collect().item()
-    return TreesSummary(out, int(frame.select(pl.len()).collect().item()), int(contexts))
+    results = open_trees(out)
+    contexts = (
+        results.frame.select(pl.struct("doc_id", "position", "draft").n_unique()).collect().item()
+    )
+    return TreesSummary(out, results.height(), int(contexts))

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from mdbound import bounds
@@ -103,7 +102,7 @@ def verify_results(
         raise InvalidSettingError(f"`cvxpy_rows` {cvxpy_rows}: give 0 or more")
     record = Record(CHECKS)
     opened = open_results(results)
-    total = int(opened.frame.select(pl.len()).collect().item())
+    total = opened.height()
     drawn = sample_rows(opened, cache, rows, seed)
     expected = total if rows is None else min(rows, total)
     _check_all_rows(opened, cache, total, record)

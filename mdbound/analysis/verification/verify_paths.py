@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from mdbound.analysis.offsets.chosen_offsets import offsets_from
@@ -26,6 +25,11 @@ from mdbound.analysis.paths.path_setting import PathGrid, PathSetting
 from mdbound.analysis.paths.run_paths import law_of_text, run_on_logprobs, run_on_settings
 from mdbound.analysis.paths.texts import ScoredText
 from mdbound.analysis.solving.results import Provenance, Results
+from mdbound.analysis.verification.drawn_part import (
+    drawn_places,
+    refuse_another_capture,
+    refuse_no_draw,
+)
 from mdbound.analysis.verification.outcome import Record, Verification
 from mdbound.analysis.verification.plain_texts import CALLS, TAILS_OF_TEXTS, PlainRows, check_text
 from mdbound.analysis.verification.same_rows import differences
@@ -60,8 +64,7 @@ def verify_paths(
         InvalidSettingError: `texts` below 1, or results of another source.
         CacheError: Results or capture are damaged.
     """
-    if texts is not None and texts < 1:
-        raise InvalidSettingError(f"`rows` {texts}: give at least 1")
+    refuse_no_draw(texts)
     opened, record = open_paths(results), Record(CHECKS)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "again.parquet"
@@ -71,7 +74,7 @@ def verify_paths(
         else:
             _logprobs_again(opened, source, out)
         rerun = open_paths(out)
-        record.checks[AGAIN].rows = total = _height(opened.frame)
+        record.checks[AGAIN].rows = total = opened.height()
         changed = replace(rerun.provenance, version=opened.provenance.version)
         if (difference := opened.provenance.first_difference(changed)) is not None:
             record.contradict("the metadata", AGAIN, difference)
@@ -92,16 +95,9 @@ def verify_paths(
     return Verification(total, record.checks, record.failures, total)
 
 
-def _height(frame: pl.LazyFrame) -> int:
-    return int(frame.select(pl.len()).collect().item())
-
-
 def _drawn(results: Results, count: int | None, seed: int) -> list[str]:
     names = results.frame.select("doc_id").unique(maintain_order=True).collect()["doc_id"].to_list()
-    if count is None or count >= len(names):
-        return names
-    chosen = np.random.default_rng(seed).permutation(len(names))[:count]
-    return [names[place] for place in sorted(chosen)]
+    return [names[place] for place in drawn_places(len(names), count, seed)]
 
 
 def _logprobs_again(opened: Results, source: Path, out: Path) -> None:
@@ -136,11 +132,7 @@ class _Capture:
             CacheError: They are none.
             InvalidSettingError: They are of another capture.
         """
-        if opened.provenance.capture_identity != cache.manifest.identity():
-            raise InvalidSettingError(
-                f"{opened.path} was made from another capture than {cache.path}; give the one that "
-                "its command names"
-            )
+        refuse_another_capture(opened, cache)
         try:
             return cls(cache, *_grid_of(opened.provenance, law_of_text(cache)))
         except MdboundError as error:

@@ -14,8 +14,13 @@ from mdbound.analysis.solving.results import BOUND, SETTING_COLUMNS, Results
 from mdbound.analysis.solving.setting import SolveSetting
 from mdbound.analysis.solving.setting_distributions import TargetRows
 from mdbound.analysis.solving.solve_batch import solve_batch
+from mdbound.analysis.verification.drawn_part import (
+    drawn_places,
+    refuse_another_capture,
+    refuse_no_draw,
+)
 from mdbound.analysis.verification.plain_rows import plain_distribution
-from mdbound.errors import CacheError, InvalidSettingError
+from mdbound.errors import CacheError
 from mdbound.logits_cache.store.cache import LogitsCache
 
 #: Columns that name the setting of a row, all but n.
@@ -77,13 +82,8 @@ def sample_rows(
         CacheError: The results hold no rows, or a position or setting that the capture or their
             own metadata lack.
     """
-    if count is not None and count < 1:
-        raise InvalidSettingError(f"`rows` {count}: give at least 1")
-    if results.provenance.capture_identity != cache.manifest.identity():
-        raise InvalidSettingError(
-            f"{results.path} was solved from another capture than {cache.path}; give the capture "
-            "that its `mdbound solve` command names"
-        )
+    refuse_no_draw(count)
+    refuse_another_capture(results, cache)
     drawn = _draw(results, count, seed)
     settings = _settings_by_columns(results)
     for shard in cache.shards:
@@ -103,14 +103,12 @@ def sample_rows(
 
 def _draw(results: Results, count: int | None, seed: int) -> pl.DataFrame:
     rows = results.frame.with_row_index("index")
-    total = int(rows.select(pl.len()).collect().item())
+    total = results.height()
     if not total:
         raise CacheError(f"{results.path} holds no rows; solve the capture again")
-    if count is None or count >= total:
-        return rows.collect()
-    chosen = np.random.default_rng(seed).permutation(total)[:count]
     wanted = pl.LazyFrame(
-        {"index": np.sort(chosen)}, schema={"index": rows.collect_schema()["index"]}
+        {"index": drawn_places(total, count, seed)},
+        schema={"index": rows.collect_schema()["index"]},
     )
     return rows.join(wanted, on="index", how="semi").collect()
 

@@ -25,9 +25,14 @@ from mdbound.analysis.trees.depth_terms import depth_terms
 from mdbound.analysis.trees.tree_grid import DEPTH_BOUND, PathsShape, TreeGrid
 from mdbound.analysis.trees.tree_results import TREES_SCHEMA, open_trees
 from mdbound.analysis.trees.tree_rows import Job, jobs_of, rows_of
+from mdbound.analysis.verification.drawn_part import (
+    drawn_places,
+    refuse_another_capture,
+    refuse_no_draw,
+)
 from mdbound.analysis.verification.outcome import Record, Verification
 from mdbound.analysis.verification.same_rows import differences
-from mdbound.errors import CacheError, InvalidSettingError, MdboundError
+from mdbound.errors import CacheError, MdboundError
 from mdbound.logits_cache.store.cache import LogitsCache
 from mdbound.logits_cache.store.manifest import ShardInfo
 from mdbound.paths.tiny.model import Prefix, Row
@@ -75,14 +80,9 @@ def verify_trees(
         InvalidSettingError: `contexts` below 1, or results of another capture.
         CacheError: Results or capture are damaged.
     """
-    if contexts is not None and contexts < 1:
-        raise InvalidSettingError(f"`rows` {contexts}: give at least 1")
+    refuse_no_draw(contexts)
     opened, record = open_trees(results), Record(CHECKS)
-    if opened.provenance.capture_identity != cache.manifest.identity():
-        raise InvalidSettingError(
-            f"{opened.path} was made from another capture than {cache.path}; give the one that its "
-            "command names"
-        )
+    refuse_another_capture(opened, cache)
     try:
         grid, laws = _grid_of(opened.provenance.settings, cache)
     except (KeyError, TypeError, ValueError, IndexError, MdboundError) as error:
@@ -90,10 +90,10 @@ def verify_trees(
             f"{opened.path}: damaged settings ({error}); run `run_on_trees` again"
         ) from error
     work = [(law, jobs_of(grid, law)) for law in laws]
-    total = int(opened.frame.select(pl.len()).collect().item())
+    total = opened.height()
     record.checks[ROWS].rows = total
     places = list(_places(cache, grid, work))
-    chosen = _drawn(len(places), contexts, seed)
+    chosen = set(drawn_places(len(places), contexts, seed).tolist())
     start = drawn_rows = done = 0
     by_context: dict[tuple[int, int, int, int], int] = {}
     for index, (_, of_law, key, height) in enumerate(places):
@@ -163,12 +163,6 @@ def _places(cache: LogitsCache, grid: TreeGrid, work: _Work) -> Iterator[_Place]
                 if grid.offsets is None or grid.offsets.reports(identity, each.doc_id):
                     key = (each.doc_id, each.position, each.number)
                     yield shard.index, of_law, key, len(jobs)
-
-
-def _drawn(total: int, count: int | None, seed: int) -> set[int]:
-    if count is None or count >= total:
-        return set(range(total))
-    return set(np.random.default_rng(seed).permutation(total)[:count].tolist())
 
 
 def _check_keys(
